@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings. Ranges are wide: they stop slips (seconds for milliseconds, a minus sign), they do
+// not judge taste. Tests lower many of them far below what a service would be run with.
+#include "common/core/config_table.h"
+
+#include <ctype.h>
+
+#define ALL (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_METRICS | PROGRAM_ADMIN)
+#define SERVICES (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_METRICS)
+#define KAFKA (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_ADMIN)
+#define POSTGRES (PROGRAM_PROCESSOR | PROGRAM_METRICS | PROGRAM_ADMIN)
+#define INGEST PROGRAM_INGEST
+#define PROCESSOR PROGRAM_PROCESSOR
+#define METRICS PROGRAM_METRICS
+#define ADMIN PROGRAM_ADMIN
+
+#define MIB (INT64_C(1024) * 1024)
+#define HOUR_MS (INT64_C(3600) * 1000)
+
+#define STRING(member, default_, least_, most_)                                                    \
+    .type = SETTING_STRING, .offset = offsetof(struct config, member), .text = (default_),         \
+    .least = (least_), .most = (most_)
+#define NAME(member, default_, most_)                                                              \
+    .type = SETTING_NAME, .offset = offsetof(struct config, member), .text = (default_),           \
+    .most = (most_)
+#define NUMBER(member, default_, least_, most_)                                                    \
+    .type = SETTING_NUMBER, .offset = offsetof(struct config, member), .number = (default_),       \
+    .least = (least_), .most = (most_)
+#define PINNED(member, default_, least_, most_)                                                    \
+    .pinned = true, NUMBER(member, default_, least_, most_)
+#define CHOICE(member, default_, choices_)                                                         \
+    .type = SETTING_CHOICE, .offset = offsetof(struct config, member), .text = (default_),         \
+    .choices = (choices_)
+
+// clang-format off
+const struct setting config_settings[] = {
+    {.name = "KAFKA_BROKERS", .section = "Connections", .programs = KAFKA,
+     STRING(kafka_brokers, "localhost:19092", 1, 4096),
+     .help = "Brokers to begin with, host:port, separated by commas."},
+    {.name = "POSTGRES_DSN", .programs = POSTGRES,
+     STRING(postgres_dsn, "postgres://streamlens@127.0.0.1:15432/streamlens", 1, 4096),
+     .help = "The database, as a URL or as key=value pairs."},
+    {.name = "TOPIC_PREFIX", .programs = KAFKA,
+     NAME(topic_prefix, "", 100),
+     .help = "Put in front of the names of topics, group and transactional ids, so that two "
+             "installations can share a cluster."},
+    {.name = "CONSUMER_GROUP", .programs = PROCESSOR | ADMIN,
+     STRING(consumer_group, "streamlens-processor", 1, 150),
+     .help = "Group of the processors that share the work."},
+    {.name = "GROUP_INSTANCE_ID", .programs = PROCESSOR,
+     NAME(group_instance_id, "", 200),
+     .help = "Name of this processor within its group; with it a restart disturbs no other. Each "
+             "processor needs its own. Empty: none."},
+
+    {.name = "HTTP_ADDR", .section = "HTTP", .programs = SERVICES,
+     STRING(http_addr, "127.0.0.1", 1, 255),
+     .help = "Address to listen on. In a container this must be set, to 0.0.0.0 for instance."},
+    {.name = "HTTP_PORT", .programs = INGEST, NUMBER(http_port, 8080, 0, 65535),
+     .help = "Port to listen on; 0 takes any free one and logs it."},
+    {.name = "HTTP_PORT", .programs = METRICS, NUMBER(http_port, 8081, 0, 65535),
+     .help = "Port to listen on; 0 takes any free one and logs it."},
+    {.name = "HTTP_PORT", .programs = PROCESSOR, NUMBER(http_port, 0, 0, 65535),
+     .help = "Port of health and self metrics; 0 takes any free one and logs it."},
+    {.name = "HTTP_MAX_CONNECTIONS", .programs = SERVICES,
+     NUMBER(http_max_connections, 4096, 1, 1000000),
+     .help = "Open connections; more are not accepted until one closes."},
+    {.name = "HTTP_MAX_HEADER_BYTES", .programs = SERVICES,
+     NUMBER(http_max_header_bytes, 16384, 1024, MIB),
+     .help = "Request line and headers of one request together."},
+    {.name = "HTTP_HEADER_TIMEOUT_MS", .programs = SERVICES,
+     NUMBER(http_header_timeout_ms, 10000, 10, HOUR_MS),
+     .help = "Time from a request's first byte to the end of its headers."},
+    {.name = "HTTP_BODY_TIMEOUT_MS", .programs = SERVICES,
+     NUMBER(http_body_timeout_ms, 30000, 10, HOUR_MS),
+     .help = "Time from the end of the headers to the end of the body."},
+    {.name = "HTTP_IDLE_TIMEOUT_MS", .programs = SERVICES,
+     NUMBER(http_idle_timeout_ms, 75000, 10, HOUR_MS),
+     .help = "A connection without a request is closed after this time."},
+    {.name = "HTTP_DRAIN_TIMEOUT_MS", .programs = SERVICES,
+     NUMBER(http_drain_timeout_ms, 10000, 0, HOUR_MS),
+     .help = "After SIGTERM, requests under way get this time to end."},
+
+    {.name = "MAX_BODY_BYTES", .section = "Ingest", .programs = INGEST,
+     NUMBER(max_body_bytes, 262144, 256, 16 * MIB),
+     .help = "Body of one event."},
+    {.name = "MAX_BATCH_BYTES", .programs = INGEST,
+     NUMBER(max_batch_bytes, MIB, 256, 256 * MIB),
+     .help = "Body of one batch, after decompression."},
+    {.name = "MAX_BATCH_EVENTS", .programs = INGEST,
+     NUMBER(max_batch_events, 10000, 1, 10000000),
+     .help = "Events of one batch."},
+    {.name = "ACK_TIMEOUT_MS", .programs = INGEST,
+     NUMBER(ack_timeout_ms, 5000, 10, HOUR_MS),
+     .help = "An event that the log has not acknowledged after this time is answered 503."},
+    {.name = "LINGER_MS", .programs = INGEST,
+     NUMBER(linger_ms, 2, 0, 10000),
+     .help = "Time that events wait for company on their way to the broker."},
+    {.name = "PRODUCE_BUFFER_BYTES", .programs = INGEST,
+     NUMBER(produce_buffer_bytes, 64 * MIB, 4096, 1024 * 1024 * MIB),
+     .help = "Memory for events that are not acknowledged yet; when it is full, new ones are "
+             "answered 503."},
+
+    {.name = "PARTITIONS", .section = "Pinned at setup", .programs = KAFKA,
+     PINNED(partitions, 12, 1, 10000),
+     .help = "Partitions of each of the two input topics, and so the most processors."},
+    {.name = "JOIN_TTL_MS", .programs = PROCESSOR | ADMIN,
+     PINNED(join_ttl_ms, 300000, 1, 24 * HOUR_MS),
+     .help = "How long a request waits for its answer before it counts as unanswered."},
+    {.name = "JOIN_SKEW_MS", .programs = PROCESSOR | ADMIN,
+     PINNED(join_skew_ms, 60000, 0, 24 * HOUR_MS),
+     .help = "How far an answer may stand before its request in the log."},
+    {.name = "MAX_SERIES_PER_TENANT", .programs = PROCESSOR | ADMIN,
+     PINNED(max_series_per_tenant, 10000, 1, 10000000),
+     .help = "Series (route and model) of one tenant; what comes after counts under `__other__`."},
+
+    {.name = "WINDOW_GRACE_MS", .section = "Processor", .programs = PROCESSOR,
+     NUMBER(window_grace_ms, 10000, 0, 24 * HOUR_MS),
+     .help = "Time after a window's end before it is closed."},
+    {.name = "CLOSE_WAIT_MS", .programs = PROCESSOR,
+     NUMBER(close_wait_ms, 60000, 0, 24 * HOUR_MS),
+     .help = "A window that some partitions hold back is published without them after this time."},
+    {.name = "FLUSH_INTERVAL_MS", .programs = PROCESSOR,
+     NUMBER(flush_interval_ms, 5000, 10, HOUR_MS),
+     .help = "How often changes are written to PostgreSQL."},
+    {.name = "SESSION_TIMEOUT_MS", .programs = PROCESSOR,
+     NUMBER(session_timeout_ms, 10000, 1000, HOUR_MS),
+     .help = "A processor not heard of for this time loses its partitions to the others. Brokers "
+             "refuse values outside their own range, commonly 6 s to 30 min."},
+    {.name = "MAX_JOINS", .programs = PROCESSOR,
+     NUMBER(max_joins, 5000000, 1, INT64_C(1000000000)),
+     .help = "Requests and answers remembered by one partition; at this number it stops reading "
+             "and says what memory it needs."},
+    {.name = "MAX_DELTA_CELLS", .programs = PROCESSOR,
+     NUMBER(max_delta_cells, 100000, 1, INT64_C(100000000)),
+     .help = "Series-minutes changed since the last flush; at this number a flush begins early."},
+    {.name = "MAX_DEAD_LETTERS", .programs = PROCESSOR,
+     NUMBER(max_dead_letters, 10000, 1, INT64_C(10000000)),
+     .help = "Dead letters under way; at this number reading waits for them."},
+    {.name = "START", .programs = PROCESSOR, CHOICE(start, "earliest", "earliest|latest"),
+     .help = "Where a partition begins that was never processed before."},
+
+    {.name = "PG_POOL_SIZE", .section = "Metrics API", .programs = METRICS,
+     NUMBER(pg_pool_size, 4, 1, 1000),
+     .help = "Connections to PostgreSQL."},
+    {.name = "PG_QUEUE_SIZE", .programs = METRICS,
+     NUMBER(pg_queue_size, 1000, 1, 1000000),
+     .help = "Queries that wait for a connection; more are answered 503."},
+    {.name = "QUERY_TIMEOUT_MS", .programs = METRICS,
+     NUMBER(query_timeout_ms, 5000, 10, HOUR_MS),
+     .help = "A query that takes longer is given up."},
+
+    {.name = "LOG_FORMAT", .section = "Log", .programs = ALL,
+     CHOICE(log_format, "text", "text|json"),
+     .help = "Lines on standard error."},
+    {.name = "LOG_LEVEL", .programs = ALL, CHOICE(log_level, "info", "debug|info|warn|error"),
+     .help = "The least that is logged."},
+};
+// clang-format on
+
+const size_t config_setting_count = ARRAY_LEN(config_settings);
+_Static_assert(ARRAY_LEN(config_settings) <= SETTINGS_MAX, "SETTINGS_MAX is too small");
+
+void setting_flag_name(const char *name, char *out, size_t cap)
+{
+    size_t i = 0;
+    for (; name[i] && i + 1 < cap; i++)
+        out[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
+    out[i] = '\0';
+}
+
+const char *config_program_name(enum config_program program)
+{
+    switch (program) {
+    case PROGRAM_INGEST:
+        return "streamlens-ingest-api";
+    case PROGRAM_PROCESSOR:
+        return "streamlens-processor";
+    case PROGRAM_METRICS:
+        return "streamlens-metrics-api";
+    case PROGRAM_ADMIN:
+        break;
+    }
+    return "streamlens-admin";
+}
+
+struct config_pinned config_pinned_default(void)
+{
+    struct config c = {0};
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *s = &config_settings[i];
+        if (s->pinned)
+            *(int64_t *)((char *)&c + s->offset) = s->number;
+    }
+    return (struct config_pinned){.partitions = c.partitions,
+                                  .join_ttl_ms = c.join_ttl_ms,
+                                  .join_skew_ms = c.join_skew_ms,
+                                  .max_series_per_tenant = c.max_series_per_tenant};
+}

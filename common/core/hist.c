@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/core/hist.h"
+
+#include <math.h>
+#include <zlib.h>
+
+// Two significant digits need 2·10² values of unit width, rounded up to 256; each further power of
+// two adds a half of that. So the first two chunks have unit width and chunk c > 1 has width
+// 2^(c-1).
+#define DIGITS 2
+#define CHUNK_BITS 7
+_Static_assert(1 << CHUNK_BITS == HIST_CHUNK, "a chunk is one power of two");
+_Static_assert(HIST_CHUNKS *HIST_CHUNK == HIST_COUNTS, "chunks cover the counts");
+
+#define COOKIE 0x1c849313u
+#define COOKIE_COMPRESSED 0x1c849314u
+#define HEADER_BYTES 40
+#define COUNT_BYTES_MAX 9 // a zigzagged 64-bit number, whose ninth byte carries eight bits
+
+int hist_index(int64_t value_us)
+{
+    assert(value_us >= 0 && value_us <= HIST_MAX_US);
+    int bucket = 63 - __builtin_clzll((uint64_t)value_us | (2 * HIST_CHUNK - 1)) - CHUNK_BITS;
+    return bucket * HIST_CHUNK + (int)(value_us >> bucket);
+}
+
+int64_t hist_lowest(int index)
+{
+    assert(index >= 0 && index < HIST_COUNTS);
+    int bucket = index / HIST_CHUNK - 1;
+    if (bucket < 0)
+        return index;
+    return (int64_t)(index % HIST_CHUNK + HIST_CHUNK) << bucket;
+}
+
+int64_t hist_highest(int index)
+{
+    int bucket = index / HIST_CHUNK - 1;
+    return hist_lowest(index) + (bucket > 0 ? (INT64_C(1) << bucket) - 1 : 0);
+}
+
+static uint64_t *chunk_of(struct hist *h, int chunk)
+{
+    if (!h->chunk[chunk])
+        h->chunk[chunk] = xcalloc(HIST_CHUNK, sizeof(uint64_t));
+    return h->chunk[chunk];
+}
+
+// Counts stay within the encoding's int64_t, whatever was read back from a database.
+static uint64_t add_count(uint64_t a, uint64_t b)
+{
+    uint64_t sum = a + b; // both are at most INT64_MAX: no wrap
+    return sum < (uint64_t)INT64_MAX ? sum : (uint64_t)INT64_MAX;
+}
+
+void hist_record(struct hist *h, int64_t value_us)
+{
+    assert(value_us >= 0);
+    int index = hist_index(min_i64(value_us, HIST_MAX_US));
+    uint64_t *count = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
+    *count = add_count(*count, 1);
+    h->total = add_sat_i64(h->total, 1);
+    h->clamped += value_us > HIST_MAX_US;
+    h->sum_us = add_sat_i64(h->sum_us, value_us);
+    h->max_us = max_i64(h->max_us, value_us);
+}
+
+void hist_add(struct hist *into, const struct hist *from)
+{
+    for (int c = 0; c < HIST_CHUNKS; c++) {
+        if (!from->chunk[c])
+            continue;
+        uint64_t *to = chunk_of(into, c);
+        for (int i = 0; i < HIST_CHUNK; i++)
+            to[i] = add_count(to[i], from->chunk[c][i]);
+    }
+    into->total = add_sat_i64(into->total, from->total);
+    into->clamped = add_sat_i64(into->clamped, from->clamped);
+    into->sum_us = add_sat_i64(into->sum_us, from->sum_us);
+    into->max_us = max_i64(into->max_us, from->max_us);
+}
+
+void hist_clear(struct hist *h)
+{
+    for (int c = 0; c < HIST_CHUNKS; c++)
+        free(h->chunk[c]);
+    *h = (struct hist){0};
+}
+
+// ⌈q·n⌉ of the q that was meant: 0.07 is not a binary fraction, and the double next to it times 100
+// is a little above 7. Hence the product is lowered by as much as rounding can have raised it.
+static uint64_t rank_of(double q, int64_t n)
+{
+    double product = q * (double)n;
+    double rank = ceil(product - product * 4.5e-16);
+    return rank < 1 ? 1 : rank >= (double)n ? (uint64_t)n : (uint64_t)rank;
+}
+
+int64_t hist_quantile(const struct hist *h, double q)
+{
+    assert(q >= 0 && q <= 1);
+    if (h->total == 0)
+        return 0;
+    uint64_t left = rank_of(q, h->total);
+    for (int c = 0; c < HIST_CHUNKS; c++) {
+        for (int i = 0; h->chunk[c] && i < HIST_CHUNK; i++) {
+            if (h->chunk[c][i] >= left)
+                return min_i64(hist_highest(c * HIST_CHUNK + i), h->max_us);
+            left -= h->chunk[c][i];
+        }
+    }
+    return h->max_us; // only where sums have saturated
+}
+
+// ---- encoding
+// -------------------------------------------------------------------------------------
+
+static unsigned char *put_be(unsigned char *p, uint64_t value, int bytes)
+{
+    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
+        *p++ = (unsigned char)(value >> shift);
+    return p;
+}
+
+static uint64_t get_be(const unsigned char *p, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value = value << 8 | p[i];
+    return value;
+}
+
+static unsigned char *put_zigzag(unsigned char *p, int64_t value)
+{
+    uint64_t z = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+    for (int i = 1; i < COUNT_BYTES_MAX && z >= 0x80; i++, z >>= 7)
+        *p++ = (unsigned char)(z | 0x80);
+    *p++ = (unsigned char)z;
+    return p;
+}
+
+// NULL where the number does not end before `end`.
+static inline const unsigned char *get_zigzag(const unsigned char *p, const unsigned char *end,
+                                              int64_t *value)
+{
+    uint64_t z = 0;
+    if (p < end && *p < 0x80) { // most counts
+        z = *p++;
+    } else {
+        for (int i = 0;; i++) {
+            if (p == end)
+                return NULL;
+            unsigned char byte = *p++;
+            if (i == COUNT_BYTES_MAX - 1 || byte < 0x80) {
+                z |= (uint64_t)byte << (7 * i);
+                break;
+            }
+            z |= (uint64_t)(byte & 0x7f) << (7 * i);
+        }
+    }
+    *value = (int64_t)(z >> 1 ^ (~(z & 1) + 1));
+    return p;
+}
+
+// A run of zeros is written as its negative length, but a single one as the count it is: both are
+// read everywhere, and this is what Java writes.
+static unsigned char *put_zeros(unsigned char *p, int64_t run)
+{
+    return run == 0 ? p : put_zigzag(p, run == 1 ? 0 : -run);
+}
+
+static unsigned char *put_counts(unsigned char *p, const struct hist *h)
+{
+    const unsigned char *begin = p;
+    int64_t zeros = 0; // not written yet; those at the end never are
+    for (int c = 0; c < HIST_CHUNKS; c++) {
+        if (!h->chunk[c]) {
+            zeros += HIST_CHUNK;
+            continue;
+        }
+        for (int i = 0; i < HIST_CHUNK; i++) {
+            if (h->chunk[c][i] == 0) {
+                zeros++;
+                continue;
+            }
+            p = put_zeros(p, zeros);
+            zeros = 0;
+            p = put_zigzag(p, (int64_t)h->chunk[c][i]);
+        }
+    }
+    // An empty histogram's maximum is 0, so its one count is that of the value 0.
+    return p == begin ? put_zigzag(p, 0) : p;
+}
+
+void hist_encode(const struct hist *h, struct buf *out)
+{
+    buf_reserve(out, HEADER_BYTES + HIST_COUNTS * COUNT_BYTES_MAX);
+    unsigned char *begin = (unsigned char *)out->p + out->n;
+    unsigned char *end = put_counts(begin + HEADER_BYTES, h);
+    const double ratio = 1.0; // of integer to recorded values
+    uint64_t ratio_bits;
+    memcpy(&ratio_bits, &ratio, sizeof(ratio_bits));
+    unsigned char *p = put_be(begin, COOKIE, 4);
+    p = put_be(p, (uint64_t)(end - begin - HEADER_BYTES), 4);
+    p = put_be(p, 0, 4); // normalizing index offset
+    p = put_be(p, DIGITS, 4);
+    p = put_be(p, 1, 8);
+    p = put_be(p, HIST_MAX_US, 8);
+    put_be(p, ratio_bits, 8);
+    out->n += (size_t)(end - begin);
+}
+
+void hist_encode_compressed(const struct hist *h, struct buf *out)
+{
+    struct buf plain = {0};
+    hist_encode(h, &plain);
+    uLongf room = compressBound(plain.n);
+    buf_reserve(out, 8 + room);
+    unsigned char *begin = (unsigned char *)out->p + out->n;
+    // With enough room it fails for want of memory alone, which ends the process everywhere here.
+    if (compress(begin + 8, &room, (const Bytef *)plain.p, plain.n) != Z_OK)
+        abort();
+    put_be(put_be(begin, COOKIE_COMPRESSED, 4), room, 4);
+    out->n += 8 + room;
+    buf_free(&plain);
+}
+
+static int check_header(const unsigned char *p, size_t n, struct err *e)
+{
+    if (n < HEADER_BYTES)
+        return err_set(e, "a histogram has at least %d bytes, this has %zu", HEADER_BYTES, n);
+    if (get_be(p, 4) != COOKIE)
+        return err_set(e, "not a HdrHistogram V2 encoding (cookie %08x)", (unsigned)get_be(p, 4));
+    if (get_be(p + 4, 4) != n - HEADER_BYTES)
+        return err_set(e, "the histogram's payload has %zu bytes, its header says %u",
+                       n - HEADER_BYTES, (unsigned)get_be(p + 4, 4));
+    if (get_be(p + 8, 4) != 0 || get_be(p + 12, 4) != DIGITS || get_be(p + 16, 8) != 1 ||
+        get_be(p + 24, 8) != HIST_MAX_US || get_be(p + 32, 8) != UINT64_C(0x3ff0000000000000))
+        return err_set(e, "the histogram has other parameters than 1 to 3600000000 with 2 digits");
+    return 0;
+}
+
+static int check_counts(const unsigned char *p, const unsigned char *end, struct err *e)
+{
+    const int limit = hist_index(HIST_MAX_US) + 1;
+    const unsigned char *begin = p;
+    int64_t index = 0, total = 0;
+    while (p < end) {
+        int64_t count;
+        int64_t at = HEADER_BYTES + (p - begin);
+        p = get_zigzag(p, end, &count);
+        if (!p)
+            return err_field(e, "", at, "the histogram ends within a count");
+        // -INT64_MIN would overflow, and one beyond the end is as wrong as many.
+        int64_t steps = count < 0 ? -max_i64(count, -HIST_COUNTS - 1) : 1;
+        if (steps > HIST_COUNTS - index || (count > 0 && index >= limit))
+            return err_field(e, "", at, "the histogram counts beyond its range");
+        if (count > 0 && __builtin_add_overflow(total, count, &total))
+            return err_field(e, "", at, "the histogram's counts overflow");
+        index += steps;
+    }
+    return 0;
+}
+
+// After check_counts(), so it cannot fail halfway.
+static void add_counts(struct hist *h, const unsigned char *p, const unsigned char *end)
+{
+    int64_t index = 0, total = 0;
+    while (p && p < end) {
+        int64_t count = 0;
+        p = get_zigzag(p, end, &count);
+        if (count <= 0) {
+            index += count < 0 ? -count : 1;
+            continue;
+        }
+        uint64_t *to = &chunk_of(h, (int)(index / HIST_CHUNK))[index % HIST_CHUNK];
+        *to = add_count(*to, (uint64_t)count);
+        total += count;
+        index++;
+    }
+    h->total = add_sat_i64(h->total, total);
+}
+
+int hist_decode_add(struct hist *h, const void *data, size_t n, struct err *e)
+{
+    const unsigned char *p = data;
+    if (check_header(p, n, e) < 0 || check_counts(p + HEADER_BYTES, p + n, e) < 0)
+        return -1;
+    add_counts(h, p + HEADER_BYTES, p + n);
+    return 0;
+}

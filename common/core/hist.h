@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// A histogram of durations in µs: HdrHistogram's bucket layout with 2 significant digits over 1 µs
+// to 1 h (3,328 counts, error at most 1 %). Counts live in chunks of one power of two each, made
+// when first used, so a series that only sees latencies of a few octaves costs a few KiB.
+//
+// Format and index mathematics: HdrHistogram V2 (HdrHistogram_c, org.HdrHistogram.Histogram).
+// Zero is counted in the bucket of value 0; values above HIST_MAX_US are counted at HIST_MAX_US and
+// in `clamped`. `sum_us` and `max_us` are exact, also for clamped values, and are no part of the
+// encoding: they travel beside it.
+#ifndef STREAMLENS_HIST_H
+#define STREAMLENS_HIST_H
+
+#include "common/core/buf.h"
+#include "common/core/err.h"
+
+#define HIST_MAX_US INT64_C(3600000000)
+#define HIST_COUNTS 3328
+#define HIST_CHUNK 128
+#define HIST_CHUNKS (HIST_COUNTS / HIST_CHUNK)
+
+struct hist {
+    uint64_t *chunk[HIST_CHUNKS]; // owned, NULL where all counts are zero
+    int64_t total;                // values recorded
+    int64_t clamped;              // of them above HIST_MAX_US
+    int64_t sum_us, max_us;       // exact; the sum saturates at INT64_MAX
+};
+
+// A zeroed struct hist is empty and valid.
+void hist_record(struct hist *h, int64_t value_us); // value_us >= 0
+void hist_add(struct hist *into, const struct hist *from);
+void hist_clear(struct hist *h); // frees the chunks; the struct is empty and valid again
+
+// The value at quantile q (0 to 1): rank ⌈q·n⌉ (at least 1), highest equivalent value of its
+// bucket, never above max_us. 0 where the histogram is empty.
+int64_t hist_quantile(const struct hist *h, double q);
+
+// Index mathematics, for tests and other readers.
+int hist_index(int64_t value_us); // 0 <= value_us <= HIST_MAX_US
+int64_t hist_lowest(int index);   // lowest value that falls into the bucket
+int64_t hist_highest(int index);  // highest equivalent value
+
+// V2 encoding, uncompressed (cookie 0x1c849313), appended to out. An empty histogram encodes too.
+void hist_encode(const struct hist *h, struct buf *out);
+// V2 compressed (cookie 0x1c849314, zlib), appended to out.
+void hist_encode_compressed(const struct hist *h, struct buf *out);
+// Reads an uncompressed V2 encoding with our parameters (1 to 3,600,000,000, 2 digits) and *adds*
+// the counts into h; sum_us, max_us and clamped are left as they were. Any other input: -1, h
+// unchanged.
+int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calendar is the proleptic Gregorian one, computed here: mktime() and its relatives read the
+// time zone of the process, and timegm() takes locks and normalises what should be refused.
+#include "common/core/timeunit.h"
+
+#include <stdio.h>
+
+#define FIRST_US (INT64_C(-62135596800) * US_PER_S)               // 0001-01-01T00:00:00Z
+#define LAST_US (INT64_C(253402300799) * US_PER_S + US_PER_S - 1) // 9999-12-31T23:59:59.999999Z
+#define DAYS_PER_400_YEARS 146097
+
+int64_t time_floor_us(int64_t t_us, int64_t unit_us)
+{
+    assert(unit_us > 0);
+    int64_t over = t_us % unit_us;
+    if (over < 0)
+        over += unit_us;
+    return t_us - over;
+}
+
+// Years are counted from March, so that the leap day is the last of its year and the months before
+// it have fixed lengths: (153 * m + 2) / 5 is the number of days before month m = 0 (March).
+static int64_t days_from_date(int year, int month, int day)
+{
+    int y = month <= 2 ? year - 1 : year;
+    int m = month <= 2 ? month + 9 : month - 3;
+    int64_t days = INT64_C(365) * y + y / 4 - y / 100 + y / 400;
+    const int64_t epoch = 719468; // the same count for 1970-01-01
+    return days + (153 * m + 2) / 5 + day - 1 - epoch;
+}
+
+static void date_from_days(int64_t days, int *year, int *month, int *day)
+{
+    int64_t since_march_0 = days + 719468;
+    assert(since_march_0 >= 0);
+    int64_t cycle = since_march_0 / DAYS_PER_400_YEARS;
+    int64_t in_cycle = since_march_0 % DAYS_PER_400_YEARS;
+    // Taking the leap days out first leaves years of 365 days.
+    int64_t y = (in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
+    int64_t in_year = in_cycle - (365 * y + y / 4 - y / 100);
+    int64_t m = (5 * in_year + 2) / 153;
+    *day = (int)(in_year - (153 * m + 2) / 5 + 1);
+    *month = (int)(m < 10 ? m + 3 : m - 9);
+    *year = (int)(400 * cycle + y + (*month <= 2));
+}
+
+static int days_in_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+// Exactly `digits` digits at *at; moves behind them.
+static bool take_number(struct str text, size_t *at, size_t digits, int *out)
+{
+    if (text.n - *at < digits)
+        return false;
+    int value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        char c = text.p[*at + i];
+        if (c < '0' || c > '9')
+            return false;
+        value = value * 10 + (c - '0');
+    }
+    *at += digits;
+    *out = value;
+    return true;
+}
+
+static bool take_char(struct str text, size_t *at, char c)
+{
+    if (*at >= text.n || text.p[*at] != c)
+        return false;
+    (*at)++;
+    return true;
+}
+
+// An optional fraction of 1 to 9 digits; what is below a µs is cut off.
+static bool take_fraction(struct str text, size_t *at, int64_t *out_us)
+{
+    *out_us = 0;
+    if (!take_char(text, at, '.'))
+        return true;
+    size_t digits = 0;
+    for (int64_t scale = US_PER_S / 10; *at < text.n; scale /= 10, digits++, (*at)++) {
+        char c = text.p[*at];
+        if (c < '0' || c > '9')
+            break;
+        *out_us += scale * (c - '0');
+    }
+    return digits >= 1 && digits <= 9;
+}
+
+// "Z", "+HH:MM" or "-HH:MM": how far the local time is ahead of UTC.
+static bool take_zone(struct str text, size_t *at, int64_t *out_us)
+{
+    *out_us = 0;
+    if (take_char(text, at, 'Z') || take_char(text, at, 'z'))
+        return true;
+    bool west = take_char(text, at, '-');
+    if (!west && !take_char(text, at, '+'))
+        return false;
+    int hour, minute;
+    if (!take_number(text, at, 2, &hour) || !take_char(text, at, ':') ||
+        !take_number(text, at, 2, &minute) || hour > 23 || minute > 59)
+        return false;
+    int64_t ahead_us = hour * US_PER_HOUR + minute * US_PER_MIN;
+    *out_us = west ? -ahead_us : ahead_us;
+    return true;
+}
+
+static bool take_date(struct str text, size_t *at, int64_t *out_us)
+{
+    int year, month, day;
+    if (!take_number(text, at, 4, &year) || !take_char(text, at, '-') ||
+        !take_number(text, at, 2, &month) || !take_char(text, at, '-') ||
+        !take_number(text, at, 2, &day))
+        return false;
+    if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
+        return false;
+    *out_us = days_from_date(year, month, day) * US_PER_DAY;
+    return true;
+}
+
+static bool take_clock(struct str text, size_t *at, int64_t *out_us)
+{
+    int hour, minute, second;
+    if (!take_number(text, at, 2, &hour) || !take_char(text, at, ':') ||
+        !take_number(text, at, 2, &minute) || !take_char(text, at, ':') ||
+        !take_number(text, at, 2, &second))
+        return false;
+    if (hour > 23 || minute > 59 || second > 60)
+        return false;
+    *out_us = hour * US_PER_HOUR + minute * US_PER_MIN + second * US_PER_S;
+    return true;
+}
+
+int time_parse_rfc3339(struct str text, int64_t *out_us)
+{
+    size_t at = 0;
+    int64_t date_us, clock_us, fraction_us, ahead_us;
+    if (!take_date(text, &at, &date_us))
+        return -1;
+    if (!take_char(text, &at, 'T') && !take_char(text, &at, 't'))
+        return -1;
+    if (!take_clock(text, &at, &clock_us) || !take_fraction(text, &at, &fraction_us) ||
+        !take_zone(text, &at, &ahead_us) || at != text.n)
+        return -1;
+    // An offset or a second 60 can carry the instant out of the years that the text may name.
+    int64_t t_us = date_us + clock_us + fraction_us - ahead_us;
+    if (!time_in_range_us(t_us))
+        return -1;
+    *out_us = t_us;
+    return 0;
+}
+
+bool time_in_range_us(int64_t t_us)
+{
+    return t_us >= FIRST_US && t_us <= LAST_US;
+}
+
+size_t time_format_rfc3339(int64_t t_us, char *out)
+{
+    assert(time_in_range_us(t_us));
+    int64_t day_us = time_floor_us(t_us, US_PER_DAY);
+    int year, month, day;
+    date_from_days(day_us / US_PER_DAY, &year, &month, &day);
+    int64_t in_day_us = t_us - day_us;
+    int second = (int)(in_day_us / US_PER_S);
+    int fraction_us = (int)(in_day_us % US_PER_S);
+    int n = snprintf(out, TIME_RFC3339_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day,
+                     second / 3600, second / 60 % 60, second % 60);
+    if (fraction_us % 1000 != 0)
+        n += snprintf(out + n, TIME_RFC3339_MAX - n, ".%06d", fraction_us);
+    else if (fraction_us != 0)
+        n += snprintf(out + n, TIME_RFC3339_MAX - n, ".%03d", fraction_us / 1000);
+    n += snprintf(out + n, TIME_RFC3339_MAX - n, "Z");
+    return (size_t)n;
+}

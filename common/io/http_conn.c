@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection's life: its events, its deadlines, its orderly end.
+//
+// The bufferevent reads, and writes what the socket did not take at once. Answers are first written
+// straight from `out`: a socket that takes them (nearly all) costs no change of the poll set.
+#include "common/io/http_internal.h"
+
+#include "common/io/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+static void arm_timer(struct http_server *s, int64_t at_us, int64_t now_us)
+{
+    if (s->timer_at_us != 0 && s->timer_at_us <= at_us)
+        return;
+    int64_t delay_us = max_i64(at_us - now_us, 1000);
+    struct timeval tv = {.tv_sec = delay_us / 1000000, .tv_usec = delay_us % 1000000};
+    evtimer_add(s->timer, &tv);
+    s->timer_at_us = at_us;
+}
+
+static void deadline_clear(struct http_deadline *d)
+{
+    if (!d->set)
+        return;
+    TAILQ_REMOVE(&d->conn->server->deadlines[d->kind], d, link);
+    d->set = false;
+}
+
+// Leaves a deadline of the same kind as it is: that is what makes them absolute.
+static void deadline_ensure(struct http_deadline *d, enum http_deadline_kind kind)
+{
+    if (d->set && d->kind == kind)
+        return;
+    deadline_clear(d);
+    struct http_server *s = d->conn->server;
+    int64_t now_us = clock_mono_us();
+    d->kind = kind;
+    d->at_us = now_us + s->duration_us[kind];
+    d->set = true;
+    TAILQ_INSERT_TAIL(&s->deadlines[kind], d, link);
+    arm_timer(s, d->at_us, now_us);
+}
+
+// May free the connection.
+static void expire(struct http_deadline *d)
+{
+    struct http_conn *c = d->conn;
+    struct http_stats *st = c->server->stats;
+    deadline_clear(d);
+    switch (d->kind) {
+    case DEADLINE_HEADER:
+        st->timeouts_header++;
+        http_conn_refuse(c, 408, "the request's header did not arrive in time");
+        return;
+    case DEADLINE_BODY:
+        st->timeouts_body++;
+        http_conn_refuse(c, 408, "the request's body did not arrive in time");
+        return;
+    case DEADLINE_IDLE:
+        st->timeouts_idle++;
+        break;
+    case DEADLINE_WRITE:
+        st->timeouts_write++;
+        break;
+    case DEADLINE_LINGER:
+    case DEADLINE_GRACE:
+    case DEADLINE_KINDS:
+        break;
+    }
+    http_conn_free(c);
+}
+
+void http_deadlines_run(struct http_server *s)
+{
+    s->timer_at_us = 0;
+    int64_t now_us = clock_mono_us();
+    for (size_t kind = 0; kind < DEADLINE_KINDS; kind++) {
+        struct http_deadline *d;
+        while ((d = TAILQ_FIRST(&s->deadlines[kind])) && d->at_us <= now_us)
+            expire(d);
+        if (d)
+            arm_timer(s, d->at_us, now_us);
+    }
+}
+
+void http_conn_mark(struct http_conn *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    TAILQ_INSERT_TAIL(&c->server->dirty, c, dirty_link);
+    event_active(c->server->settle, 0, 0);
+}
+
+static void on_bytes(struct bufferevent *bev, void *arg)
+{
+    (void)bev;
+    http_conn_mark(arg);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+    (void)bev;
+    struct http_conn *c = arg;
+    if (what & BEV_EVENT_EOF)
+        c->eof = true;
+    else
+        c->dead = true;
+    http_conn_mark(c);
+}
+
+void http_conn_new(struct http_server *s, evutil_socket_t fd)
+{
+    int on = 1;
+    // Without it the second of two pipelined answers waits for the ack of the first, 40 ms.
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct http_conn *c = xcalloc(1, sizeof(*c));
+    c->server = s;
+    c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    c->out = evbuffer_new();
+    TAILQ_INIT(&c->queue);
+    c->read_deadline.conn = c->write_deadline.conn = c;
+    bufferevent_setcb(c->bev, on_bytes, on_bytes, on_event, c);
+    bufferevent_setwatermark(c->bev, EV_READ, 0, s->read_high);
+    bufferevent_set_max_single_read(c->bev, s->read_high);
+    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+    TAILQ_INSERT_TAIL(&s->conns, c, link);
+    s->conn_count++;
+    s->stats->connections_accepted++;
+    http_server_conn_count_changed(s);
+    http_conn_mark(c);
+}
+
+void http_conn_free(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    struct http_exchange *x;
+    while ((x = TAILQ_FIRST(&c->queue))) {
+        TAILQ_REMOVE(&c->queue, x, link);
+        x->conn = NULL;
+        if (x->state != EXCHANGE_HANDLING) {
+            http_exchange_free(x);
+            continue;
+        }
+        TAILQ_INSERT_TAIL(&s->orphans, x, link);
+        if (x->on_gone)
+            x->on_gone(x->on_gone_arg); // may answer, which frees x
+    }
+    deadline_clear(&c->read_deadline);
+    deadline_clear(&c->write_deadline);
+    if (c->dirty)
+        TAILQ_REMOVE(&s->dirty, c, dirty_link);
+    TAILQ_REMOVE(&s->conns, c, link);
+    s->conn_count--;
+    evbuffer_free(c->out);
+    bufferevent_free(c->bev);
+    free(c);
+    http_server_conn_count_changed(s);
+}
+
+void http_conn_reading_done(struct http_conn *c)
+{
+    c->phase = PHASE_HEAD;
+    c->reading = NULL;
+    c->scan = (struct http_scan){0};
+    c->skipped_empty_line = false;
+    c->head_begun = false;
+    deadline_clear(&c->read_deadline); // the next request has its own
+}
+
+static size_t unsent(struct http_conn *c)
+{
+    return evbuffer_get_length(c->out) + evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+static void write_out(struct http_conn *c)
+{
+    if (evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)
+        return; // in order: on_bytes comes again once that is sent
+    if (evbuffer_get_length(c->out) > 0) {
+        int n = evbuffer_write(c->out, bufferevent_getfd(c->bev));
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            c->dead = true;
+            return;
+        }
+        if (evbuffer_get_length(c->out) > 0)
+            bufferevent_write_buffer(c->bev, c->out);
+    }
+    if (unsent(c) > 0)
+        deadline_ensure(&c->write_deadline, DEADLINE_WRITE);
+    else
+        deadline_clear(&c->write_deadline);
+}
+
+// A request that the client stopped sending half way has nobody to answer.
+static void drop_partial(struct http_conn *c)
+{
+    struct http_exchange *x = c->reading;
+    if (!x)
+        return;
+    http_conn_reading_done(c);
+    TAILQ_REMOVE(&c->queue, x, link);
+    c->queue_n--;
+    http_exchange_free(x);
+}
+
+static void linger(struct http_conn *c)
+{
+    struct evbuffer *in = bufferevent_get_input(c->bev);
+    c->lingered += evbuffer_get_length(in);
+    evbuffer_drain(in, evbuffer_get_length(in));
+    if (c->lingered > HTTP_LINGER_BYTES)
+        c->dead = true;
+}
+
+// Whether the connection is over. Closing at once would make the kernel answer what is still coming
+// in with RST, and that can overtake our answer; so our side is shut and theirs read until it ends.
+static bool is_over(struct http_conn *c)
+{
+    if (c->dead)
+        return true;
+    if (c->lingering)
+        return c->eof;
+    if (c->eof)
+        drop_partial(c);
+    if (!(c->closing || c->eof) || c->queue_n > 0 || unsent(c) > 0)
+        return false;
+    if (c->eof || shutdown(bufferevent_getfd(c->bev), SHUT_WR) != 0)
+        return true;
+    c->lingering = true;
+    linger(c);
+    return c->dead;
+}
+
+static void update_read_deadline(struct http_conn *c)
+{
+    struct http_deadline *d = &c->read_deadline;
+    if (c->lingering)
+        deadline_ensure(d, DEADLINE_LINGER);
+    else if (c->closing || c->eof)
+        deadline_clear(d);
+    else if (c->reading)
+        deadline_ensure(d, DEADLINE_BODY);
+    else if (c->head_begun)
+        deadline_ensure(d, DEADLINE_HEADER);
+    else if (c->queue_n == 0 && unsent(c) == 0)
+        deadline_ensure(d, c->server->draining ? DEADLINE_GRACE : DEADLINE_IDLE);
+    else
+        deadline_clear(d);
+}
+
+bool http_conn_is_blocked(struct http_conn *c)
+{
+    return c->queue_n >= c->server->limits.pipeline_depth ||
+           evbuffer_get_length(c->out) > HTTP_OUT_HIGH ||
+           evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+}
+
+void http_conn_settle(struct http_conn *c)
+{
+    // Still counted as marked while it parses: what the handlers answer is written right below.
+    if (c->lingering)
+        linger(c);
+    else if (!c->dead)
+        http_conn_parse(c);
+    c->dirty = false;
+    if (!c->dead)
+        write_out(c);
+    if (is_over(c)) {
+        http_conn_free(c);
+        return;
+    }
+    if (c->blocked && !http_conn_is_blocked(c))
+        http_conn_mark(c);
+    update_read_deadline(c);
+}
+
+void http_conn_drain(struct http_conn *c)
+{
+    if (!c->reading && !c->head_begun && c->queue_n > 0)
+        c->closing = true;
+    http_conn_mark(c);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exchanges and their answers. Nothing here touches the socket: an answer goes to the connection's
+// output buffer, and the settle event writes what has gathered there, one write for many answers.
+#include "common/io/http_internal.h"
+
+#include "common/io/clock.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {206, "Partial Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {411, "Length Required"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {422, "Unprocessable Content"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+};
+
+const char *http_reason(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    }
+    return "Unknown";
+}
+
+struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, size_t n)
+{
+    struct http_exchange *x = xmalloc(sizeof(*x) + n);
+    memset(x, 0, offsetof(struct http_exchange, fields)); // the fields are counted, not zeroed
+    x->server = c->server;
+    x->conn = c;
+    x->head_n = n;
+    if (n > 0)
+        memcpy(x->head, head, n);
+    TAILQ_INSERT_TAIL(&c->queue, x, link);
+    c->queue_n++;
+    return x;
+}
+
+// The caller has taken it out of its list.
+void http_exchange_free(struct http_exchange *x)
+{
+    if (x->server) {
+        x->server->held_bytes -= x->accounted;
+        x->server->stats->in_flight_bytes = (int64_t)x->server->held_bytes;
+    }
+    buf_free(&x->body);
+    buf_free(&x->extra);
+    if (x->late)
+        evbuffer_free(x->late);
+    free(x);
+}
+
+const char *http_method(const struct http_exchange *x)
+{
+    return x->method;
+}
+
+struct str http_path(const struct http_exchange *x)
+{
+    return x->path;
+}
+
+struct str http_query(const struct http_exchange *x)
+{
+    return x->query;
+}
+
+struct str http_body(const struct http_exchange *x)
+{
+    return (struct str){x->body.p, x->body.n};
+}
+
+struct str http_header(const struct http_exchange *x, const char *lower_name)
+{
+    size_t n = strlen(lower_name);
+    for (size_t i = 0; i < x->field_count; i++) {
+        const struct http_field *f = &x->fields[i];
+        if (f->name_n == n && memcmp(x->head + f->name, lower_name, n) == 0)
+            return (struct str){x->head + f->value, f->value_n};
+    }
+    return (struct str){NULL, 0};
+}
+
+int64_t http_received_us(const struct http_exchange *x)
+{
+    return x->received_us;
+}
+
+void http_on_gone(struct http_exchange *x, void (*gone)(void *arg), void *arg)
+{
+    x->on_gone = gone;
+    x->on_gone_arg = arg;
+}
+
+void http_add_header(struct http_exchange *x, const char *name, const char *value)
+{
+    assert(http_is_token(str_of(name)));
+    assert(!strpbrk(value, "\r\n"));
+    buf_adds(&x->extra, name);
+    buf_adds(&x->extra, ": ");
+    buf_adds(&x->extra, value);
+    buf_adds(&x->extra, "\r\n");
+}
+
+static const char *date_now(struct http_server *s)
+{
+    int64_t now_s = clock_wall_us() / 1000000;
+    if (now_s != s->date_s) {
+        time_t t = (time_t)now_s;
+        struct tm tm;
+        gmtime_r(&t, &tm);
+        // The C locale: nobody here calls setlocale, and RFC 9110 wants English.
+        strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        s->date_s = now_s;
+    }
+    return s->date;
+}
+
+static void count_answer(struct http_server *s, int status, size_t bytes)
+{
+    struct http_stats *st = s->stats;
+    int64_t *class[] = {&st->requests_2xx, &st->requests_3xx, &st->requests_4xx, &st->requests_5xx};
+    (*class[status / 100 - 2])++;
+    st->sent_bytes += (int64_t)bytes;
+}
+
+static void render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
+                   const char *content_type, const void *body, size_t n)
+{
+    char head[512];
+    bool bodiless = status == 204 || status == 304;
+    int used = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
+                        http_reason(status), date_now(x->server));
+    if (!bodiless)
+        used += snprintf(head + used, sizeof(head) - (size_t)used, "Content-Length: %zu\r\n", n);
+    if (content_type)
+        used += snprintf(head + used, sizeof(head) - (size_t)used, "Content-Type: %s\r\n",
+                         content_type);
+    if (close)
+        used += snprintf(head + used, sizeof(head) - (size_t)used, "Connection: close\r\n");
+    assert((size_t)used < sizeof(head));
+
+    size_t body_n = x->is_head || bodiless ? 0 : n;
+    size_t total = (size_t)used + x->extra.n + 2 + body_n;
+    evbuffer_expand(out, total);
+    evbuffer_add(out, head, (size_t)used);
+    evbuffer_add(out, x->extra.p, x->extra.n);
+    evbuffer_add(out, "\r\n", 2);
+    evbuffer_add(out, body, body_n);
+    count_answer(x->server, status, total);
+}
+
+// A client that waits for "100 Continue" gets it once everything before has been answered, and not
+// when it has begun to send anyway.
+static void maybe_continue(struct http_conn *c)
+{
+    struct http_exchange *x = c->reading;
+    if (!x || !x->wants_continue || x != TAILQ_FIRST(&c->queue))
+        return;
+    x->wants_continue = false;
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0 || x->body.n > 0)
+        return;
+    evbuffer_add(c->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    http_conn_mark(c);
+}
+
+void http_conn_advance(struct http_conn *c)
+{
+    struct http_exchange *x;
+    while ((x = TAILQ_FIRST(&c->queue)) && x->state == EXCHANGE_ANSWERED) {
+        if (x->late)
+            evbuffer_add_buffer(c->out, x->late);
+        TAILQ_REMOVE(&c->queue, x, link);
+        c->queue_n--;
+        http_exchange_free(x);
+    }
+    maybe_continue(c);
+}
+
+static void drop_answer(struct http_exchange *x)
+{
+    if (x->server) {
+        TAILQ_REMOVE(&x->server->orphans, x, link);
+        x->server->stats->in_flight--;
+        x->server->stats->answers_dropped++;
+    }
+    http_exchange_free(x);
+}
+
+void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
+                size_t n)
+{
+    assert(x->state != EXCHANGE_ANSWERED);
+    assert(status >= 200 && status <= 599);
+    struct http_conn *c = x->conn;
+    if (!c) {
+        drop_answer(x);
+        return;
+    }
+    if (x->state == EXCHANGE_HANDLING) {
+        x->server->stats->in_flight--;
+        stats_observe_us(&x->server->stats->request_seconds, clock_mono_us() - x->received_us);
+    }
+    bool last = !TAILQ_NEXT(x, link);
+    bool first = x == TAILQ_FIRST(&c->queue);
+    if (!first && !x->late)
+        x->late = evbuffer_new();
+    x->state = EXCHANGE_ANSWERED;
+    render(x, first ? c->out : x->late, status, c->closing && last, content_type, body, n);
+    http_conn_advance(c);
+    http_conn_mark(c);
+}
+
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (n == 1)
+        return 1;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool beyond = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
+    return overlong || beyond ? 0 : n;
+}
+
+// Details may quote what the client sent, cut anywhere: what is no UTF-8 becomes '?', so that the
+// answer stays JSON.
+static void add_json_text(struct buf *out, const char *text)
+{
+    char clean[sizeof(struct err)];
+    size_t n = strnlen(text, sizeof(clean));
+    memcpy(clean, text, n);
+    for (size_t i = 0; i < n;) {
+        size_t step = utf8_len((unsigned char *)clean + i, n - i);
+        if (step == 0)
+            clean[i] = '?';
+        i += step ? step : 1;
+    }
+    buf_add_json_str(out, (struct str){clean, n});
+}
+
+void http_problem(struct http_exchange *x, int status, const struct err *e)
+{
+    struct buf b = {0};
+    buf_addf(&b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+             http_reason(status), status);
+    // A detail is what there is to say of the field; a person reads the detail alone.
+    char detail[sizeof(e->field) + sizeof(e->detail)];
+    snprintf(detail, sizeof(detail), "%s%s%s", e->field, e->field[0] ? " " : "", e->detail);
+    add_json_text(&b, detail);
+    if (e->field[0]) {
+        buf_adds(&b, ",\"field\":");
+        add_json_text(&b, e->field);
+    }
+    if (e->offset >= 0)
+        buf_addf(&b, ",\"offset\":%" PRId64, e->offset);
+    buf_adds(&b, "}\n");
+    http_reply(x, status, "application/problem+json", b.p, b.n);
+    buf_free(&b);
+}
+
+void http_problemf(struct http_exchange *x, int status, const char *fmt, ...)
+{
+    struct err e = {.offset = -1};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e.detail, sizeof(e.detail), fmt, ap);
+    va_end(ap);
+    http_problem(x, status, &e);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small HTTP/1.1 server on libevent bufferevents with llhttp (strict). One event loop, no
+// threads.
+//
+// Each connection reads requests one after another; requests that are pipelined are answered in
+// order and at most `pipeline_depth` of them wait for their answer, the rest unread. A handler is
+// called once its request is complete (header and body within the limits) and answers once, at once
+// or later from the same loop. When the client goes away first, the exchange stays valid until it
+// is answered; the answer is then dropped. A handler is never called from within http_reply(), and
+// must not free the server.
+//
+// The server itself answers, each error as application/problem+json:
+//   400 syntax or framing: a bare LF or CR, NUL, a folded line, a space before a colon, a field
+//       without a name, Content-Length twice or not in digits or beside Transfer-Encoding, any
+//       Transfer-Encoding but one `chunked`, chunk lines with anything but size and extensions,
+//       no Host or several (HTTP/1.1), a target with control characters or `#`
+//   404 no such path     405 with Allow       408 too slow         413 body too large, found from
+//   Content-Length or while chunks arrive     414 target too long  417 not `100-continue`
+//   431 header too large or more than 100 fields                   501 unknown method (CONNECT too)
+//   503 with Retry-After: bodies in flight at their limit, or a request that began during a drain
+//   505 not HTTP/1.0 or 1.1
+// After each but a 404 or 405 without a body the connection is closed, in order: our side first,
+// then theirs is read and ignored for up to 2 s, so that a client that is still sending sees the
+// answer and no reset. What follows a refused request on the connection is never executed.
+//
+// HEAD is answered by the GET handler, without the body. HTTP/1.0 connections are closed after the
+// answer. One empty line before a request is skipped. Trailers are checked and dropped. A client
+// that shuts its sending side still gets its answers. Deadlines are absolute: a byte a second does
+// not extend them. Handlers have none: whoever lets an exchange wait sees to its end.
+//
+// When max_connections is reached, or descriptors run out, accepting pauses; further clients wait
+// in the listen backlog.
+//
+// It does not: TLS, compression, chunked answers, upgrade.
+#ifndef STREAMLENS_HTTP_SERVER_H
+#define STREAMLENS_HTTP_SERVER_H
+
+#include "common/core/buf.h"
+#include "common/core/err.h"
+
+#include <event2/event.h>
+
+// 0 means the default, given in brackets.
+struct http_limits {
+    size_t max_connections;     // [10000]
+    size_t max_header_bytes;    // [16 KiB] request line and header fields, to the empty line: 431
+    size_t max_target_bytes;    // [8 KiB] request target: 414
+    size_t pipeline_depth;      // [16] requests waiting for their answer, a connection
+    size_t max_in_flight_bytes; // [64 MiB] request bodies held for all connections: 503 beyond
+    int64_t header_timeout_us;  // [10 s] first byte of a request to the end of its header: 408
+    int64_t body_timeout_us;    // [30 s] end of header to end of body: 408
+    int64_t idle_timeout_us;    // [75 s] between requests
+    int64_t write_timeout_us;   // [30 s] an answer that the client does not take
+};
+
+struct http_exchange; // one request and its answer
+
+typedef void (*http_handler)(struct http_exchange *x, void *arg);
+
+struct http_route {
+    const char *method; // "GET" (answers HEAD too), "POST", …
+    const char *path;   // exact match, query string not included
+    http_handler handler;
+    size_t max_body_bytes; // 413 beyond; 0 = a body is refused
+};
+
+// Counters and gauges, kept by the server and rendered by the service's stats list; by name in
+// http_server_stats.h.
+struct http_stats;
+
+struct http_server;
+// Routes, their strings and arg are borrowed for the server's life; stats too (NULL: not counted).
+struct http_server *http_server_new(struct event_base *base, const struct http_limits *limits,
+                                    const struct http_route *routes, size_t route_count, void *arg,
+                                    struct http_stats *stats);
+// Numeric address; port 0 takes any free one. Returns the port, or -1 with "address in use" and
+// such.
+int http_server_listen(struct http_server *s, const char *addr, int port, struct err *e) MUST_CHECK;
+// Stops accepting, closes idle connections (after 0.1 s, in which a request on its way gets its
+// 503), answers what is in flight with Connection: close, and calls done once nothing is left or
+// timeout_us has passed (the rest is then closed). done may free the server.
+void http_server_drain(struct http_server *s, int64_t timeout_us, void (*done)(void *), void *arg);
+// Closes everything. Exchanges still unanswered stay valid until answered. Not from a handler.
+void http_server_free(struct http_server *s);
+
+// The request. Strings are borrowed until the answer.
+const char *http_method(const struct http_exchange *x);
+struct str http_path(const struct http_exchange *x);
+struct str http_query(const struct http_exchange *x); // without '?', still percent-encoded
+struct str http_body(const struct http_exchange *x);
+// The header field's value, the name in lower case; { NULL, 0 } where absent. Of several the first.
+struct str http_header(const struct http_exchange *x, const char *lower_name);
+int64_t http_received_us(const struct http_exchange *x); // monotonic, when the body was complete
+
+// Calls gone(arg) once if the client goes away before the answer: whoever worked for it may stop.
+// The exchange is still to be answered, then or later.
+void http_on_gone(struct http_exchange *x, void (*gone)(void *arg), void *arg);
+
+// Adds a header field to the answer to come. Names and values are ours (checked by assert for CR,
+// LF).
+void http_add_header(struct http_exchange *x, const char *name, const char *value);
+// Answers; the exchange is gone afterwards. The body is copied. content_type NULL where there is
+// none.
+void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
+                size_t n);
+// Answers with application/problem+json (RFC 9457): type about:blank, title, status, detail (which
+// begins with the field's name where e has one), and where e names them `field` and `offset`.
+void http_problem(struct http_exchange *x, int status, const struct err *e);
+void http_problemf(struct http_exchange *x, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+const char *http_reason(int status);
+
+// Query strings: application/x-www-form-urlencoded pairs, decoded. 1 and the next pair (in
+// *scratch), 0 at the end, -1 where the encoding is broken.
+struct http_query_iter {
+    struct str rest;
+};
+int http_query_next(struct http_query_iter *it, struct str *name, struct str *value,
+                    struct buf *scratch, struct err *e) MUST_CHECK;
+
+#endif

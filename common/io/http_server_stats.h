@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the HTTP server counts of itself (common/core/stats.h tells how the list works). A service
+// renders them with http_stats_render() beside its own.
+#ifndef STREAMLENS_HTTP_SERVER_STATS_H
+#define STREAMLENS_HTTP_SERVER_STATS_H
+
+#include "common/core/stats.h"
+
+#define HTTP_STATS(COUNTER, GAUGE, HISTOGRAM)                                                      \
+    COUNTER(requests_2xx, "streamlens_http_requests_total", "class=\"2xx\"",                       \
+            "Requests answered, by class of status.")                                              \
+    COUNTER(requests_3xx, "streamlens_http_requests_total", "class=\"3xx\"", "")                   \
+    COUNTER(requests_4xx, "streamlens_http_requests_total", "class=\"4xx\"", "")                   \
+    COUNTER(requests_5xx, "streamlens_http_requests_total", "class=\"5xx\"", "")                   \
+    COUNTER(answers_dropped, "streamlens_http_answers_dropped_total", "",                          \
+            "Answers to clients that had gone before.")                                            \
+    COUNTER(refused_framing, "streamlens_http_refused_total", "reason=\"framing\"",                \
+            "Requests refused before a handler saw them, by reason.")                              \
+    COUNTER(refused_too_large, "streamlens_http_refused_total", "reason=\"too_large\"", "")        \
+    COUNTER(refused_busy, "streamlens_http_refused_total", "reason=\"busy\"", "")                  \
+    COUNTER(refused_draining, "streamlens_http_refused_total", "reason=\"draining\"", "")          \
+    COUNTER(timeouts_header, "streamlens_http_timeouts_total", "phase=\"header\"",                 \
+            "Deadlines passed, by phase of the connection.")                                       \
+    COUNTER(timeouts_body, "streamlens_http_timeouts_total", "phase=\"body\"", "")                 \
+    COUNTER(timeouts_idle, "streamlens_http_timeouts_total", "phase=\"idle\"", "")                 \
+    COUNTER(timeouts_write, "streamlens_http_timeouts_total", "phase=\"write\"", "")               \
+    COUNTER(connections_accepted, "streamlens_http_connections_accepted_total", "",                \
+            "Connections accepted.")                                                               \
+    COUNTER(listener_paused_cap, "streamlens_http_listener_paused_total",                          \
+            "reason=\"max_connections\"", "Times that accepting was paused, by reason.")           \
+    COUNTER(listener_paused_error, "streamlens_http_listener_paused_total",                        \
+            "reason=\"accept_error\"", "")                                                         \
+    COUNTER(received_body_bytes, "streamlens_http_received_body_bytes_total", "",                  \
+            "Bytes of request bodies received.")                                                   \
+    COUNTER(sent_bytes, "streamlens_http_sent_bytes_total", "",                                    \
+            "Bytes of answers, headers included.")                                                 \
+    GAUGE(connections, "streamlens_http_connections", "", "Open connections.")                     \
+    GAUGE(in_flight, "streamlens_http_in_flight_requests", "",                                     \
+          "Requests handed to a handler and not answered yet.")                                    \
+    GAUGE(in_flight_bytes, "streamlens_http_in_flight_body_bytes", "",                             \
+          "Bytes of request bodies held.")                                                         \
+    HISTOGRAM(request_seconds, "streamlens_http_request_duration_seconds", "",                     \
+              "From the complete request to its answer.")
+STATS_DECLARE(http_stats, HTTP_STATS)
+
+#endif

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034 # names used by those who source it
+# The whole installation of one home: its settings, the build, and the services. Sourced by deploy/up,
+# down, status and demo.
+
+# shellcheck source=deploy/local/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=deploy/local/packages.sh
+. "$LOCAL_DIR/packages.sh"
+# shellcheck source=deploy/local/kafka.sh
+. "$LOCAL_DIR/kafka.sh"
+# shellcheck source=deploy/local/postgres.sh
+. "$LOCAL_DIR/postgres.sh"
+
+STREAMLENS_HOME=$(realpath -m "${STREAMLENS_HOME:-$ROOT_DIR/.streamlens}")
+BUILD_DIR=$(realpath -m "${BUILD_DIR:-$ROOT_DIR/build}")
+ENV_FILE=$STREAMLENS_HOME/env
+PROGRAMS=(ingest-api/streamlens-ingest-api processor/streamlens-processor
+    metrics-api/streamlens-metrics-api deploy/admin/streamlens-admin)
+
+STARTED=0 # 1 when something had to be started
+
+# --- settings ---------------------------------------------------------------------------------------
+
+# Settings stay as they were given last (they stand in the env file) until given anew; an empty value
+# takes one back. So `INGEST_PORT=9000 ./deploy/up` and then `./deploy/up` is no change.
+settings_load() {
+    local line name saved_kafka='' saved_postgres=''
+    OWN=' kafka postgres '
+    if [ -r "$ENV_FILE" ]; then
+        while IFS= read -r line; do
+            name=${line#export }
+            name=${name%%=*}
+            case $name in
+            STREAMLENS_HOME | INGEST_URL | METRICS_URL) continue ;;
+            STREAMLENS_OWN) eval "OWN=${line#*=}" && continue ;;
+            KAFKA_BROKERS) eval "saved_kafka=${line#*=}" ;;
+            POSTGRES_DSN) eval "saved_postgres=${line#*=}" ;;
+            esac
+            if [ -z "${!name+x}" ]; then
+                eval "$line"
+            fi
+        done < <(grep '^export ' "$ENV_FILE")
+    fi
+    for name in $(compgen -e); do
+        [ -n "${!name}" ] || [[ ! $name =~ ^[A-Z][A-Z0-9_]*$ ]] || unset "$name"
+    done
+    export KAFKA_PORT=${KAFKA_PORT:-19092} PG_PORT=${PG_PORT:-15432} INGEST_PORT=${INGEST_PORT:-8080}
+    export METRICS_PORT=${METRICS_PORT:-8081} PROCESSOR_PORT=${PROCESSOR_PORT:-8082}
+    export PROCESSORS=${PROCESSORS:-1} STREAMLENS_HOME
+    # A file with the DSN beats the DSN we wrote ourselves.
+    if [ -n "${POSTGRES_DSN_FILE:-}" ] && [ "${POSTGRES_DSN:-}" = "$saved_postgres" ]; then unset POSTGRES_DSN; fi
+    # What is set and is not what we ourselves wrote was given by the user: then nothing is started.
+    own_or_given kafka "${KAFKA_BROKERS:-}" "$saved_kafka"
+    own_or_given postgres "${POSTGRES_DSN:-${POSTGRES_DSN_FILE:-}}" "$saved_postgres"
+}
+
+# own_or_given PART VALUE WHAT_WE_WROTE_LAST: adds PART to OWN or takes it out.
+own_or_given() {
+    local was_own=0
+    [[ $OWN != *" $1 "* ]] || was_own=1
+    OWN=${OWN/" $1 "/ }
+    if [ -z "$2" ] || { [ "$was_own" = 1 ] && [ "$2" = "$3" ]; }; then OWN+="$1 "; fi
+}
+
+owns() { [[ $OWN == *" $1 "* ]]; }
+
+settings_check() {
+    if ! [[ $PROCESSORS =~ ^[1-9][0-9]{0,2}$ ]]; then
+        die "PROCESSORS is '$PROCESSORS'; a number from 1 to 999 is wanted"
+    fi
+    local name
+    for name in KAFKA_PORT PG_PORT INGEST_PORT METRICS_PORT PROCESSOR_PORT; do
+        [[ ${!name} =~ ^[1-9][0-9]{0,4}$ ]] && [ "${!name}" -le 65535 ] && continue
+        die "$name is '${!name}'; a port from 1 to 65535 is wanted"
+    done
+}
+
+# ports_wanted: a line "PORT VARIABLE NAME" for each port that this home takes.
+ports_wanted() {
+    local name
+    if owns kafka; then
+        printf '%s KAFKA_PORT kafka\n' "$KAFKA_PORT" "$((KAFKA_PORT + 1))"
+    fi
+    if owns postgres; then printf '%s PG_PORT postgres\n' "$PG_PORT"; fi
+    for name in $(service_names); do
+        printf '%s %s %s\n' "$(service_port "$name")" "$(service_port_variable "$name")" "$name"
+    done
+}
+
+# Before anything is stopped or started. A port held by the very process that is to have it is no clash.
+ports_check() {
+    local port variable name
+    local -A taken
+    while read -r port variable name; do
+        [ -z "${taken[$port]:-}" ] || die "port $port is given to two: ${taken[$port]} and $variable" \
+            "KAFKA_PORT takes two, PROCESSOR_PORT one a processor, upwards."
+        taken[$port]=$variable
+        port_need "$port" "$variable" "$(process_pid_alive "$name")"
+    done < <(ports_wanted)
+}
+
+# Where a client on this machine reaches the services.
+http_host() {
+    case ${HTTP_ADDR:-127.0.0.1} in
+    0.0.0.0 | '' | '*') printf 127.0.0.1 ;;
+    ::) printf '[::1]' ;;
+    *:*) printf '[%s]' "$HTTP_ADDR" ;;
+    *) printf '%s' "${HTTP_ADDR:-127.0.0.1}" ;;
+    esac
+}
+
+# Names of all settings the programs know, from the programs themselves.
+settings_known() {
+    local program
+    for program in "${PROGRAMS[@]}"; do
+        "$BUILD_DIR/$program" --print-config 2>/dev/null | sed -nE 's/^([A-Z][A-Z0-9_]*)=.*/\1/p'
+    done | sort -u
+}
+
+# setting_given NAME: one that a program knows, directly or as NAME_FILE, or that goes to librdkafka.
+setting_given() {
+    case $1 in
+    HTTP_PORT | GROUP_INSTANCE_ID) return 1 ;; # each process has its own
+    KAFKA_CONF_*) return 0 ;;
+    esac
+    [[ " $SETTINGS_KNOWN " == *" ${1%_FILE} "* ]]
+}
+
+# The env file: everything another process needs, by hand or by the other scripts here.
+env_write() {
+    local name
+    SETTINGS_KNOWN=$(settings_known | tr '\n' ' ')
+    {
+        printf '# The settings of this installation, written by deploy/up. One more processor by hand:\n'
+        printf '#   . %q && %q\n' "$ENV_FILE" "$BUILD_DIR/processor/streamlens-processor"
+        printf 'export STREAMLENS_OWN=%q\n' "$OWN"
+        for name in STREAMLENS_HOME BUILD_DIR KAFKA_PORT PG_PORT INGEST_PORT METRICS_PORT \
+            PROCESSOR_PORT PROCESSORS; do
+            printf 'export %s=%q\n' "$name" "${!name}"
+        done
+        printf 'export INGEST_URL=http://%s:%s\n' "$(http_host)" "$INGEST_PORT"
+        printf 'export METRICS_URL=http://%s:%s\n' "$(http_host)" "$METRICS_PORT"
+        for name in $(compgen -e | sort); do
+            ! setting_given "$name" || printf 'export %s=%q\n' "$name" "${!name}"
+        done
+    } >"$ENV_FILE.new"
+    chmod 600 "$ENV_FILE.new"
+    mv "$ENV_FILE.new" "$ENV_FILE"
+}
+
+# --- build ------------------------------------------------------------------------------------------
+
+build_release() {
+    [ -e "$BUILD_DIR/build.ninja" ] || meson setup "$BUILD_DIR" "$ROOT_DIR" --buildtype=release || return 1
+    ninja -C "$BUILD_DIR" "${PROGRAMS[@]}"
+}
+
+# Two homes may share one build directory: one build of it at a time.
+build_locked() {
+    mkdir -p "$BUILD_DIR"
+    (flock 8 && build_release 8>&-) 8>"$BUILD_DIR/.up-lock"
+}
+
+build_programs() {
+    step "building in $BUILD_DIR" build_locked || die "the build failed" \
+        "The whole output is at the end of $STREAMLENS_HOME/log/steps.log" \
+        "If the tree builds elsewhere, $BUILD_DIR may be stale: remove it and try again."
+}
+
+# --- services ---------------------------------------------------------------------------------------
+
+# service_names: in the order of starting.
+service_names() {
+    local i
+    printf 'metrics-api\n'
+    for ((i = 1; i <= PROCESSORS; i++)); do printf 'processor-%d\n' "$i"; done
+    printf 'ingest-api\n'
+}
+
+service_program() {
+    case $1 in
+    processor-*) printf '%s/processor/streamlens-processor' "$BUILD_DIR" ;;
+    *) printf '%s/%s/streamlens-%s' "$BUILD_DIR" "$1" "$1" ;;
+    esac
+}
+
+service_port() {
+    case $1 in
+    ingest-api) printf '%s' "$INGEST_PORT" ;;
+    metrics-api) printf '%s' "$METRICS_PORT" ;;
+    processor-*) printf '%s' $((PROCESSOR_PORT + ${1#processor-} - 1)) ;;
+    esac
+}
+
+service_port_variable() {
+    case $1 in
+    ingest-api) printf INGEST_PORT ;;
+    metrics-api) printf METRICS_PORT ;;
+    processor-*) printf PROCESSOR_PORT ;;
+    esac
+}
+
+service_url() { printf 'http://%s:%s' "$(http_host)" "$(service_port "$1")"; }
+
+# service_env NAME: sets SERVICE_ENV to what only this service gets.
+service_env() {
+    SERVICE_ENV=("HTTP_PORT=$(service_port "$1")")
+    [[ $1 == processor-* ]] || return 0
+    # At a broker shared with other installations of the same group, a name that none of them has: two of
+    # one name throw each other out.
+    if owns kafka; then SERVICE_ENV+=("GROUP_INSTANCE_ID=$1"); else
+        SERVICE_ENV+=("GROUP_INSTANCE_ID=$(uname -n | tr -c 'A-Za-z0-9._\n-' _)-$(service_port "$1")")
+    fi
+}
+
+# Two lines: what program, which settings. Secrets are masked in --print-config, so they are added here;
+# only hashes are stored.
+service_stamp() {
+    local program
+    program=$(service_program "$1")
+    service_env "$1"
+    sha256sum <"$program"
+    { env "${SERVICE_ENV[@]}" "$program" --print-config && env | grep -E '^(POSTGRES_DSN|KAFKA_CONF_)' | sort; } |
+        sha256sum
+}
+
+service_check() {
+    local output
+    service_env "$1"
+    output=$(env "${SERVICE_ENV[@]}" "$(service_program "$1")" --check-config 2>&1) || {
+        printf '%s\n' "$output" >&2
+        die "$1 refuses its settings" "Correct the setting named above and run this again."
+    }
+}
+
+# service_ensure NAME: runs with the present program and settings afterwards, though perhaps not ready
+# yet. Sets STARTED=1 when it had to do something.
+service_ensure() {
+    local name=$1 stamp old why=
+    stamp=$(service_stamp "$name")
+    old=$(cat "$STREAMLENS_HOME/run/$name.stamp" 2>/dev/null || true)
+    if process_alive "$name"; then
+        [ "$stamp" != "$old" ] || return 0
+        port_need "$(service_port "$name")" "$(service_port_variable "$name")" "$(process_pid "$name")"
+        why=' with its new settings'
+        [ "${stamp%%$'\n'*}" = "${old%%$'\n'*}" ] || why=' as newly built'
+        note "restarting $name$why"
+        process_stop "$name" TERM 30
+    else
+        port_need "$(service_port "$name")" "$(service_port_variable "$name")"
+    fi
+    service_env "$name"
+    process_start "$name" env "${SERVICE_ENV[@]}" "$(service_program "$name")"
+    STARTED=1
+    printf '%s\n' "$stamp" >"$STREAMLENS_HOME/run/$name.stamp"
+}
+
+service_wait_ready() {
+    local name=$1 result=0
+    STEP_TAIL=0 step "waiting for $name" process_wait "$name" "${READY_SECONDS:-90}" http_ok "$(service_url "$name")/readyz" ||
+        result=$?
+    if [ "$result" -ne 0 ]; then
+        tail_log "$STREAMLENS_HOME/log/$name.log"
+        process_alive "$name" || die "$name ended at its start" \
+            "Its last lines stand above; the whole log is $STREAMLENS_HOME/log/$name.log"
+        die "$name runs but is not ready after ${READY_SECONDS:-90} s" \
+            "Ask it why: curl -i $(service_url "$name")/readyz"
+    fi
+}
+
+# Names that have a pid file, in the order of stopping: no events in, then what processes them, then
+# what shows them.
+running_names() {
+    local file
+    printf 'ingest-api\n'
+    for file in "$STREAMLENS_HOME"/run/processor-*.id; do
+        [ ! -e "$file" ] || basename "$file" .id
+    done | sort -V
+    printf 'metrics-api\n'
+}
+
+# All processors are asked at once, so that each drains while the others do.
+services_stop() {
+    local name
+    process_stop ingest-api TERM 30
+    for name in $(running_names); do
+        if [[ $name == processor-* ]] && process_alive "$name"; then
+            kill -TERM "$(process_pid "$name")" 2>/dev/null || true
+        fi
+    done
+    for name in $(running_names); do process_stop "$name" TERM 30; done
+    rm -f "$STREAMLENS_HOME"/run/*.stamp
+}
+
+# --- demo -------------------------------------------------------------------------------------------
+
+demo_run() {
+    INGEST_URL=$(service_url ingest-api) METRICS_URL=$(service_url metrics-api) \
+        "$LOCAL_DIR/demo.py" 9>&-
+}

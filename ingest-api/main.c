@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// streamlens-ingest-api: wiring only.
+//
+// The end: SIGTERM closes the listener; what is in flight is answered, which takes until the log's
+// acknowledgement or ACK_TIMEOUT_MS; then the loop stops. So nothing is left to flush.
+#include "common/core/timeunit.h"
+#include "common/io/http_server_stats.h"
+#include "common/io/log.h"
+#include "common/io/loop.h"
+#include "common/io/service.h"
+#include "ingest-api/routes.h"
+#include "ingest-api/sink_kafka.h"
+
+struct app {
+    struct config config;
+    struct ingest_stats stats;
+    struct http_stats http_stats;
+    struct loop *loop;
+    struct sink *sink;
+    struct routes *routes;
+    struct http_server *server;
+    int exit_code;
+};
+
+static void on_drained(void *arg)
+{
+    struct app *a = arg;
+    loop_stop(a->loop);
+}
+
+static void on_stop(void *arg)
+{
+    struct app *a = arg;
+    http_server_drain(a->server, a->config.http_drain_timeout_ms * US_PER_MS, on_drained, a);
+}
+
+static void on_refuse(void *arg, const struct err *why)
+{
+    struct app *a = arg;
+    a->exit_code = service_failed(why);
+    on_stop(a);
+}
+
+static int start(struct app *a, struct err *e)
+{
+    const struct config *c = &a->config;
+    struct routes_options options = {
+        .max_event_bytes = (size_t)c->max_body_bytes,
+        .max_batch_bytes = (size_t)c->max_batch_bytes,
+        .max_batch_events = (size_t)c->max_batch_events,
+        .ack_timeout_us = c->ack_timeout_ms * US_PER_MS,
+    };
+    size_t count;
+
+    a->loop = loop_new(on_stop, a, e);
+    if (!a->loop)
+        return -1;
+    struct event_base *base = loop_base(a->loop);
+    a->sink = sink_kafka_new(base, c, &a->stats, on_refuse, a, e);
+    if (!a->sink)
+        return -1;
+    a->routes = routes_new(&options, a->sink, &a->stats, &a->http_stats);
+    const struct http_route *table = routes_table(a->routes, &count);
+    a->server = service_listen(c, base, table, count, a->routes, &a->http_stats, e);
+    return a->server ? 0 : -1;
+}
+
+static void run(struct app *a)
+{
+    struct err e;
+    if (start(a, &e) < 0)
+        a->exit_code = service_failed(&e);
+    else if (loop_run(a->loop) < 0)
+        a->exit_code = 1;
+    // In this order: what the sink still owes is answered to exchanges that have lost their client.
+    http_server_free(a->server);
+    sink_free(a->sink);
+    routes_free(a->routes);
+    loop_free(a->loop);
+    if (a->exit_code == 0)
+        log_info("stopped");
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app;
+    if (service_configure(&app.config, PROGRAM_INGEST, "ingest-api", argc, argv, &app.exit_code))
+        run(&app);
+    config_free(&app.config);
+    return app.exit_code;
+}

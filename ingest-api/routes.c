@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ingest-api/routes.h"
+
+#include "common/core/timeunit.h"
+#include "common/io/clock.h"
+#include "common/io/service.h"
+
+#include <strings.h>
+
+#define RETRY_AFTER_S "1"
+#define JSON "application/json"
+#define PROBLEM_JSON "application/problem+json"
+#define ROUTES_MAX 16
+
+struct routes {
+    struct routes_options options;
+    struct ingest *ingest;
+    struct sink *sink;
+    struct ingest_stats *stats;
+    const struct http_stats *http_stats;
+    struct http_route table[ROUTES_MAX];
+    size_t count;
+};
+
+// A request that waits for the log.
+struct post {
+    struct routes *routes;
+    struct http_exchange *exchange;
+    bool batch;
+    size_t bytes; // of its records
+    struct ingest_report report;
+    size_t *index; // of each record in the batch; NULL for a single event
+};
+
+static void reply_json(struct http_exchange *x, int status, const char *type, struct buf *body)
+{
+    http_reply(x, status, type, body->p, body->n);
+    buf_free(body);
+}
+
+static void reply_unavailable(struct http_exchange *x, const char *why)
+{
+    http_add_header(x, "Retry-After", RETRY_AFTER_S);
+    http_problemf(x, 503, "%s", why);
+}
+
+// ---- what is wrong with a request before its body is looked at
+
+static bool type_is_json(struct str type)
+{
+    static const char *const known[] = {"application/json", "application/x-ndjson",
+                                        "application/ndjson", "application/jsonl",
+                                        "application/x-jsonlines"};
+    size_t n = 0;
+    while (n < type.n && type.p[n] != ';' && type.p[n] != ' ' && type.p[n] != '\t')
+        n++;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (n == strlen(known[i]) && strncasecmp(type.p, known[i], n) == 0)
+            return true;
+    }
+    return n > 5 && strncasecmp(type.p + n - 5, "+json", 5) == 0; // such as CloudEvents' own
+}
+
+// Answers, and returns false, where the body is not of a kind that is taken.
+static bool check_headers(struct http_exchange *x)
+{
+    struct str encoding = http_header(x, "content-encoding");
+    if (encoding.n > 0 && !(encoding.n == 8 && strncasecmp(encoding.p, "identity", 8) == 0)) {
+        http_add_header(x, "Accept-Encoding", "identity");
+        http_problemf(x, 415, "Content-Encoding is not taken: send the body as it is");
+        return false;
+    }
+    struct str type = http_header(x, "content-type");
+    if (type.n > 0 && !type_is_json(type)) {
+        http_problemf(x, 415,
+                      "Content-Type must be application/json, or application/x-ndjson for "
+                      "a batch of lines, or be left out");
+        return false;
+    }
+    return true;
+}
+
+// ---- answers
+
+static void count_answer(struct routes *r, const struct post *p, size_t acked, size_t failed)
+{
+    r->stats->events_accepted += (int64_t)acked;
+    r->stats->events_rejected += (int64_t)p->report.rejected;
+    r->stats->events_unacknowledged += (int64_t)failed;
+    if (failed == 0 && acked > 0)
+        r->stats->accepted_bytes += (int64_t)p->bytes;
+}
+
+static void reply_single(struct http_exchange *x, enum sink_result result)
+{
+    switch (result) {
+    case SINK_ACKED:
+        http_reply(x, 202, JSON, "{\"status\":\"accepted\"}", 21);
+        return;
+    case SINK_TOO_LARGE:
+        http_problemf(x, 413, "the event is larger than its topic takes");
+        return;
+    case SINK_BUSY:
+        reply_unavailable(x, "too many events wait for the log: send it again");
+        return;
+    case SINK_UNAVAILABLE:
+        break;
+    }
+    reply_unavailable(x, "the log did not take the event in time: send it again");
+}
+
+// The members of a batch's answer; as a problem where the status says that it is one.
+static void reply_batch(struct http_exchange *x, int status, const char *detail,
+                        const struct ingest_report *report)
+{
+    struct buf body = {0};
+    buf_addc(&body, '{');
+    if (status != 202) {
+        buf_addf(&body, "\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+                 http_reason(status), status);
+        buf_add_json_str(&body, str_of(detail));
+        buf_addc(&body, ',');
+    }
+    ingest_report_render(report, &body);
+    buf_addc(&body, '}');
+    if (status == 503)
+        http_add_header(x, "Retry-After", RETRY_AFTER_S);
+    reply_json(x, status, status == 202 ? JSON : PROBLEM_JSON, &body);
+}
+
+static void finish_batch(struct post *p, size_t failed)
+{
+    const struct ingest_report *report = &p->report;
+    if (failed > 0)
+        reply_batch(p->exchange, 503, "the log did not take every event in time: send all again",
+                    report);
+    else if (report->accepted > 0)
+        reply_batch(p->exchange, 202, NULL, report);
+    else if (report->rejected > 0)
+        reply_batch(p->exchange, 400, "no event of the batch was accepted", report);
+    else
+        reply_batch(p->exchange, 400, "the batch holds no event", report);
+}
+
+static void post_free(struct post *p)
+{
+    ingest_report_free(&p->report);
+    free(p->index);
+    free(p);
+}
+
+static void on_published(void *arg, const enum sink_result *results, size_t count)
+{
+    struct post *p = arg;
+    struct err too_large;
+    size_t acked = 0, failed = 0;
+    err_set(&too_large, "the event is larger than its topic takes");
+    for (size_t i = 0; i < count; i++) {
+        if (results[i] == SINK_ACKED)
+            acked++;
+        else if (results[i] == SINK_TOO_LARGE) // never to be sent again, unlike what was not taken
+            ingest_report_add(&p->report, p->index ? p->index[i] : 0, &too_large);
+        else
+            failed++;
+    }
+    p->report.accepted = acked;
+    count_answer(p->routes, p, acked, failed);
+    if (p->batch)
+        finish_batch(p, failed);
+    else
+        reply_single(p->exchange, results[0]);
+    post_free(p);
+}
+
+// ---- POST
+
+static int64_t deadline_of(const struct routes *r, const struct http_exchange *x)
+{
+    return http_received_us(x) + r->options.ack_timeout_us;
+}
+
+static void post_single(struct http_exchange *x, struct routes *r, enum event_kind kind)
+{
+    struct str absent = {NULL, 0};
+    struct ingest_record record;
+    struct err e;
+
+    if (!check_headers(x))
+        return;
+    if (ingest_single(r->ingest, kind, http_body(x), absent, clock_wall_us(), &record, &e) < 0) {
+        r->stats->events_rejected++;
+        http_problem(x, 400, &e);
+        return;
+    }
+    struct post *p = xcalloc(1, sizeof(*p));
+    *p = (struct post){.routes = r, .exchange = x, .bytes = record.value.n};
+    sink_publish(r->sink, &record, 1, deadline_of(r, x), on_published, p);
+}
+
+static void post_request(struct http_exchange *x, void *arg)
+{
+    post_single(x, arg, EVENT_REQUEST);
+}
+
+static void post_response(struct http_exchange *x, void *arg)
+{
+    post_single(x, arg, EVENT_RESPONSE);
+}
+
+static void remember_records(struct post *p, const struct ingest_record *records, size_t count)
+{
+    p->index = xmalloc(count * sizeof(p->index[0]));
+    for (size_t i = 0; i < count; i++) {
+        p->index[i] = records[i].index;
+        p->bytes += records[i].value.n;
+    }
+}
+
+static void post_events(struct http_exchange *x, void *arg)
+{
+    struct routes *r = arg;
+    struct str absent = {NULL, 0};
+    const struct ingest_record *records;
+    size_t count;
+    struct err e;
+
+    if (!check_headers(x))
+        return;
+    struct post *p = xcalloc(1, sizeof(*p));
+    *p = (struct post){.routes = r, .exchange = x, .batch = true};
+    r->stats->batches++;
+    if (ingest_batch(r->ingest, http_body(x), absent, clock_wall_us(), &records, &count, &p->report,
+                     &e) < 0) {
+        http_problem(x, 413, &e);
+        post_free(p);
+        return;
+    }
+    if (count == 0) {
+        count_answer(r, p, 0, 0);
+        finish_batch(p, 0);
+        post_free(p);
+        return;
+    }
+    remember_records(p, records, count);
+    sink_publish(r->sink, records, count, deadline_of(r, x), on_published, p);
+}
+
+// ---- health and metrics
+
+// Also behind /health: the original's knew nothing of the broker, but a load balancer that follows
+// it must not send events to a process that cannot keep them.
+static void get_readyz(struct http_exchange *x, void *arg)
+{
+    struct routes *r = arg;
+    struct err why;
+    service_reply_health(x, sink_ready(r->sink, &why) == 0 ? NULL : why.detail);
+}
+
+static void get_livez(struct http_exchange *x, void *arg UNUSED)
+{
+    service_reply_health(x, NULL);
+}
+
+static void get_startupz(struct http_exchange *x, void *arg)
+{
+    struct routes *r = arg;
+    service_reply_health(x, sink_started(r->sink) ? NULL : "the topics have not been checked yet");
+}
+
+static void get_metrics(struct http_exchange *x, void *arg)
+{
+    struct routes *r = arg;
+    struct buf own = {0};
+    struct err why;
+    r->stats->ready = sink_ready(r->sink, &why) == 0;
+    ingest_stats_render(r->stats, &own);
+    service_reply_metrics(x, &own, r->http_stats, "ingest-api");
+}
+
+// ---- the table
+
+static void add_route(struct routes *r, const char *method, const char *path, http_handler handler,
+                      size_t max_body_bytes)
+{
+    assert(r->count < ROUTES_MAX);
+    r->table[r->count++] = (struct http_route){
+        .method = method, .path = path, .handler = handler, .max_body_bytes = max_body_bytes};
+}
+
+struct routes *routes_new(const struct routes_options *options, struct sink *sink,
+                          struct ingest_stats *stats, const struct http_stats *http_stats)
+{
+    struct routes *r = xcalloc(1, sizeof(*r));
+    r->options = *options;
+    r->ingest = ingest_new(&(struct ingest_limits){.max_event_bytes = options->max_event_bytes,
+                                                   .max_batch_events = options->max_batch_events});
+    r->sink = sink;
+    r->stats = stats;
+    r->http_stats = http_stats;
+    add_route(r, "POST", "/v1/llm/request", post_request, options->max_event_bytes);
+    add_route(r, "POST", "/v1/llm/response", post_response, options->max_event_bytes);
+    add_route(r, "POST", "/v1/llm/events", post_events, options->max_batch_bytes);
+    add_route(r, "GET", "/health", get_readyz, 0);
+    add_route(r, "GET", "/livez", get_livez, 0);
+    add_route(r, "GET", "/readyz", get_readyz, 0);
+    add_route(r, "GET", "/startupz", get_startupz, 0);
+    add_route(r, "GET", "/metrics", get_metrics, 0);
+    return r;
+}
+
+const struct http_route *routes_table(const struct routes *r, size_t *count)
+{
+    *count = r->count;
+    return r->table;
+}
+
+void routes_free(struct routes *r)
+{
+    if (!r)
+        return;
+    ingest_free(r->ingest);
+    free(r);
+}

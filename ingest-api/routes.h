@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTP to ingest to sink and back: the endpoints of DESIGN 2.1. Knows no Kafka.
+#ifndef STREAMLENS_INGEST_ROUTES_H
+#define STREAMLENS_INGEST_ROUTES_H
+
+#include "common/io/http_server.h"
+#include "ingest-api/ingest.h"
+#include "ingest-api/ingest_stats.h"
+#include "ingest-api/sink.h"
+
+struct routes_options {
+    size_t max_event_bytes, max_batch_bytes, max_batch_events;
+    int64_t ack_timeout_us;
+};
+
+struct routes;
+// The sink and the stats are borrowed for the routes' life.
+struct routes *routes_new(const struct routes_options *options, struct sink *sink,
+                          struct ingest_stats *stats, const struct http_stats *http_stats);
+// For http_server_new, with the struct routes itself as its arg.
+const struct http_route *routes_table(const struct routes *r, size_t *count);
+void routes_free(struct routes *r);
+
+#endif

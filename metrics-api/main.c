@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// streamlens-metrics-api: wiring. Settings, loop, repo, server; and the way down.
+#include "common/core/config.h"
+#include "common/core/timeunit.h"
+#include "common/io/log.h"
+#include "common/io/loop.h"
+#include "common/io/service.h"
+#include "metrics-api/repo.h"
+#include "metrics-api/routes.h"
+
+struct app {
+    struct config config;
+    struct routes routes;
+    struct loop *loop;
+    struct http_server *server;
+    bool was_up, failed;
+    struct err why; // failed
+};
+
+static void on_drained(void *arg)
+{
+    struct app *app = arg;
+    loop_stop(app->loop);
+}
+
+static void on_stop(void *arg)
+{
+    struct app *app = arg;
+    app->routes.draining = true;
+    http_server_drain(app->server, app->config.http_drain_timeout_ms * US_PER_MS, on_drained, app);
+}
+
+// A database that is away at the start may come; one that is not ours needs somebody's hand. Once
+// it has served, neither ends the process: clients are told why, and an upgrade may be under way.
+static void on_database(void *arg, enum repo_state state, const struct err *e)
+{
+    struct app *app = arg;
+    if (state == REPO_UP) {
+        log_info("database connected");
+        app->was_up = true;
+    } else if (state == REPO_AWAY || app->was_up) {
+        log_warn("database unavailable", "error", e->detail);
+    } else {
+        app->failed = true;
+        app->why = *e;
+        loop_stop(app->loop);
+    }
+}
+
+static int run(struct app *app, struct err *e)
+{
+    app->loop = loop_new(on_stop, app, e);
+    if (!app->loop)
+        return -1;
+    struct event_base *base = loop_base(app->loop);
+    struct routes *routes = &app->routes;
+    routes->repo = repo_new(base, &app->config, on_database, app, &routes->pg_stats, e);
+    if (!routes->repo)
+        return -1;
+    app->server = service_listen(&app->config, base, routes_table, routes_count, routes,
+                                 &routes->http_stats, e);
+    if (!app->server)
+        return -1;
+    if (loop_run(app->loop) != 0)
+        return err_set(e, "the event loop failed");
+    *e = app->why;
+    return app->failed ? -1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app;
+    struct err e = {0};
+    int exit_code;
+    if (service_configure(&app.config, PROGRAM_METRICS, "metrics-api", argc, argv, &exit_code)) {
+        if (run(&app, &e) < 0)
+            exit_code = service_failed(&e);
+        // Requests that still wait are answered by repo_free(): the server ends after it.
+        repo_free(app.routes.repo);
+        http_server_free(app.server);
+        loop_free(app.loop);
+    }
+    config_free(&app.config);
+    return exit_code;
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the metrics API counts of itself, beside the HTTP server's and the connection pool's lists
+// (common/core/stats.h tells how a list works).
+#ifndef STREAMLENS_METRICS_STATS_H
+#define STREAMLENS_METRICS_STATS_H
+
+#include "common/core/stats.h"
+
+#define METRICS_STATS(COUNTER, GAUGE, HISTOGRAM)                                                   \
+    COUNTER(answers_ok, "streamlens_metrics_answers_total", "result=\"ok\"",                       \
+            "Answers to questions for metrics, by result.")                                        \
+    COUNTER(answers_bad_request, "streamlens_metrics_answers_total", "result=\"bad_request\"", "") \
+    COUNTER(answers_unavailable, "streamlens_metrics_answers_total", "result=\"unavailable\"", "") \
+    COUNTER(answers_failed, "streamlens_metrics_answers_total", "result=\"failed\"", "")           \
+    COUNTER(answers_client_gone, "streamlens_metrics_answers_total", "result=\"client_gone\"", "") \
+    COUNTER(rows, "streamlens_metrics_rows_total", "", "Rows answered.")                           \
+    GAUGE(database_up, "streamlens_metrics_database_up", "",                                       \
+          "1 while a connection to PostgreSQL serves.")                                            \
+    HISTOGRAM(render_seconds, "streamlens_metrics_render_duration_seconds", "",                    \
+              "Rows read from a result and written as JSON, one answer.")
+STATS_DECLARE(metrics_stats, METRICS_STATS)
+
+#endif

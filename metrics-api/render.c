@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics-api/render.h"
+
+#include "common/core/timeunit.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define DAY_BYTES 11 // of "2026-11-21T"
+#define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
+
+static size_t digits_of(uint64_t n, char out[20])
+{
+    char reversed[20];
+    size_t len = 0;
+    do {
+        reversed[len++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    for (size_t i = 0; i < len; i++)
+        out[i] = reversed[len - 1 - i];
+    return len;
+}
+
+void render_int(struct buf *out, int64_t n)
+{
+    char digits[20];
+    if (n < 0)
+        buf_addc(out, '-');
+    buf_add(out, digits, digits_of(n < 0 ? 0 - (uint64_t)n : (uint64_t)n, digits));
+}
+
+// m / 10^decimals as plain text without trailing zeros; returns the length.
+static size_t decimal_text(uint64_t m, int decimals, char out[48])
+{
+    while (decimals > 0 && m % 10 == 0) {
+        m /= 10;
+        decimals--;
+    }
+    char digits[20];
+    size_t n = digits_of(m, digits), at = 0;
+    size_t whole = n > (size_t)decimals ? n - (size_t)decimals : 0;
+    if (whole == 0)
+        out[at++] = '0';
+    memcpy(out + at, digits, whole);
+    at += whole;
+    if (decimals > 0) {
+        out[at++] = '.';
+        for (size_t zeros = (size_t)decimals - (n - whole); zeros > 0; zeros--)
+            out[at++] = '0';
+        memcpy(out + at, digits + whole, n - whole);
+        at += n - whole;
+    }
+    out[at] = '\0';
+    return at;
+}
+
+// Tries `digits` significant digits: scales to an integer in long double, whose one rounding is far
+// below half a unit of the 17th digit, and keeps what reads back as d.
+static size_t decimal_try(double d, int magnitude, int digits, char out[48])
+{
+    static const long double pow10[] = {1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,
+                                        1e8L,  1e9L,  1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L,
+                                        1e16L, 1e17L, 1e18L, 1e19L, 1e20L, 1e21L, 1e22L};
+    int decimals = digits - 1 - magnitude;
+    if (decimals < 0 || decimals >= (int)ARRAY_LEN(pow10))
+        return 0;
+    uint64_t m = (uint64_t)llroundl((long double)d * pow10[decimals]);
+    // Both exact in a double: the division is then rounded once, just as reading the text would be.
+    if (m <= UINT64_C(1) << 53)
+        return (double)m / (double)pow10[decimals] == d ? decimal_text(m, decimals, out) : 0;
+    size_t n = decimal_text(m, decimals, out);
+    return strtod(out, NULL) == d ? n : 0;
+}
+
+void render_double(struct buf *out, double d)
+{
+    if (!isfinite(d)) {
+        ADD_LIT(out, "null");
+        return;
+    }
+    char text[48];
+    double a = fabs(d);
+    if (a < 1e15 && a == floor(a)) {
+        render_int(out, (int64_t)d); // -0 too: a zero
+        return;
+    }
+    size_t n = 0;
+    if (a >= 1e-5 && a < 1e15) {
+        int magnitude = (int)floor(log10(a));
+        for (int digits = 15; digits <= 17 && n == 0; digits++)
+            n = decimal_try(a, magnitude, digits, text);
+    }
+    for (int digits = 1; n == 0; digits++) {
+        int len = snprintf(text, sizeof(text), "%.*g", digits, a);
+        n = strtod(text, NULL) == a ? (size_t)len : 0;
+    }
+    if (d < 0)
+        buf_addc(out, '-');
+    buf_add(out, text, n);
+}
+
+static char *two_digits(char *at, int n)
+{
+    at[0] = (char)('0' + n / 10);
+    at[1] = (char)('0' + n % 10);
+    return at + 2;
+}
+
+static void render_day(struct render_metrics *r, int64_t t_us)
+{
+    if (r->day[0] && t_us >= r->day_us && t_us < r->day_us + US_PER_DAY)
+        return;
+    char text[TIME_RFC3339_MAX];
+    r->day_us = time_floor_us(t_us, US_PER_DAY);
+    time_format_rfc3339(r->day_us, text);
+    memcpy(r->day, text, DAY_BYTES);
+}
+
+static void render_time(struct render_metrics *r, int64_t t_us)
+{
+    char text[TIME_RFC3339_MAX + 2], *at = text;
+    *at++ = '"';
+    if (t_us % US_PER_S != 0) {
+        at += time_format_rfc3339(t_us, at);
+    } else {
+        render_day(r, t_us);
+        int s = (int)((t_us - r->day_us) / US_PER_S);
+        memcpy(at, r->day, DAY_BYTES);
+        at = two_digits(at + DAY_BYTES, s / 3600);
+        *at++ = ':';
+        at = two_digits(at, s / 60 % 60);
+        *at++ = ':';
+        at = two_digits(at, s % 60);
+        *at++ = 'Z';
+    }
+    *at++ = '"';
+    buf_add(r->out, text, (size_t)(at - text));
+}
+
+void render_metrics_begin(struct render_metrics *r, struct buf *out)
+{
+    *r = (struct render_metrics){.out = out};
+    ADD_LIT(out, "{\"metrics\":[");
+}
+
+void render_metrics_row(struct render_metrics *r, const struct row *row)
+{
+    struct buf *out = r->out;
+    if (r->count++ > 0)
+        buf_addc(out, ',');
+    char separator = '{';
+#define KEY(name)                                                                                  \
+    buf_addc(out, separator);                                                                      \
+    separator = ',';                                                                               \
+    ADD_LIT(out, "\"" #name "\":");
+#define TEXT(name) KEY(name) buf_add_json_str(out, row->name);
+#define TIME(name) KEY(name) render_time(r, row->name##_us);
+#define COUNT(name) KEY(name) render_int(out, row->name);
+#define NUMBER(name) KEY(name) render_double(out, row->name);
+#define OBJECT(name) KEY(name) buf_add(out, row->name.p, row->name.n);
+    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, OBJECT)
+#undef KEY
+#undef TEXT
+#undef TIME
+#undef COUNT
+#undef NUMBER
+#undef OBJECT
+    buf_addc(out, '}');
+}
+
+void render_metrics_end(struct render_metrics *r)
+{
+    ADD_LIT(r->out, "],\"count\":");
+    render_int(r->out, r->count);
+    buf_addc(r->out, '}');
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTP to repo and back: what each endpoint takes and answers, and the life of a request that waits
+// for the database.
+#ifndef STREAMLENS_METRICS_ROUTES_H
+#define STREAMLENS_METRICS_ROUTES_H
+
+#include "common/io/http_server.h"
+#include "common/io/http_server_stats.h"
+#include "common/io/pg_async_stats.h"
+#include "metrics-api/metrics_stats.h"
+#include "metrics-api/repo.h"
+
+// The table's arg is a struct routes, made by main.c and outliving the server.
+struct routes {
+    struct repo *repo; // borrowed
+    bool draining;
+    struct metrics_stats stats;
+    struct http_stats http_stats;
+    struct pg_stats pg_stats;
+};
+
+extern const struct http_route routes_table[];
+extern const size_t routes_count;
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// One row of the metrics: a series in a window. The fields are listed once, in the order of the
+// answer; the struct, the SQL's column list, the reading of results and the JSON are made from the
+// list. Names are those of the view llm_metrics.
+#ifndef STREAMLENS_ROW_H
+#define STREAMLENS_ROW_H
+
+#include "common/core/base.h"
+
+// TEXT: UTF-8. TIME: an instant. COUNT: an integer. NUMBER: 0 where there is nothing to measure, as
+// the original answered. MAYBE: null where there is nothing to measure. OBJECT: a JSON object.
+#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, OBJECT)                                       \
+    TEXT(tenant_id)                                                                                \
+    TEXT(route)                                                                                    \
+    TEXT(model)                                                                                    \
+    TIME(window_start)                                                                             \
+    TIME(window_end)                                                                               \
+    COUNT(requests)                                                                                \
+    COUNT(errors)                                                                                  \
+    NUMBER(avg_latency_ms)                                                                         \
+    NUMBER(p95_latency_ms)                                                                         \
+    NUMBER(avg_prompt_tokens)                                                                      \
+    NUMBER(avg_completion_tokens)                                                                  \
+    NUMBER(estimated_cost_usd)                                                                     \
+    COUNT(responses)                                                                               \
+    COUNT(unanswered)                                                                              \
+    COUNT(in_flight)                                                                               \
+    NUMBER(p50_latency_ms)                                                                         \
+    NUMBER(p90_latency_ms)                                                                         \
+    NUMBER(p99_latency_ms)                                                                         \
+    NUMBER(max_latency_ms)                                                                         \
+    MAYBE(avg_ttft_ms)                                                                             \
+    MAYBE(p50_ttft_ms)                                                                             \
+    MAYBE(p90_ttft_ms)                                                                             \
+    MAYBE(p95_ttft_ms)                                                                             \
+    MAYBE(p99_ttft_ms)                                                                             \
+    MAYBE(max_ttft_ms)                                                                             \
+    COUNT(prompt_tokens)                                                                           \
+    COUNT(completion_tokens)                                                                       \
+    COUNT(cached_prompt_tokens)                                                                    \
+    COUNT(cache_write_tokens)                                                                      \
+    COUNT(reasoning_tokens)                                                                        \
+    COUNT(without_latency)                                                                         \
+    OBJECT(error_classes)                                                                          \
+    OBJECT(finish_reasons)                                                                         \
+    COUNT(revision)                                                                                \
+    TIME(updated_at)
+
+struct row {
+#define ROW_TEXT(name) struct str name;
+#define ROW_TIME(name) int64_t name##_us; /* wall clock */
+#define ROW_COUNT(name) int64_t name;
+#define ROW_NUMBER(name) double name;
+#define ROW_MAYBE(name) double name; /* NAN where there is nothing */
+#define ROW_OBJECT(name) struct str name;
+    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_OBJECT)
+#undef ROW_TEXT
+#undef ROW_TIME
+#undef ROW_COUNT
+#undef ROW_NUMBER
+#undef ROW_MAYBE
+#undef ROW_OBJECT
+};
+
+#endif

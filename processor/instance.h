@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// One processor: the tasks it owns, taking them over, giving them up, flushing them together. Pure
+// but for the seams store.h and emit.h; times are arguments. main.c drives it from the broker, the
+// simulator from fakes.
+#ifndef STREAMLENS_INSTANCE_H
+#define STREAMLENS_INSTANCE_H
+
+#include "processor/flush.h"
+
+struct instance_config {
+    struct store_settings settings; // pinned
+    int64_t window_grace_ms;
+    size_t max_joins, max_cells, max_dead_letters; // per task
+    bool start_latest; // a partition without a position begins at the end of its logs
+};
+
+struct instance;
+// Everything is borrowed for the instance's life.
+struct instance *instance_new(const struct instance_config *c, const struct hash_key *key,
+                              struct store *store, struct emit *emit,
+                              struct processor_stats *stats);
+void instance_free(struct instance *in);
+
+// ---- ownership ----
+
+// Taking a partition goes in two steps, since the ends of its logs must be asked after the claim:
+// instance_claim fences the owner before; instance_start makes the task (or keeps the one in
+// memory) and says from which offsets to read. A log that no longer holds what was consumed is
+// refused.
+struct log_ends {
+    int64_t low, high; // first offset there is, next offset to be written
+};
+enum store_result instance_claim(struct instance *in, int partition, struct err *e) MUST_CHECK;
+int instance_start(struct instance *in, int partition, const struct log_ends ends[2],
+                   int64_t from[2], struct err *e) MUST_CHECK;
+
+// The group took all partitions back: nothing is fed any more, tasks stay in memory.
+void instance_park(struct instance *in);
+// After a new assignment: tasks that were not claimed again are somebody else's now.
+void instance_drop_parked(struct instance *in);
+// All state is void (after FLUSH_FENCED), or in doubt.
+void instance_drop_all(struct instance *in);
+
+size_t instance_task_count(const struct instance *in);
+struct task *instance_task(struct instance *in, int partition); // NULL where not owned (or parked)
+
+// ---- records ----
+
+// As task_feed; besides, FEED_AHEAD where the record is more than skew ahead of now_ms.
+enum { FEED_AHEAD = FEED_MISMATCH + 1 };
+int instance_feed(struct instance *in, int partition, const struct task_record *r,
+                  int64_t now_ms) MUST_CHECK;
+// The reader has reached the end of the topic for now (cleared by the next record).
+void instance_at_end(struct instance *in, int partition, enum event_kind topic);
+
+// ---- flush ----
+
+// Between flush_begin and FLUSH_DONE nothing may be fed (instance_is_flushing). False: nothing to
+// flush.
+bool instance_flush_begin(struct instance *in);
+// The same for every live task, parked or not, changed or not: what asks the fence whether they are
+// still ours. False where there is none.
+bool instance_flush_begin_all(struct instance *in);
+bool instance_is_flushing(const struct instance *in);
+// On FLUSH_FENCED the tasks are dropped already.
+enum flush_result instance_flush_step(struct instance *in, struct err *e) MUST_CHECK;
+
+// ---- ticks ----
+
+// Reads what waits to close (rule 6), every flush interval.
+enum store_result instance_read_closing(struct instance *in, int64_t now_ms,
+                                        struct err *e) MUST_CHECK;
+// Sends the ticks that are due, at most one a second for each topic of each task.
+void instance_tick(struct instance *in, int64_t now_ms);
+
+void instance_update_gauges(struct instance *in);
+
+#endif

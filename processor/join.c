@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// One open-addressed table (linear probing, deletion by shifting back) of identities, and a slab of
+// waiting records that are chained twice: by identity, and in order of time for expiry.
+//
+// An identity whose last sighting is past D is forgotten lazily: exactness comes from comparing
+// times at each look-up, so it does not matter when the memory goes. When the table is full it is
+// swept, and only grows if the sweep did not empty a third of it; so its size follows the live set.
+#include "processor/join.h"
+
+#define NONE UINT32_MAX
+#define MIN_SLOTS 16    // small, so that sweeps and growth happen in every test
+#define NEVER INT64_MIN // not seen by this topic
+
+struct identity {
+    struct hash128 hash; // all zero = empty slot
+    int64_t seen_ms[2];  // by topic
+    // Of requests: the tenant that the first of the present run named, and when it last did. What
+    // other tenants named the same id has identities of their own, see of_tenant().
+    int64_t tenant_seen_ms;
+    uint32_t tenant;
+    uint32_t content[2]; // of the first of the present run
+    uint32_t waiting;    // slab number of the first waiting record, NONE
+};
+
+struct fifo {
+    uint32_t first, last;
+    size_t count;
+};
+
+struct join {
+    struct join_limits limits;
+    struct identity *slots;
+    size_t slot_count, used; // slot_count is a power of two
+    struct join_waiting *slab;
+    size_t slab_cap;
+    uint32_t free_first; // free slab entries, chained by next_same
+    struct fifo fifo[2]; // by kind
+};
+
+struct join *join_new(const struct join_limits *limits)
+{
+    struct join *j = xcalloc(1, sizeof(*j));
+    j->limits = *limits;
+    j->slot_count = MIN_SLOTS;
+    j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
+    j->free_first = NONE;
+    j->fifo[0] = j->fifo[1] = (struct fifo){NONE, NONE, 0};
+    return j;
+}
+
+void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), void *arg)
+{
+    if (!j)
+        return;
+    for (int kind = 0; kind < 2 && drop; kind++)
+        for (uint32_t i = j->fifo[kind].first, next; i != NONE; i = next) {
+            next = j->slab[i].fifo_next;
+            drop(&j->slab[i], arg);
+        }
+    free(j->slots);
+    free(j->slab);
+    free(j);
+}
+
+// ---- identities ----
+
+static bool is_empty(const struct identity *s)
+{
+    return s->hash.hi == 0 && s->hash.lo == 0;
+}
+
+static size_t find(const struct join *j, struct hash128 h)
+{
+    size_t i = h.lo & (j->slot_count - 1);
+    while (!is_empty(&j->slots[i]) && (j->slots[i].hash.lo != h.lo || j->slots[i].hash.hi != h.hi))
+        i = (i + 1) & (j->slot_count - 1);
+    return i;
+}
+
+static bool seen_within(const struct join *j, int64_t seen_ms, int64_t now_ms)
+{
+    return seen_ms != NEVER && now_ms - seen_ms <= j->limits.ttl_ms + j->limits.skew_ms;
+}
+
+static bool is_forgettable(const struct join *j, const struct identity *s, const int64_t now_ms[2])
+{
+    return s->waiting == NONE && !seen_within(j, s->seen_ms[0], now_ms[0]) &&
+           !seen_within(j, s->seen_ms[1], now_ms[1]);
+}
+
+// Moves everything worth keeping into a fresh table, as large as the live set asks for: at most a
+// third full afterwards, so the next sweep is at least as many insertions away as this one moved.
+static void sweep(struct join *j, const int64_t now_ms[2])
+{
+    size_t live = 0;
+    for (size_t i = 0; i < j->slot_count; i++)
+        live += !is_empty(&j->slots[i]) && !is_forgettable(j, &j->slots[i], now_ms);
+    struct identity *old = j->slots;
+    size_t old_count = j->slot_count;
+    j->slot_count = MIN_SLOTS;
+    while (j->slot_count < live * 3)
+        j->slot_count *= 2;
+    j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
+    j->used = live;
+    for (size_t i = 0; i < old_count; i++)
+        if (!is_empty(&old[i]) && !is_forgettable(j, &old[i], now_ms))
+            j->slots[find(j, old[i].hash)] = old[i];
+    free(old);
+}
+
+// The identity's entry, made if need be. Never moves others: the caller has swept.
+static struct identity *entry_of(struct join *j, struct hash128 hash)
+{
+    struct identity *s = &j->slots[find(j, hash)];
+    if (is_empty(s)) {
+        j->used++;
+        *s = (struct identity){
+            .hash = hash, .seen_ms = {NEVER, NEVER}, .tenant_seen_ms = NEVER, .waiting = NONE};
+    }
+    return s;
+}
+
+// Where it is kept when a tenant named an id that another tenant used first. Conflicts are rare, so
+// the usual identity pays for one tenant only.
+static struct hash128 of_tenant(struct hash128 identity, uint32_t tenant)
+{
+    uint64_t spread = ((uint64_t)tenant + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct hash128){identity.hi ^ spread, identity.lo + spread};
+}
+
+// A request whose id was seen: a duplicate iff this very tenant named it within D. Who was first
+// does not count: that may lie further back than a replay looks, what happened within D never does.
+static enum join_seen see_tenant(struct join *j, struct identity *s, int64_t time_ms,
+                                 uint32_t content, uint32_t tenant)
+{
+    int64_t *seen_ms = &s->tenant_seen_ms;
+    if (s->tenant != tenant) {
+        s = entry_of(j, of_tenant(s->hash, tenant));
+        seen_ms = &s->seen_ms[EVENT_REQUEST];
+    }
+    bool seen = seen_within(j, *seen_ms, time_ms);
+    *seen_ms = time_ms;
+    if (seen)
+        return s->content[EVENT_REQUEST] == content ? JOIN_DUPLICATE : JOIN_CONFLICTING;
+    s->content[EVENT_REQUEST] = content;
+    return JOIN_OTHER_TENANT;
+}
+
+enum join_seen join_see(struct join *j, enum event_kind kind, struct hash128 identity,
+                        int64_t time_ms, uint32_t content, uint32_t tenant, const int64_t now_ms[2])
+{
+    if ((j->used + 2) * 4 > j->slot_count * 3)
+        sweep(j, now_ms);
+    struct identity *s = entry_of(j, identity);
+    bool seen = seen_within(j, s->seen_ms[kind], time_ms);
+    s->seen_ms[kind] = time_ms;
+    if (seen && kind == EVENT_REQUEST)
+        return see_tenant(j, s, time_ms, content, tenant);
+    if (seen)
+        return s->content[kind] == content ? JOIN_DUPLICATE : JOIN_CONFLICTING;
+    s->content[kind] = content;
+    if (kind == EVENT_REQUEST) {
+        s->tenant = tenant;
+        s->tenant_seen_ms = time_ms;
+    }
+    return JOIN_NEW;
+}
+
+// ---- waiting records ----
+
+static uint32_t slab_take(struct join *j)
+{
+    if (j->free_first == NONE) {
+        size_t cap = j->slab_cap ? j->slab_cap * 2 : 256;
+        assert(cap < NONE);
+        j->slab = xrealloc(j->slab, cap * sizeof(*j->slab));
+        for (size_t i = cap; i-- > j->slab_cap;) {
+            j->slab[i].next_same = j->free_first;
+            j->free_first = (uint32_t)i;
+        }
+        j->slab_cap = cap;
+    }
+    uint32_t i = j->free_first;
+    j->free_first = j->slab[i].next_same;
+    return i;
+}
+
+static void fifo_unlink(struct join *j, uint32_t i)
+{
+    struct join_waiting *w = &j->slab[i];
+    struct fifo *f = &j->fifo[w->kind];
+    if (w->fifo_prev == NONE)
+        f->first = w->fifo_next;
+    else
+        j->slab[w->fifo_prev].fifo_next = w->fifo_next;
+    if (w->fifo_next == NONE)
+        f->last = w->fifo_prev;
+    else
+        j->slab[w->fifo_next].fifo_prev = w->fifo_prev;
+    f->count--;
+}
+
+// Takes the record out that *link points at: its chain, its fifo, its slab entry.
+static void take_out(struct join *j, uint32_t *link, struct join_waiting *out)
+{
+    uint32_t i = *link;
+    *out = j->slab[i];
+    *link = out->next_same;
+    fifo_unlink(j, i);
+    j->slab[i].next_same = j->free_first;
+    j->free_first = i;
+}
+
+static bool matches(const struct join *j, int64_t request_ms, int64_t response_ms)
+{
+    int64_t after = response_ms - request_ms;
+    return -j->limits.skew_ms <= after && after <= j->limits.ttl_ms;
+}
+
+bool join_match(struct join *j, enum event_kind kind, struct hash128 identity, int64_t time_ms,
+                struct join_waiting *out)
+{
+    struct identity *s = &j->slots[find(j, identity)];
+    if (is_empty(s))
+        return false;
+    for (uint32_t *link = &s->waiting; *link != NONE; link = &j->slab[*link].next_same) {
+        const struct join_waiting *w = &j->slab[*link];
+        if (w->kind != kind && (kind == EVENT_RESPONSE ? matches(j, w->time_ms, time_ms)
+                                                       : matches(j, time_ms, w->time_ms))) {
+            take_out(j, link, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+void join_wait(struct join *j, const struct join_waiting *waiting)
+{
+    uint32_t i = slab_take(j);
+    struct join_waiting *w = &j->slab[i];
+    struct fifo *f = &j->fifo[waiting->kind];
+    *w = *waiting;
+    struct identity *s = &j->slots[find(j, w->identity)];
+    assert(!is_empty(s));
+    w->next_same = s->waiting;
+    s->waiting = i;
+    assert(f->last == NONE || j->slab[f->last].time_ms <= w->time_ms);
+    w->fifo_prev = f->last;
+    w->fifo_next = NONE;
+    if (f->last == NONE)
+        f->first = i;
+    else
+        j->slab[f->last].fifo_next = i;
+    f->last = i;
+    f->count++;
+}
+
+bool join_full(const struct join *j, enum event_kind kind)
+{
+    return j->fifo[kind].count >= j->limits.max_waiting;
+}
+
+int64_t join_deadline(const struct join *j, enum event_kind kind)
+{
+    uint32_t i = j->fifo[kind].first;
+    if (i == NONE)
+        return INT64_MAX;
+    return j->slab[i].time_ms + (kind == EVENT_REQUEST ? j->limits.ttl_ms : j->limits.skew_ms);
+}
+
+bool join_expire(struct join *j, enum event_kind kind, int64_t other_time_ms,
+                 struct join_waiting *out)
+{
+    if (other_time_ms == INT64_MIN || other_time_ms <= join_deadline(j, kind))
+        return false;
+    uint32_t i = j->fifo[kind].first;
+    struct identity *s = &j->slots[find(j, j->slab[i].identity)];
+    uint32_t *link = &s->waiting;
+    while (*link != i)
+        link = &j->slab[*link].next_same;
+    take_out(j, link, out);
+    return true;
+}
+
+size_t join_waiting_count(const struct join *j, enum event_kind kind)
+{
+    return j->fifo[kind].count;
+}
+
+size_t join_identity_count(const struct join *j)
+{
+    return j->used;
+}
+
+size_t join_bytes(const struct join *j)
+{
+    return sizeof(*j) + j->slot_count * sizeof(*j->slots) + j->slab_cap * sizeof(*j->slab);
+}

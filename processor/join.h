@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The join table of one task (DESIGN 4, rule 3): which identities each topic has seen within the
+// last D = TTL + skew, and which requests and responses still wait for their other half.
+//
+// All times are topic times in ms (running maximum of LogAppendTime), given by the caller and never
+// going back within a topic. Nothing here depends on the order in which the two topics are fed:
+//   - a record is a duplicate iff its own topic saw the identity within the last D, duplicates
+//     included (a duplicate refreshes it); a request so seen is a conflict unless its own tenant
+//     was among those that named the id within the last D;
+//   - a response at s and a request at t match iff -skew <= s - t <= TTL; survivors of the dedup
+//   are
+//     more than D apart, so at most one can;
+//   - a request waits until response time > t + TTL, a response until request time > s + skew.
+//
+// An identity costs 56 bytes for both topics together, plus a waiting record while there is one.
+#ifndef STREAMLENS_JOIN_H
+#define STREAMLENS_JOIN_H
+
+#include "common/core/event.h"
+#include "common/core/hash.h"
+#include "processor/series.h"
+
+struct join_limits {
+    int64_t ttl_ms, skew_ms;
+    size_t max_waiting; // waiting records of each kind; the caller asks join_full() before it adds
+};
+
+// A request that waits for its answer, or a response that waits for its request.
+struct join_waiting {
+    struct hash128 identity;
+    int64_t time_ms;
+    enum event_kind kind;
+    union {
+        struct {
+            struct series *series; // one reference, the caller's to take and drop
+            int64_t timestamp_us, prompt_tokens;
+        } request;
+        struct {
+            int64_t offset;
+            char *bytes; // owned by whoever takes the record out: key, then value
+            size_t key_n, value_n;
+        } response;
+    };
+    uint32_t next_same;            // chain of one identity
+    uint32_t fifo_prev, fifo_next; // in order of time, per kind
+};
+
+enum join_seen {
+    JOIN_NEW,
+    JOIN_DUPLICATE,    // seen, same content
+    JOIN_CONFLICTING,  // seen, other content: counted, otherwise the same
+    JOIN_OTHER_TENANT, // a request seen with other tenant_ids alone
+};
+
+struct join;
+struct join *join_new(const struct join_limits *limits);
+// Waiting records still inside are handed to `drop` first (may be NULL), which frees what they own.
+void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), void *arg);
+
+// Notes that the topic saw the identity at time_ms. content and tenant are hashes; the tenant is
+// compared for requests alone (0 for responses). now_ms: both topics' current times, for eviction.
+enum join_seen join_see(struct join *j, enum event_kind kind, struct hash128 identity,
+                        int64_t time_ms, uint32_t content, uint32_t tenant,
+                        const int64_t now_ms[2]);
+
+// The waiting record of the other kind that a record of `kind` at time_ms matches, taken out of the
+// table into *out: true. False where none waits.
+bool join_match(struct join *j, enum event_kind kind, struct hash128 identity, int64_t time_ms,
+                struct join_waiting *out);
+
+// Adds a waiting record (the identity was seen just before). The links are the table's to fill.
+void join_wait(struct join *j, const struct join_waiting *w);
+bool join_full(const struct join *j, enum event_kind kind);
+
+// The oldest waiting record of the kind whose wait is over, given the other topic's time, taken out
+// into *out: true; call again until false.
+bool join_expire(struct join *j, enum event_kind kind, int64_t other_time_ms,
+                 struct join_waiting *out);
+// The other topic's time that the oldest waiting record of the kind waits to be *passed*;
+// INT64_MAX where none waits.
+int64_t join_deadline(const struct join *j, enum event_kind kind);
+
+size_t join_waiting_count(const struct join *j, enum event_kind kind);
+size_t join_identity_count(const struct join *j);
+size_t join_bytes(const struct join *j); // memory of the tables, without what waiting records own
+
+#endif

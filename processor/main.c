@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// streamlens-processor: wiring.
+#include "common/io/http_server_stats.h"
+#include "common/io/loop.h"
+#include "common/io/service.h"
+#include "processor/routes.h"
+#include "processor/runner.h"
+
+#define STORE_TIMEOUT_MS 20000 // well below max.poll.interval.ms
+
+struct app {
+    struct config config;
+    struct processor_stats stats;
+    struct http_stats http_stats;
+    struct loop *loop;
+    struct store *store;
+    struct runner *runner;
+    struct routes routes;
+    struct http_server *server;
+};
+
+static void on_stop(void *arg)
+{
+    struct app *app = arg;
+    runner_stop(app->runner);
+}
+
+// While a call waits for PostgreSQL, health checks are answered.
+static void on_idle(void *arg)
+{
+    struct app *app = arg;
+    event_base_loop(loop_base(app->loop), EVLOOP_NONBLOCK);
+}
+
+static int run(struct app *app, struct err *e)
+{
+    app->loop = loop_new(on_stop, app, e);
+    if (!app->loop)
+        return -1;
+    app->store = store_pg_new(&app->config, STORE_TIMEOUT_MS, on_idle, app);
+    app->runner = runner_new(&app->config, loop_base(app->loop), app->store, &app->stats);
+    app->routes = (struct routes){app->runner, &app->stats, &app->http_stats};
+    app->server = routes_listen(&app->routes, &app->config, loop_base(app->loop), e);
+    return app->server ? runner_run(app->runner, e) : -1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app;
+    struct err e = {0};
+    int exit_code;
+    if (service_configure(&app.config, PROGRAM_PROCESSOR, "processor", argc, argv, &exit_code)) {
+        if (run(&app, &e) < 0)
+            exit_code = service_failed(&e);
+        runner_free(app.runner);
+        http_server_free(app.server);
+        store_free(app.store);
+        loop_free(app.loop);
+    }
+    config_free(&app.config);
+    return exit_code;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The processor's own metrics, listed once (common/core/stats.h says how). Counters of records are
+// those of live processing; what a replay reads again counts in replayed_records alone.
+#ifndef STREAMLENS_PROCESSOR_STATS_H
+#define STREAMLENS_PROCESSOR_STATS_H
+
+#include "common/core/stats.h"
+
+#define REJECTED_ "streamlens_processor_dead_letters_total"
+#define DUPLICATES_ "streamlens_processor_duplicates_total"
+#define FLUSHES_ "streamlens_processor_flushes_total"
+
+#define PROCESSOR_STATS(COUNTER, GAUGE, HISTOGRAM)                                                 \
+    COUNTER(requests, "streamlens_processor_requests_total", "", "Distinct requests counted")      \
+    COUNTER(responses, "streamlens_processor_responses_total", "", "Requests answered")            \
+    COUNTER(unanswered, "streamlens_processor_unanswered_total", "",                               \
+            "Requests whose TTL passed without an answer")                                         \
+    COUNTER(duplicate_requests, DUPLICATES_, "topic=\"requests\",content=\"same\"",                \
+            "Records whose identity the topic saw within TTL + skew")                              \
+    COUNTER(conflicting_requests, DUPLICATES_, "topic=\"requests\",content=\"differs\"", "")       \
+    COUNTER(duplicate_responses, DUPLICATES_, "topic=\"responses\",content=\"same\"", "")          \
+    COUNTER(conflicting_responses, DUPLICATES_, "topic=\"responses\",content=\"differs\"", "")     \
+    COUNTER(malformed, REJECTED_, "reason=\"malformed\"",                                          \
+            "Records that went to the dead-letter topic, by reason")                               \
+    COUNTER(missing_tenant, REJECTED_, "reason=\"missing_tenant\"", "")                            \
+    COUNTER(time_out_of_range, REJECTED_, "reason=\"time_out_of_range\"", "")                      \
+    COUNTER(id_conflict, REJECTED_, "reason=\"id_conflict\"", "")                                  \
+    COUNTER(unmatched, REJECTED_, "reason=\"unmatched\"", "")                                      \
+    COUNTER(without_latency, "streamlens_processor_responses_without_latency_total", "",           \
+            "Answers with neither latency_ms nor a usable difference of timestamps")               \
+    COUNTER(ticks, "streamlens_processor_ticks_total", "direction=\"read\"",                       \
+            "Ticks, which move the time of a silent topic")                                        \
+    COUNTER(ticks_sent, "streamlens_processor_ticks_total", "direction=\"written\"", "")           \
+    COUNTER(replayed_records, "streamlens_processor_replayed_records_total", "",                   \
+            "Records read again to rebuild the state of a partition")                              \
+    COUNTER(degraded_replays, "streamlens_processor_degraded_replays_total", "",                   \
+            "Replays of a log that no longer reaches back far enough")                             \
+    COUNTER(skipped_records, "streamlens_processor_skipped_records_total", "",                     \
+            "Records below the position, handed out again by the client library")                  \
+    COUNTER(joins_full, "streamlens_processor_joins_full_total", "",                               \
+            "Times that a partition was held back at MAX_JOINS")                                   \
+    COUNTER(flushes, FLUSHES_, "result=\"committed\"", "Flushes to PostgreSQL")                    \
+    COUNTER(flush_retries, FLUSHES_, "result=\"retried\"", "")                                     \
+    COUNTER(flush_unknown, FLUSHES_, "result=\"unknown\"", "")                                     \
+    COUNTER(flush_fenced, FLUSHES_, "result=\"fenced\"", "")                                       \
+    COUNTER(claims, "streamlens_processor_claims_total", "", "Partitions taken over")              \
+    COUNTER(tasks_kept, "streamlens_processor_tasks_kept_total", "",                               \
+            "Partitions that came back with their state still in memory")                          \
+    GAUGE(tasks, "streamlens_processor_partitions", "state=\"live\"", "Partitions owned")          \
+    GAUGE(tasks_replaying, "streamlens_processor_partitions", "state=\"replaying\"", "")           \
+    GAUGE(waiting_requests, "streamlens_processor_waiting", "kind=\"requests\"",                   \
+          "Records that wait for their other half")                                                \
+    GAUGE(waiting_responses, "streamlens_processor_waiting", "kind=\"responses\"", "")             \
+    GAUGE(identities, "streamlens_processor_identities", "",                                       \
+          "Identities remembered to recognise duplicates")                                         \
+    GAUGE(join_bytes, "streamlens_processor_join_bytes", "", "Memory of the join tables")          \
+    GAUGE(series, "streamlens_processor_series", "", "Series referred to in memory")               \
+    GAUGE(delta_cells, "streamlens_processor_delta_cells", "",                                     \
+          "Series-windows changed since the last flush")                                           \
+    GAUGE(closed_through_s, "streamlens_processor_closed_through_timestamp_seconds", "",           \
+          "Every window that ends at or before this is closed; 0 = not known yet")                 \
+    HISTOGRAM(flush_seconds, "streamlens_processor_flush_duration_seconds", "",                    \
+              "Time from the begin of a flush to its commit")
+
+STATS_DECLARE(processor_stats, PROCESSOR_STATS)
+
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adding deltas to the rows of llm_minute and llm_hour, inside the caller's transaction.
+#ifndef STREAMLENS_ROWS_PG_H
+#define STREAMLENS_ROWS_PG_H
+
+#include "processor/db_pg.h"
+
+// A delta by its row. Several may name the same row.
+struct row_delta {
+    int64_t series_id, window_start_us;
+    const struct facts *facts; // borrowed
+};
+
+// Once a connection: the temporary tables.
+enum store_result rows_prepare(struct db *db, struct err *e) MUST_CHECK;
+
+// Adds the deltas, sorted by series and window (rows_sort), to both tables: reads and locks the
+// rows that are there, merges, writes back. The windows of the deltas are left as hours.
+enum store_result rows_write(struct db *db, struct row_delta *deltas, size_t n,
+                             struct err *e) MUST_CHECK;
+void rows_sort(struct row_delta *deltas, size_t n);
+
+#endif

@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread. A round: serve the group; if a flush is under way, one step of it, else feed a
+// bounded number of records of each partition; then ticks, then the event loop, which is where it
+// sleeps when nothing was ready.
+#include "processor/runner.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/core/timeunit.h"
+#include "common/io/clock.h"
+#include "common/io/log.h"
+
+#define FEED_ROUND 1000 // records of one partition in a round
+#define TICK_CHECK_US (200 * US_PER_MS)
+#define RETRY_US (500 * US_PER_MS)      // between attempts at something that is away
+#define IDLE_US (100 * US_PER_MS)       // the longest sleep
+#define REVOKE_FLUSH_US (10 * US_PER_S) // how long a rebalance or a stop may wait for a flush
+#define REOPEN_US US_PER_S
+#define FENCED_WAIT_US (3 * US_PER_S)
+#define CLAIM_TRY_US (5 * US_PER_S) // then the group is joined again
+#define TOPICS_TIMEOUT_MS 3000
+#define COMPLAINT_US (5 * US_PER_S)
+
+struct runner {
+    const struct config *config;
+    struct event_base *base;
+    struct event *wake, *timer;
+    struct store *store;
+    struct emit *emit;
+    struct source *source;
+    struct instance *instance;
+    struct processor_stats *stats;
+    struct store_settings settings;
+    struct hash_key key;
+    bool stopping, started;
+    bool flush_trouble;
+    bool reopen; // the group is to be left and joined again
+    int64_t next_flush_us, flush_began_us, next_tick_us, retry_us;
+    int64_t reopen_us; // when to make the source anew; it is NULL until then
+    struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint;
+};
+
+// ---- life ----
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct runner *r = arg;
+    (void)fd;
+    (void)what;
+    source_clear_fd(r->source);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
+
+struct runner *runner_new(const struct config *c, struct event_base *base, struct store *store,
+                          struct processor_stats *stats)
+{
+    struct runner *r = xcalloc(1, sizeof(*r));
+    unsigned char seed[32];
+    r->config = c;
+    r->base = base;
+    r->store = store;
+    r->stats = stats;
+    r->timer = event_new(base, -1, 0, on_timer, r);
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        abort();
+    hash_key_init(&r->key, seed, sizeof(seed));
+    return r;
+}
+
+void runner_stop(struct runner *r)
+{
+    r->stopping = true;
+}
+
+// Lets the event loop run, asleep for at most sleep_us.
+static void turn_loop(struct runner *r, int64_t sleep_us)
+{
+    if (sleep_us <= 0) {
+        event_base_loop(r->base, EVLOOP_NONBLOCK);
+        return;
+    }
+    struct timeval tv = {sleep_us / US_PER_S, sleep_us % US_PER_S};
+    event_add(r->timer, &tv);
+    event_base_loop(r->base, EVLOOP_ONCE);
+}
+
+// ---- start ----
+
+static int check_pinned(const struct config *c, const struct store_settings *s, struct err *e)
+{
+    const struct {
+        const char *name;
+        int64_t given, pinned;
+    } all[] = {
+        {"PARTITIONS", c->partitions, s->partitions},
+        {"JOIN_TTL_MS", c->join_ttl_ms, s->join_ttl_ms},
+        {"JOIN_SKEW_MS", c->join_skew_ms, s->join_skew_ms},
+        {"MAX_SERIES_PER_TENANT", c->max_series_per_tenant, s->max_series_per_tenant},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].given != CONFIG_UNSET && all[i].given != all[i].pinned)
+            return err_field(
+                e, all[i].name, -1,
+                "is %lld here, but %lld is pinned in the database; leave it unset to use "
+                "the pinned value",
+                (long long)all[i].given, (long long)all[i].pinned);
+    return 0;
+}
+
+// Until the database answers, or says something that waiting does not mend.
+static int read_settings(struct runner *r, struct err *e)
+{
+    struct log_limit complaint = {0};
+    while (!r->stopping) {
+        enum store_result rc = store_settings(r->store, &r->settings, e);
+        if (rc == STORE_OK)
+            return check_pinned(r->config, &r->settings, e);
+        if (rc == STORE_FATAL)
+            return -1;
+        if (log_limit(&complaint, clock_mono_us(), COMPLAINT_US))
+            log_warn("waiting for PostgreSQL", "error", e->detail);
+        turn_loop(r, RETRY_US);
+    }
+    return 0;
+}
+
+// A broker that does not answer is waited for; what it says about the topics is final.
+static int check_topics(struct runner *r, struct err *e)
+{
+    struct log_limit complaint = {0};
+    while (!r->stopping) {
+        int rc = kafka_check_inputs(emit_kafka_handle(r->emit), r->config, r->settings.partitions,
+                                    TOPICS_TIMEOUT_MS, e);
+        if (rc <= 0)
+            return rc;
+        if (log_limit(&complaint, clock_mono_us(), COMPLAINT_US))
+            log_warn("waiting for the broker", "error", e->detail);
+        turn_loop(r, RETRY_US);
+    }
+    return 0;
+}
+
+// ---- flush ----
+
+static void commit_to_group(struct runner *r)
+{
+    if (!r->source)
+        return; // between two memberships
+    size_t n = 0, cap = (size_t)r->settings.partitions;
+    int *partitions = xcalloc(cap, sizeof(*partitions));
+    int64_t(*next)[2] = xcalloc(cap, sizeof(*next));
+    for (size_t p = 0; p < cap; p++) {
+        struct task *t = instance_task(r->instance, (int)p);
+        if (!t || !task_is_live(t))
+            continue;
+        partitions[n] = (int)p;
+        for (int k = 0; k < 2; k++)
+            next[n][k] = task_next_offset(t, k);
+        n++;
+    }
+    if (n > 0)
+        source_commit(r->source, partitions, n, next);
+    free(partitions);
+    free(next);
+}
+
+// Takes longer intervals while flushes take more than half of one.
+static void schedule_flush(struct runner *r, int64_t took_us)
+{
+    int64_t interval_us = max_i64(r->config->flush_interval_ms * US_PER_MS, 2 * took_us);
+    r->next_flush_us = clock_mono_us() + interval_us;
+}
+
+static void flush_begin(struct runner *r)
+{
+    r->flush_began_us = clock_mono_us();
+    if (!instance_flush_begin(r->instance))
+        schedule_flush(r, 0);
+}
+
+static void on_flushed(struct runner *r)
+{
+    int64_t took_us = clock_mono_us() - r->flush_began_us;
+    stats_observe_us(&r->stats->flush_seconds, took_us);
+    if (r->flush_trouble)
+        log_info("flushing again");
+    r->flush_trouble = false;
+    schedule_flush(r, took_us);
+    commit_to_group(r);
+}
+
+static int step_flush(struct runner *r, struct err *e)
+{
+    switch (instance_flush_step(r->instance, e)) {
+    case FLUSH_AGAIN:
+        return 0;
+    case FLUSH_DONE:
+        on_flushed(r);
+        return 0;
+    case FLUSH_WAIT:
+        r->retry_us = clock_mono_us() + RETRY_US / 5;
+        if (e->detail[0]) {
+            r->flush_trouble = true;
+            if (log_limit(&r->flush_complaint, clock_mono_us(), COMPLAINT_US))
+                log_warn("flush waits", "error", e->detail);
+        }
+        return 0;
+    case FLUSH_FENCED:
+        log_warn("another processor owns a partition of ours: dropping all state, joining again");
+        r->reopen = true;
+        return 0;
+    case FLUSH_FATAL:
+        return -1;
+    }
+    return -1;
+}
+
+// Steps the flush that was begun for at most REVOKE_FLUSH_US: FLUSH_WAIT where that did not do.
+static enum flush_result finish_flush(struct runner *r)
+{
+    struct err e = {0};
+    enum flush_result rc = FLUSH_WAIT;
+    int64_t deadline_us = clock_mono_us() + REVOKE_FLUSH_US;
+    while (clock_mono_us() < deadline_us) {
+        rc = instance_flush_step(r->instance, &e);
+        if (rc == FLUSH_DONE)
+            on_flushed(r);
+        if (rc != FLUSH_AGAIN && rc != FLUSH_WAIT)
+            return rc;
+        if (rc == FLUSH_WAIT)
+            usleep(20000);
+    }
+    log_warn("not flushed; what is not in the database will be read again", "error", e.detail);
+    return FLUSH_WAIT;
+}
+
+// Flushes what there is; what is in doubt afterwards is dropped, the log brings it back.
+static void flush_all(struct runner *r)
+{
+    if (!instance_is_flushing(r->instance)) {
+        r->flush_began_us = clock_mono_us();
+        if (!instance_flush_begin(r->instance))
+            return;
+    }
+    enum flush_result rc = finish_flush(r);
+    if (rc == FLUSH_FENCED)
+        log_warn("another processor owns a partition of ours: dropping all state");
+    if (instance_is_flushing(r->instance))
+        instance_drop_all(r->instance);
+}
+
+// ---- the group's calls, from inside source_serve ----
+
+static enum store_result claim_one(struct runner *r, int partition, struct err *e)
+{
+    int64_t deadline_us = clock_mono_us() + CLAIM_TRY_US;
+    for (;;) {
+        enum store_result rc = instance_claim(r->instance, partition, e);
+        if (rc == STORE_OK || rc == STORE_FATAL || clock_mono_us() > deadline_us || r->stopping)
+            return rc;
+        if (log_limit(&r->claim_complaint, clock_mono_us(), COMPLAINT_US))
+            log_warn("claim waits", "partition", log_num(partition), "error", e->detail);
+        turn_loop(r, RETRY_US / 5);
+    }
+}
+
+// 0, 1 where database or broker are away, -1 where the partition can never be taken.
+static int take_one(struct runner *r, int partition, int64_t from[2], struct err *e)
+{
+    struct log_ends ends[2];
+    enum store_result rc = claim_one(r, partition, e);
+    if (rc != STORE_OK)
+        return rc == STORE_FATAL ? -1 : 1;
+    if (source_ends(r->source, partition, ends, e) < 0)
+        return 1;
+    int64_t degraded = r->stats->degraded_replays;
+    if (instance_start(r->instance, partition, ends, from, e) < 0)
+        return -1;
+    if (r->stats->degraded_replays > degraded)
+        log_error("the log no longer reaches back to where the replay should begin: duplicates and "
+                  "answers of what is gone cannot be recognised",
+                  "partition", log_num(partition));
+    return 0;
+}
+
+static int on_assigned(void *arg, const int *partitions, size_t count, int64_t (*from)[2],
+                       struct err *e)
+{
+    struct runner *r = arg;
+    for (size_t i = 0; i < count; i++) {
+        int rc = take_one(r, partitions[i], from[i], e);
+        if (rc > 0)
+            log_warn("cannot take partitions now", "error", e->detail);
+        if (rc != 0)
+            return rc;
+    }
+    instance_drop_parked(r->instance);
+    schedule_flush(r, 0);
+    return 0;
+}
+
+static void on_revoked(void *arg)
+{
+    struct runner *r = arg;
+    flush_all(r);
+    instance_park(r->instance);
+}
+
+// ---- leaving the group and joining again ----
+
+static int open_source(struct runner *r, struct err *e)
+{
+    struct source_events events = {on_assigned, on_revoked, r};
+    r->source = source_new(r->config, &r->settings, &events, e);
+    if (!r->source)
+        return -1;
+    r->wake = event_new(r->base, source_fd(r->source), EV_READ | EV_PERSIST, on_wake, r);
+    event_add(r->wake, NULL);
+    return 0;
+}
+
+static void close_source(struct runner *r)
+{
+    if (!r->source)
+        return;
+    event_free(r->wake);
+    r->wake = NULL;
+    source_free(r->source);
+    r->source = NULL;
+    // Leaving revokes what was assigned. An assignment that was taken in part only never became
+    // one, and its tasks must not be fed either: the next source has no queues for them.
+    on_revoked(r);
+}
+
+// The broker fences a static id for two reasons: another process really uses it, or we were away
+// for longer than the session and a late OffsetCommit met our own successor. The database tells:
+// whoever really took over has claimed our partitions by now.
+static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
+{
+    log_warn("fenced by the broker, asking the database", "error", why->detail);
+    int64_t deadline_us = clock_mono_us() + FENCED_WAIT_US;
+    while (clock_mono_us() < deadline_us && !r->stopping)
+        turn_loop(r, deadline_us - clock_mono_us());
+    if (!instance_is_flushing(r->instance) && !instance_flush_begin_all(r->instance))
+        return 0;
+    if (finish_flush(r) == FLUSH_FENCED)
+        return err_field(
+            e, "GROUP_INSTANCE_ID", -1,
+            "%s is used by another processor, which has taken our partitions over; give "
+            "each one its own",
+            r->config->group_instance_id);
+    return 0;
+}
+
+static int serve_group(struct runner *r, struct err *e)
+{
+    struct err why = {0};
+    if (!r->source)
+        return clock_mono_us() < r->reopen_us ? 0 : open_source(r, e);
+    switch (source_serve(r->source, &why)) {
+    case SOURCE_OK:
+        break;
+    case SOURCE_REOPEN:
+        r->reopen = true;
+        break;
+    case SOURCE_FENCED:
+        if (on_fenced_id(r, &why, e) < 0)
+            return -1;
+        r->reopen = true;
+        break;
+    case SOURCE_DEAD:
+        *e = why;
+        return -1;
+    }
+    if (r->reopen) {
+        r->reopen = false;
+        close_source(r);
+        r->reopen_us = clock_mono_us() + REOPEN_US;
+    }
+    return 0;
+}
+
+// ---- feeding ----
+
+// Looks at both heads of a partition. A topic that was found held back in this round is left alone;
+// the other may then run on, since only its time can free what is full.
+static void look(struct runner *r, int partition, const bool held[2], struct task_record head[2],
+                 struct task_ready ready[2])
+{
+    for (int k = 0; k < 2; k++) {
+        bool at_end = false;
+        bool has = !held[k] && source_peek(r->source, partition, k, &head[k], &at_end);
+        if (at_end)
+            instance_at_end(r->instance, partition, k);
+        ready[k] = (struct task_ready){has, at_end || held[k], has ? head[k].time_ms : 0};
+    }
+}
+
+static int feed_partition(struct runner *r, int partition, bool *moved, struct err *e)
+{
+    struct task *task = instance_task(r->instance, partition);
+    bool held[2] = {false, false};
+    int64_t now_ms = clock_wall_us() / US_PER_MS;
+    for (int n = 0; n < FEED_ROUND; n++) {
+        struct task_record head[2];
+        struct task_ready ready[2];
+        look(r, partition, held, head, ready);
+        int k = task_choose(task, ready);
+        if (k < 0)
+            return 0;
+        switch (instance_feed(r->instance, partition, &head[k], now_ms)) {
+        case FEED_TAKEN:
+        case FEED_SKIPPED:
+            source_taken(r->source, partition, k);
+            *moved = true;
+            break;
+        case FEED_FULL:
+            held[k] = true;
+            r->stats->joins_full++;
+            if (log_limit(&r->full_complaint, clock_mono_us(), COMPLAINT_US))
+                log_error("MAX_JOINS reached, partition is held back: raise it", "partition",
+                          log_num(partition), "max_joins", log_num(r->config->max_joins),
+                          "join_bytes", log_num((int64_t)join_bytes(task_join(task))));
+            break;
+        case FEED_FLUSH:
+            flush_begin(r);
+            return 0;
+        case FEED_AHEAD:
+            if (log_limit(&r->ahead_complaint, clock_mono_us(), COMPLAINT_US))
+                log_error("the broker's clock is ahead of ours by more than JOIN_SKEW_MS, "
+                          "partition waits",
+                          "brokers", r->config->kafka_brokers, "partition", log_num(partition),
+                          "ahead_ms", log_num(head[k].time_ms - now_ms));
+            return 0;
+        case FEED_MISMATCH:
+            return err_set(e, "%s", task_error(task));
+        default: // FEED_HOLD: the other topic has to arrive first
+            held[k] = true;
+        }
+    }
+    return 0;
+}
+
+static int feed(struct runner *r, bool *moved, struct err *e)
+{
+    for (int p = 0; p < (int)r->settings.partitions; p++) {
+        if (!instance_task(r->instance, p))
+            continue;
+        if (feed_partition(r, p, moved, e) < 0)
+            return -1;
+        if (instance_is_flushing(r->instance))
+            return 0;
+    }
+    return 0;
+}
+
+// ---- the loop ----
+
+static void look_at_closing(struct runner *r)
+{
+    struct err e;
+    if (instance_read_closing(r->instance, clock_wall_us() / US_PER_MS, &e) != STORE_OK)
+        log_debug("closing not read", "error", e.detail);
+}
+
+static int work(struct runner *r, bool *moved, struct err *e)
+{
+    int64_t now_us = clock_mono_us();
+    if (instance_is_flushing(r->instance)) {
+        e->detail[0] = '\0';
+        if (now_us < r->retry_us)
+            return 0;
+        r->retry_us = 0;
+        *moved = true;
+        return step_flush(r, e);
+    }
+    if (now_us >= r->next_flush_us && instance_task_count(r->instance) > 0) {
+        look_at_closing(r);
+        flush_begin(r);
+        *moved = true;
+        return 0;
+    }
+    return feed(r, moved, e);
+}
+
+static int round_once(struct runner *r, struct err *e)
+{
+    bool moved = false;
+    if (serve_group(r, e) < 0 || (r->source && work(r, &moved, e) < 0))
+        return -1;
+    int64_t now_us = clock_mono_us();
+    if (now_us >= r->next_tick_us) {
+        r->next_tick_us = now_us + TICK_CHECK_US;
+        if (!instance_is_flushing(r->instance))
+            instance_tick(r->instance, clock_wall_us() / US_PER_MS);
+        emit_serve(r->emit);
+    }
+    r->started = r->started || (r->source && source_is_assigned(r->source));
+    turn_loop(r, moved ? 0 : min_i64(IDLE_US, max_i64(r->next_tick_us - now_us, 1)));
+    return 0;
+}
+
+static int open_all(struct runner *r, struct err *e)
+{
+    r->emit = emit_kafka_new(r->config, e);
+    if (!r->emit || read_settings(r, e) < 0 || check_topics(r, e) < 0)
+        return -1;
+    if (r->stopping)
+        return 0;
+    struct instance_config ic = {
+        .settings = r->settings,
+        .window_grace_ms = r->config->window_grace_ms,
+        .max_joins = (size_t)r->config->max_joins,
+        .max_cells = (size_t)r->config->max_delta_cells,
+        .max_dead_letters = (size_t)r->config->max_dead_letters,
+        .start_latest = strcmp(r->config->start, "latest") == 0,
+    };
+    r->instance = instance_new(&ic, &r->key, r->store, r->emit, r->stats);
+    return open_source(r, e);
+}
+
+int runner_run(struct runner *r, struct err *e)
+{
+    if (open_all(r, e) < 0)
+        return -1;
+    if (r->stopping)
+        return 0;
+    log_info("processing", "partitions", log_num(r->settings.partitions), "join_ttl_ms",
+             log_num(r->settings.join_ttl_ms), "join_skew_ms", log_num(r->settings.join_skew_ms));
+    while (!r->stopping)
+        if (round_once(r, e) < 0)
+            return -1;
+    // Leaving the group calls on_revoked, which flushes; its own close would give the flush no
+    // time.
+    flush_all(r);
+    log_info("stopped");
+    return 0;
+}
+
+void runner_free(struct runner *r)
+{
+    if (!r)
+        return;
+    close_source(r);
+    event_free(r->timer);
+    instance_free(r->instance);
+    emit_free(r->emit);
+    free(r);
+}
+
+// ---- how it is ----
+
+struct runner_health runner_health(const struct runner *r)
+{
+    struct runner_health h = {.started = r->started};
+    if (r->stopping)
+        h.why = "stopping";
+    else if (!r->started)
+        h.why = "not started: waiting for PostgreSQL, the broker or the group";
+    else if (!store_pg_up(r->store))
+        h.why = "PostgreSQL is away";
+    else if (!r->source || !source_is_assigned(r->source))
+        h.why = "not in the group: joining it, or the broker is away";
+    else if (r->flush_trouble)
+        h.why = "flushing fails";
+    h.ready = !h.why;
+    return h;
+}
+
+void runner_update_gauges(struct runner *r)
+{
+    if (r->instance)
+        instance_update_gauges(r->instance);
+}

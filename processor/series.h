@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dictionary of (tenant, route, model): one entry for each that an open request or an unflushed
+// delta refers to, counted references, so that names nobody refers to any more cost nothing.
+#ifndef STREAMLENS_SERIES_H
+#define STREAMLENS_SERIES_H
+
+#include "common/core/hash.h"
+
+struct series {
+    char *names; // owned: tenant, route and model one after another, each NUL-terminated
+    struct str tenant, route, model; // into names
+    int64_t store_id; // the row's series id once the store has resolved it, 0 before; the
+                      // store's to set: over the tenant's cap it is the id of __other__
+    uint64_t hash;    // of the three names, for the dictionary
+    uint32_t references;
+};
+
+#define SERIES_OTHER "__other__" // route and model of what is over a tenant's cap
+
+struct series_table;
+struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
+void series_table_free(struct series_table *t);
+// The entry for the names, made if need be, with one more reference.
+struct series *series_take(struct series_table *t, struct str tenant, struct str route,
+                           struct str model);
+struct series *series_ref(struct series *s); // one more reference
+void series_drop(struct series_table *t, struct series *s);
+size_t series_count(const struct series_table *t);
+
+#endif

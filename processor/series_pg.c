@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "processor/series_pg.h"
+
+#define CHUNK 4096 // series resolved at a time
+
+// A name as the statements take it.
+struct wanted {
+    struct series *series; // borrowed
+    struct str tenant, route, model;
+};
+
+// $1, $2, $3: the names. `other` is what a series over the cap belongs to.
+#define NAMES                                                                                      \
+    "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS n(tenant_id, route, model, i)"
+#define IS_OTHER "n.route = '" SERIES_OTHER "' AND n.model = '" SERIES_OTHER "'"
+// Scalar subqueries, each a look into the index: a join's plan would depend on statistics.
+#define ID                                                                                         \
+    "(SELECT s.series_id FROM llm_series s WHERE s.tenant_id = n.tenant_id"                        \
+    " AND s.route = n.route AND s.model = n.model)"
+#define OTHER_ID                                                                                   \
+    "(SELECT o.series_id FROM llm_series o WHERE o.tenant_id = n.tenant_id"                        \
+    " AND o.route = '" SERIES_OTHER "' AND o.model = '" SERIES_OTHER "')"
+
+static const char lookup[] = "SELECT n.i, " ID " FROM " NAMES;
+
+// Tenants are inserted and locked in one order, so that two of these never wait for each other.
+static const char add_tenants[] =
+    "INSERT INTO llm_tenant (tenant_id) SELECT DISTINCT n.tenant_id COLLATE \"C\" AS t FROM " NAMES
+    " ORDER BY t ON CONFLICT DO NOTHING";
+static const char lock_tenants[] =
+    "SELECT FROM llm_tenant WHERE tenant_id IN (SELECT n.tenant_id FROM " NAMES ")"
+    " ORDER BY tenant_id FOR UPDATE";
+// Under the lock: as many as still fit.
+static const char add_series[] =
+    "WITH missing AS ("
+    "  SELECT n.tenant_id, n.route, n.model,"
+    "         row_number() OVER (PARTITION BY n.tenant_id ORDER BY n.i) AS nth"
+    "  FROM " NAMES " WHERE NOT (" IS_OTHER ") AND " ID " IS NULL),"
+    " added AS ("
+    "  INSERT INTO llm_series (tenant_id, route, model)"
+    "  SELECT m.tenant_id, m.route, m.model FROM missing m"
+    "  WHERE (SELECT t.series_count FROM llm_tenant t WHERE t.tenant_id = m.tenant_id) + m.nth"
+    "     <= (SELECT max_series_per_tenant FROM streamlens_settings ORDER BY epoch DESC LIMIT 1)"
+    "  ORDER BY m.tenant_id, m.nth RETURNING tenant_id)"
+    " UPDATE llm_tenant t SET series_count = t.series_count + a.n"
+    " FROM (SELECT tenant_id, count(*) AS n FROM added GROUP BY tenant_id) a"
+    " WHERE t.tenant_id = a.tenant_id";
+static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model)"
+                                " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
+                                "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
+static const char lookup_or_other[] = "SELECT n.i, coalesce(" ID ", " OTHER_ID ") FROM " NAMES;
+
+static int compare(const void *a, const void *b)
+{
+    const struct wanted *x = a, *y = b;
+    const struct str left[] = {x->tenant, x->route, x->model};
+    const struct str right[] = {y->tenant, y->route, y->model};
+    for (size_t i = 0; i < ARRAY_LEN(left); i++) {
+        size_t n = left[i].n < right[i].n ? left[i].n : right[i].n;
+        int order = memcmp(left[i].p, right[i].p, n);
+        if (order != 0)
+            return order;
+        if (left[i].n != right[i].n)
+            return left[i].n < right[i].n ? -1 : 1;
+    }
+    return 0;
+}
+
+static enum store_result run(struct db *db, const char *sql, const struct wanted *w, size_t n,
+                             PGresult **out, struct err *e)
+{
+    struct db_params p = {0};
+    db_param_texts(&p, &w[0].tenant, n, sizeof(*w));
+    db_param_texts(&p, &w[0].route, n, sizeof(*w));
+    db_param_texts(&p, &w[0].model, n, sizeof(*w));
+    enum store_result rc = db_query(db, sql, &p, out, e);
+    db_params_free(&p);
+    return rc;
+}
+
+static void take_ids(const PGresult *r, struct wanted *w)
+{
+    for (int row = 0; row < PQntuples(r); row++)
+        if (!PQgetisnull(r, row, 1))
+            w[db_i64(r, row, 0) - 1].series->store_id = db_i64(r, row, 1);
+}
+
+// Keeps those that still have no id. The same series may stand there twice: once resolved, both
+// are.
+static size_t drop_resolved(struct wanted *w, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (w[i].series->store_id == 0)
+            w[kept++] = w[i];
+    return kept;
+}
+
+static enum store_result make(struct db *db, struct wanted *w, size_t n, struct err *e)
+{
+    static const char *const steps[] = {add_tenants, lock_tenants, add_series, add_other};
+    enum store_result rc = db_exec(db, "BEGIN", NULL, e);
+    for (size_t i = 0; rc == STORE_OK && i < ARRAY_LEN(steps); i++)
+        rc = run(db, steps[i], w, n, NULL, e);
+    PGresult *ids = NULL;
+    if (rc == STORE_OK)
+        rc = run(db, lookup_or_other, w, n, &ids, e);
+    if (rc == STORE_OK)
+        rc = db_commit(db, e);
+    else
+        db_rollback(db);
+    // Only now: an id that was rolled back would be a row's key that nobody can read.
+    if (rc == STORE_OK)
+        take_ids(ids, w);
+    PQclear(ids);
+    // Whether it was committed or not, asking again finds out.
+    return rc == STORE_UNKNOWN ? STORE_RETRY : rc;
+}
+
+static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n, struct err *e)
+{
+    PGresult *found = NULL;
+    enum store_result rc = run(db, lookup, w, n, &found, e);
+    if (rc == STORE_OK)
+        take_ids(found, w);
+    PQclear(found);
+    n = drop_resolved(w, n);
+    return rc == STORE_OK && n > 0 ? make(db, w, n, e) : rc;
+}
+
+enum store_result series_resolve(struct db *db, const struct store_cell *cells, size_t n,
+                                 struct err *e)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += cells[i].series->store_id == 0;
+    if (count == 0)
+        return STORE_OK;
+    struct wanted *w = xcalloc(count, sizeof(*w));
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct series *s = cells[i].series;
+        if (s->store_id == 0)
+            w[at++] = (struct wanted){s, s->tenant, s->route, s->model};
+    }
+    qsort(w, count, sizeof(*w), compare);
+    size_t unique = 0;
+    for (size_t i = 0; i < count; i++)
+        if (unique == 0 || compare(&w[unique - 1], &w[i]) != 0)
+            w[unique++] = w[i];
+    enum store_result rc = STORE_OK;
+    for (size_t i = 0; rc == STORE_OK && i < unique; i += CHUNK)
+        rc = resolve_chunk(db, w + i, unique - i < CHUNK ? unique - i : CHUNK, e);
+    free(w);
+    return rc;
+}

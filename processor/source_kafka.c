@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every topic-partition has its own queue, cut loose from the consumer's (rd_kafka_queue_forward to
+// NULL) before it is assigned: so the task decides which topic moves, and a topic that is held back
+// simply is not read. Pausing is not used: it throws fetches away and was seen to stall for good.
+//
+// librdkafka resets max.poll.interval.ms on any queue that is polled, but serves rebalances on the
+// consumer queue alone: source_serve must be called every round.
+#include "processor/source_kafka.h"
+
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/io/clock.h"
+#include "common/io/log.h"
+
+#define BATCH 1000
+#define ENDS_TIMEOUT_MS 5000
+#define LEAVE_US 5000000
+#define MAX_POLL_INTERVAL_MS 60000 // every wait for PostgreSQL is shorter
+
+struct reader {
+    rd_kafka_queue_t *queue;
+    rd_kafka_message_t *batch[BATCH]; // batch[at … count) are ours to destroy
+    size_t at, count;
+    bool at_end;
+};
+
+struct source {
+    rd_kafka_t *rk;
+    struct source_events events;
+    char *topic[2];
+    int partitions;
+    struct reader *readers[2]; // by topic, then partition
+    bool assigned;
+    enum source_state state;
+    struct err error; // once the state is not SOURCE_OK
+    int fd;           // eventfd
+    struct log_limit complaint;
+};
+
+// The source leaves SOURCE_OK: where to say why. NULL (which err_set takes) where it had left
+// already; the first reason stands.
+static struct err *become(struct source *s, enum source_state state)
+{
+    struct err *e = s->state == SOURCE_OK ? &s->error : NULL;
+    if (s->state == SOURCE_OK)
+        s->state = state;
+    return e;
+}
+
+static struct err *fail(struct source *s)
+{
+    return become(s, SOURCE_DEAD);
+}
+
+// ---- readers ----
+
+static void reader_clear(struct reader *r)
+{
+    while (r->at < r->count)
+        rd_kafka_message_destroy(r->batch[r->at++]);
+    r->at = r->count = 0;
+    r->at_end = false;
+}
+
+static void reader_open(struct source *s, int topic, int partition)
+{
+    static const uint64_t one = 1;
+    struct reader *r = &s->readers[topic][partition];
+    reader_clear(r);
+    if (r->queue)
+        return; // the cut from the consumer queue outlives reassignments
+    r->queue = rd_kafka_queue_get_partition(s->rk, s->topic[topic], partition);
+    rd_kafka_queue_forward(r->queue, NULL);
+    rd_kafka_queue_io_event_enable(r->queue, s->fd, &one, sizeof(one));
+}
+
+static void readers_clear(struct source *s)
+{
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < s->partitions; p++)
+            reader_clear(&s->readers[k][p]);
+}
+
+// What stands in a partition's queue instead of a record.
+static void on_partition_event(struct source *s, struct reader *r, rd_kafka_message_t *m)
+{
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        r->at_end = true;
+        return;
+    }
+    switch (m->err) {
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        err_set(
+            fail(s),
+            "%s, partition %d: %s; the log is not the one that was consumed (deleted, recreated "
+            "or truncated)",
+            rd_kafka_topic_name(m->rkt), m->partition, rd_kafka_err2str(m->err));
+        return;
+    default:
+        if (log_limit(&s->complaint, clock_mono_us(), 5000000))
+            log_warn("fetch failed", "topic", rd_kafka_topic_name(m->rkt), "partition",
+                     log_num(m->partition), "error", rd_kafka_err2str(m->err));
+    }
+}
+
+// Moves the reader to its next record, past events; false where none is ready.
+static bool reader_advance(struct source *s, struct reader *r)
+{
+    for (;;) {
+        if (r->at == r->count) {
+            ssize_t n = rd_kafka_consume_batch_queue(r->queue, 0, r->batch, BATCH);
+            r->at = 0;
+            r->count = n > 0 ? (size_t)n : 0;
+            if (r->count == 0)
+                return false;
+        }
+        rd_kafka_message_t *m = r->batch[r->at];
+        if (!m->err) {
+            r->at_end = false;
+            return true;
+        }
+        on_partition_event(s, r, m);
+        rd_kafka_message_destroy(m);
+        r->at++;
+    }
+}
+
+static void read_headers(rd_kafka_message_t *m, struct task_record *out)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t n;
+    out->tick = false;
+    out->tenant = (struct str){NULL, 0};
+    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    out->tick =
+        m->len == 0 && rd_kafka_header_get_last(headers, "streamlens-tick", &value, &n) == 0;
+    if (rd_kafka_header_get_last(headers, "tenant", &value, &n) == 0)
+        out->tenant = (struct str){value, n};
+}
+
+bool source_peek(struct source *s, int partition, enum event_kind topic, struct task_record *out,
+                 bool *at_end)
+{
+    struct reader *r = &s->readers[topic][partition];
+    bool ready = s->state == SOURCE_OK && reader_advance(s, r);
+    *at_end = r->at_end;
+    if (!ready)
+        return false;
+    rd_kafka_message_t *m = r->batch[r->at];
+    rd_kafka_timestamp_type_t type;
+    out->topic = topic;
+    out->offset = m->offset;
+    out->time_ms = rd_kafka_message_timestamp(m, &type);
+    out->key = (struct str){m->key, m->key_len};
+    out->value = (struct str){m->payload, m->len};
+    read_headers(m, out);
+    if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
+        err_set(fail(s),
+                "topic %s holds a record without LogAppendTime; set "
+                "message.timestamp.type=LogAppendTime "
+                "and use topics that were made with it",
+                s->topic[topic]);
+        return false;
+    }
+    return true;
+}
+
+void source_taken(struct source *s, int partition, enum event_kind topic)
+{
+    struct reader *r = &s->readers[topic][partition];
+    assert(r->at < r->count);
+    rd_kafka_message_destroy(r->batch[r->at++]);
+}
+
+// ---- the group ----
+
+static int assign_both(struct source *s, const rd_kafka_topic_partition_list_t *given)
+{
+    size_t n = (size_t)given->cnt;
+    int *partitions = xcalloc(n, sizeof(*partitions));
+    int64_t(*from)[2] = xcalloc(n, sizeof(*from));
+    for (size_t i = 0; i < n; i++)
+        partitions[i] = given->elems[i].partition;
+    struct err e = {0};
+    int rc = s->events.assigned(s->events.arg, partitions, n, from, &e);
+    if (rc != 0) {
+        err_set(become(s, rc < 0 ? SOURCE_DEAD : SOURCE_REOPEN), "%s", e.detail);
+    } else {
+        rd_kafka_topic_partition_list_t *both = rd_kafka_topic_partition_list_new((int)n * 2);
+        for (size_t i = 0; i < n; i++)
+            for (int k = 0; k < 2; k++) {
+                reader_open(s, k, partitions[i]);
+                rd_kafka_topic_partition_list_add(both, s->topic[k], partitions[i])->offset =
+                    from[i][k];
+            }
+        rd_kafka_resp_err_t err = rd_kafka_assign(s->rk, both);
+        if (err)
+            rc = err_set(fail(s), "cannot assign partitions: %s", rd_kafka_err2str(err));
+        rd_kafka_topic_partition_list_destroy(both);
+    }
+    free(partitions);
+    free(from);
+    return rc;
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+                         rd_kafka_topic_partition_list_t *partitions, void *arg)
+{
+    struct source *s = arg;
+    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        log_info("partitions assigned", "count", log_num(partitions->cnt));
+        if (assign_both(s, partitions) != 0)
+            rd_kafka_assign(rk, NULL);
+        else
+            s->assigned = true;
+        return;
+    }
+    log_info("partitions revoked", "count", log_num(partitions->cnt), "lost",
+             rd_kafka_assignment_lost(rk) ? "yes" : "no");
+    s->assigned = false;
+    s->events.revoked(s->events.arg);
+    rd_kafka_assign(rk, NULL);
+    readers_clear(s);
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *arg)
+{
+    struct source *s = arg;
+    (void)rk;
+    if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        err_set(fail(s), "%s: %s", rd_kafka_err2str(err), reason);
+    else if (log_limit(&s->complaint, clock_mono_us(), 5000000))
+        log_warn("broker trouble", "error", rd_kafka_err2str(err), "reason", reason);
+}
+
+static rd_kafka_conf_t *make_conf(const struct config *c, struct err *e)
+{
+    char session[24], heartbeat[24], max_poll[24];
+    snprintf(session, sizeof(session), "%lld", (long long)c->session_timeout_ms);
+    snprintf(heartbeat, sizeof(heartbeat), "%lld",
+             (long long)min_i64(1000, c->session_timeout_ms / 4));
+    snprintf(max_poll, sizeof(max_poll), "%lld",
+             (long long)max_i64(MAX_POLL_INTERVAL_MS, c->session_timeout_ms));
+    char *group = config_group(c);
+    const char *props[] = {
+        "group.id",
+        group,
+        "partition.assignment.strategy",
+        "range", // the only one to be trusted before 2.6.1
+        "session.timeout.ms",
+        session,
+        "heartbeat.interval.ms",
+        heartbeat,
+        "max.poll.interval.ms",
+        max_poll,
+        "enable.auto.commit",
+        "false",
+        "enable.auto.offset.store",
+        "false",
+        "auto.offset.reset",
+        "error", // a position out of range is ours to judge
+        "enable.partition.eof",
+        "true",
+        // A partition over its limit is not fetched for a whole second: these sizes keep one
+        // partition at full speed and 24 idle ones small (measured).
+        "queued.max.messages.kbytes",
+        "4096",
+        "fetch.message.max.bytes",
+        "262144",
+        "fetch.min.bytes",
+        "100000",
+        "fetch.wait.max.ms",
+        "20",
+        c->group_instance_id[0] ? "group.instance.id" : NULL,
+        c->group_instance_id,
+        NULL,
+    };
+    rd_kafka_conf_t *conf = kafka_conf_new(c, "streamlens-processor", props, e);
+    free(group);
+    return conf;
+}
+
+static int subscribe(struct source *s, struct err *e)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, s->topic[EVENT_REQUEST], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t err = rd_kafka_subscribe(s->rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    return err ? err_set(e, "cannot subscribe: %s", rd_kafka_err2str(err)) : 0;
+}
+
+struct source *source_new(const struct config *c, const struct store_settings *settings,
+                          const struct source_events *events, struct err *e)
+{
+    static const uint64_t one = 1;
+    rd_kafka_conf_t *conf = make_conf(c, e);
+    if (!conf)
+        return NULL;
+    struct source *s = xcalloc(1, sizeof(*s));
+    s->events = *events;
+    s->partitions = (int)settings->partitions;
+    s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    rd_kafka_conf_set_opaque(conf, s);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    char why[256];
+    s->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
+    if (!s->rk) {
+        rd_kafka_conf_destroy(conf);
+        err_set(e, "cannot make a consumer: %s", why);
+        source_free(s);
+        return NULL;
+    }
+    rd_kafka_poll_set_consumer(s->rk);
+    s->topic[EVENT_REQUEST] = config_topic(c, TOPIC_REQUESTS);
+    s->topic[EVENT_RESPONSE] = config_topic(c, TOPIC_RESPONSES);
+    for (int k = 0; k < 2; k++)
+        s->readers[k] = xcalloc((size_t)s->partitions, sizeof(struct reader));
+    rd_kafka_queue_t *consumer = rd_kafka_queue_get_consumer(s->rk);
+    rd_kafka_queue_io_event_enable(consumer, s->fd, &one, sizeof(one));
+    rd_kafka_queue_destroy(consumer);
+    if (subscribe(s, e) < 0) {
+        source_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+// False where the broker did not take the farewell in time: rd_kafka_consumer_close would go on
+// waiting for it, for minutes where the broker is frozen.
+static bool leave_group(struct source *s)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(s->rk);
+    rd_kafka_error_t *refused = rd_kafka_consumer_close_queue(s->rk, queue);
+    int64_t deadline_us = clock_mono_us() + LEAVE_US;
+    while (!refused && !rd_kafka_consumer_closed(s->rk) && clock_mono_us() < deadline_us)
+        if (rd_kafka_queue_poll_callback(queue, 50) > 0) // on_rebalance flushes, which takes time
+            deadline_us = clock_mono_us() + LEAVE_US;
+    bool left = refused || rd_kafka_consumer_closed(s->rk);
+    rd_kafka_error_destroy(refused);
+    rd_kafka_queue_destroy(queue);
+    return left;
+}
+
+void source_free(struct source *s)
+{
+    if (!s)
+        return;
+    if (s->rk) {
+        // Closing calls back into on_rebalance, which needs the readers.
+        if (!leave_group(s)) {
+            log_warn("the broker does not let us leave the group; the client is abandoned");
+            return; // it still refers to the source
+        }
+        // Undestroyed messages and queues would hang rd_kafka_destroy for ever.
+        readers_clear(s);
+        for (int k = 0; k < 2; k++)
+            for (int p = 0; p < s->partitions; p++)
+                if (s->readers[k][p].queue)
+                    rd_kafka_queue_destroy(s->readers[k][p].queue);
+        rd_kafka_destroy(s->rk);
+    }
+    for (int k = 0; k < 2; k++) {
+        free(s->readers[k]);
+        free(s->topic[k]);
+    }
+    close(s->fd);
+    free(s);
+}
+
+enum source_state source_serve(struct source *s, struct err *e)
+{
+    rd_kafka_message_t *m;
+    while ((m = rd_kafka_consumer_poll(s->rk, 0))) {
+        // Only errors come here; records stand in their partition's queue.
+        if (m->err && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            log_warn("consumer", "error", rd_kafka_message_errstr(m));
+        rd_kafka_message_destroy(m);
+    }
+    char why[256];
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(s->rk, why, sizeof(why));
+    if (fatal)
+        err_set(
+            become(s, fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? SOURCE_FENCED : SOURCE_DEAD),
+            "%s: %s", rd_kafka_err2name(fatal), why);
+    if (s->state != SOURCE_OK)
+        *e = s->error;
+    return s->state;
+}
+
+int source_ends(struct source *s, int partition, struct log_ends ends[2], struct err *e)
+{
+    for (int k = 0; k < 2; k++) {
+        rd_kafka_resp_err_t err = rd_kafka_query_watermark_offsets(
+            s->rk, s->topic[k], partition, &ends[k].low, &ends[k].high, ENDS_TIMEOUT_MS);
+        if (err)
+            return err_set(e, "%s, partition %d: cannot ask for its first and last offset: %s",
+                           s->topic[k], partition, rd_kafka_err2str(err));
+    }
+    return 0;
+}
+
+int source_fd(const struct source *s)
+{
+    return s->fd;
+}
+
+void source_clear_fd(struct source *s)
+{
+    uint64_t count;
+    while (read(s->fd, &count, sizeof(count)) > 0)
+        ;
+}
+
+void source_commit(struct source *s, const int *partitions, size_t count, int64_t (*next)[2])
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count * 2);
+    for (size_t i = 0; i < count; i++)
+        for (int k = 0; k < 2; k++)
+            rd_kafka_topic_partition_list_add(list, s->topic[k], partitions[i])->offset =
+                next[i][k];
+    rd_kafka_commit(s->rk, list, 1);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+bool source_is_assigned(const struct source *s)
+{
+    return s->assigned;
+}

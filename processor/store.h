@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam to the database. Production is store_pg.c; the simulator links a fake. Calls block, each
+// no longer than the store's timeout (well below max.poll.interval.ms).
+//
+// One flush (rule 4):
+//
+//     store_begin   BEGIN, lock my position rows in partition order, compare epoch, token and
+//     flush_seq store_write   add the deltas to minute and hour rows; positions, flush_seq + 1
+//     store_commit  COMMIT
+//
+// After anything but STORE_OK from begin or write the transaction is rolled back already and the
+// flush begins anew with the same deltas, unless STORE_FENCED says that they are void. After
+// STORE_UNKNOWN from commit ask store_resolve until it answers otherwise; never send again before.
+#ifndef STREAMLENS_STORE_H
+#define STREAMLENS_STORE_H
+
+#include "common/core/config.h"
+#include "common/core/err.h"
+#include "processor/facts.h"
+#include "processor/position.h"
+#include "processor/series.h"
+
+struct store;
+
+enum store_result {
+    STORE_OK,
+    STORE_RETRY,   // nothing was applied: connection lost before COMMIT, deadlock, serialization,
+                   // timeout
+    STORE_FENCED,  // another owner has one of the partitions: drop everything
+    STORE_UNKNOWN, // COMMIT was sent and not answered, or resolve could not ask
+    STORE_FATAL,   // will not mend by itself: schema missing or too old, permission, ...
+};
+
+struct store_cell {
+    struct series *series; // the store sets store_id
+    int64_t window_start_us;
+    const struct facts *facts;
+};
+
+struct store_partition {
+    int partition;
+    int64_t epoch, flush_seq; // flush_seq: of the last flush; this one stores flush_seq + 1
+    struct position position;
+};
+
+// Borrowed until the flush is over. Several cells may name the same series and window; the
+// partitions are sorted by number, the cells in no order.
+struct store_flush {
+    const struct store_partition *partitions;
+    size_t partition_count;
+    const struct store_cell *cells;
+    size_t cell_count;
+};
+
+// The settings epoch that holds for new offsets, and what is fixed for the installation.
+struct store_settings {
+    int64_t partitions, join_ttl_ms, join_skew_ms, max_series_per_tenant;
+    int64_t epoch; // 1, 2, …
+};
+enum store_result store_settings(struct store *s, struct store_settings *out,
+                                 struct err *e) MUST_CHECK;
+
+// Takes a partition: bumps its epoch and reads its position in one statement, unless (epoch, my
+// token) still stand there (`held_epoch`, 0 = not held): then kept. A lock held by somebody else
+// for 2 s ends that backend.
+enum store_result store_claim(struct store *s, int partition, int64_t held_epoch, struct claim *out,
+                              struct err *e) MUST_CHECK;
+
+enum store_result store_begin(struct store *s, const struct store_flush *f,
+                              struct err *e) MUST_CHECK;
+enum store_result store_write(struct store *s, const struct store_flush *f,
+                              struct err *e) MUST_CHECK;
+enum store_result store_commit(struct store *s, struct err *e) MUST_CHECK;
+// STORE_OK: the flush is in. STORE_RETRY: it is not, and never will be.
+enum store_result store_resolve(struct store *s, const struct store_flush *f,
+                                struct err *e) MUST_CHECK;
+// Gives a flush up, whatever its step: an open transaction is rolled back (or its connection
+// closed), one in doubt is left to its fate. The flush is void for the caller, whose tasks are
+// dropped.
+void store_abort(struct store *s);
+
+// What waits to be closed (rules 6 and 7): `want_ms` is the greatest window end + grace that lies
+// at or before now_ms among windows not yet published, TIME_NONE where there is none; `through_ms`
+// the least stored time over all N partitions and both topics, TIME_NONE where one has none.
+struct store_closing {
+    int64_t want_ms, through_ms;
+};
+enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
+                                struct store_closing *out, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: Apache-2.0
+// The production store (store.h): ownership and positions here, rows in rows_pg.c, series in
+// series_pg.c, the connection in db_pg.c.
+//
+// What may be made ahead of a flush, its series, windows and partitions, is made in transactions of
+// its own in store_begin, before the fence: it is the same whoever makes it, and would otherwise
+// hold locks that all flushes need.
+#include "processor/store_pg.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "common/core/timeunit.h"
+#include "processor/rows_pg.h"
+#include "processor/series_pg.h"
+#include "processor/window.h"
+
+#define CLAIM_LOCK_MS 2000 // longer than a flush should hold a position row
+#define KNOWN 256
+
+// The newest of what needs not be made again.
+struct known {
+    int64_t starts[KNOWN];
+    size_t n;
+};
+
+struct store {
+    struct db *db;
+    int64_t token; // tells this process from any other that ever was or will be
+    bool up;
+    bool claimed; // rows with my token may stand in streamlens_position
+    bool in_transaction;
+    struct known windows, days; // that are made
+};
+
+static int64_t random_token(void)
+{
+    int64_t token;
+    do {
+        if (getrandom(&token, sizeof(token), 0) != sizeof(token))
+            abort(); // up to 256 bytes are never short once the kernel is seeded
+    } while (token == 0 || token == INT64_MIN);
+    return token;
+}
+
+struct store *store_pg_new(const struct config *c, int64_t timeout_ms, void (*idle)(void *),
+                           void *arg)
+{
+    struct store *s = xcalloc(1, sizeof(*s));
+    s->db = db_new(c->postgres_dsn, timeout_ms, idle, arg);
+    s->token = random_token();
+    return s;
+}
+
+void store_free(struct store *s)
+{
+    if (!s)
+        return;
+    db_free(s->db);
+    free(s);
+}
+
+bool store_pg_up(const struct store *s)
+{
+    return s->up;
+}
+
+// Every call ends here.
+static enum store_result finish(struct store *s, enum store_result rc)
+{
+    s->up = db_is_open(s->db);
+    return rc;
+}
+
+// ---- connection ----
+
+// My rows name the backend that writes them, for whoever has to end it.
+static enum store_result adopt_rows(struct store *s, struct err *e)
+{
+    struct db_params p = {0};
+    db_param_i64(&p, s->token);
+    enum store_result rc = db_query(s->db,
+                                    "UPDATE streamlens_position SET backend_pid = a.pid,"
+                                    " backend_start = a.backend_start FROM pg_stat_activity a"
+                                    " WHERE a.pid = pg_backend_pid() AND token = $1",
+                                    &p, NULL, e);
+    db_params_free(&p);
+    return rc;
+}
+
+static enum store_result open_call(struct store *s, struct err *e)
+{
+    bool fresh;
+    db_begin_call(s->db);
+    enum store_result rc = db_open(s->db, &fresh, e);
+    if (rc != STORE_OK || !fresh)
+        return rc;
+    s->windows.n = s->days.n = 0;
+    rc = rows_prepare(s->db, e);
+    if (rc == STORE_OK && s->claimed)
+        rc = adopt_rows(s, e);
+    if (rc != STORE_OK)
+        db_close(s->db); // half prepared is not prepared
+    return rc;
+}
+
+// Ends what is open after a failure.
+static enum store_result give_up(struct store *s, enum store_result rc)
+{
+    if (s->in_transaction)
+        db_rollback(s->db);
+    s->in_transaction = false;
+    return finish(s, rc);
+}
+
+void store_abort(struct store *s)
+{
+    db_begin_call(s->db);
+    give_up(s, STORE_OK);
+}
+
+// ---- settings ----
+
+enum store_result store_settings(struct store *s, struct store_settings *out, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc = open_call(s, e);
+    if (rc == STORE_OK)
+        rc = db_query(s->db,
+                      "SELECT i.partitions, s.join_ttl_ms, s.join_skew_ms, s.max_series_per_tenant,"
+                      " s.epoch FROM streamlens_installation i, streamlens_settings s"
+                      " ORDER BY s.epoch DESC LIMIT 1",
+                      NULL, &r, e);
+    if (rc == STORE_OK && PQntuples(r) != 1) {
+        err_set(e, "the database holds no settings; run: streamlens-admin setup");
+        rc = STORE_FATAL;
+    }
+    if (rc == STORE_OK)
+        *out = (struct store_settings){db_i64(r, 0, 0), db_i64(r, 0, 1), db_i64(r, 0, 2),
+                                       db_i64(r, 0, 3), db_i64(r, 0, 4)};
+    PQclear(r);
+    return finish(s, rc);
+}
+
+// ---- positions ----
+
+// The columns of one topic, in the order of struct log_position. X(column, member)
+#define LOG_COLUMNS(X, t)                                                                          \
+    X(t##_next, next)                                                                              \
+    X(t##_time_ms, time_ms)                                                                        \
+    X(t##_replay, replay)                                                                          \
+    X(t##_last_offset, last_offset)                                                                \
+    X(t##_last_time_ms, last_time_ms)                                                              \
+    X(t##_last_key, last_key)
+#define COMMA_COLUMN(column, member) ", " #column
+#define POSITION_COLUMNS LOG_COLUMNS(COMMA_COLUMN, request) LOG_COLUMNS(COMMA_COLUMN, response)
+
+// NULL is TIME_NONE, for times and for all else that is not there.
+_Static_assert(TIME_NONE == INT64_MIN, "db_pg.h takes INT64_MIN for NULL");
+
+// ---- claim ----
+
+static enum store_result claim_once(struct store *s, int partition, int64_t held_epoch,
+                                    PGresult **out, struct err *e)
+{
+    // One string: BEGIN and COMMIT are implied, and SET LOCAL holds for it alone. The epoch passes
+    // held_epoch in any case, so that only a row that was kept can show it.
+    char sql[1024];
+    snprintf(sql, sizeof(sql),
+             "SET LOCAL lock_timeout = %d;"
+             "UPDATE streamlens_position AS p SET"
+             " epoch = CASE WHEN p.epoch = %lld AND p.token = %lld THEN p.epoch"
+             "         ELSE greatest(p.epoch, %lld) + 1 END,"
+             " token = %lld, backend_pid = a.pid, backend_start = a.backend_start"
+             " FROM pg_stat_activity a WHERE a.pid = pg_backend_pid() AND p.partition = %d"
+             " RETURNING p.epoch, p.flush_seq" POSITION_COLUMNS,
+             CLAIM_LOCK_MS, (long long)held_epoch, (long long)s->token, (long long)held_epoch,
+             (long long)s->token, partition);
+    return db_exec(s->db, sql, out, e);
+}
+
+// The owner before holds its row for longer than any flush takes: it is stopped, or cut off.
+static enum store_result end_owner(struct store *s, int partition, struct err *e)
+{
+    struct db_params p = {0};
+    db_param_i64(&p, partition);
+    enum store_result rc =
+        db_query(s->db,
+                 "SELECT pg_terminate_backend(a.pid, 5000) FROM streamlens_position p"
+                 " JOIN pg_stat_activity a ON a.pid = p.backend_pid"
+                 " AND a.backend_start = p.backend_start"
+                 " WHERE p.partition = $1 AND a.pid <> pg_backend_pid()",
+                 &p, NULL, e);
+    db_params_free(&p);
+    return rc;
+}
+
+// The claim's result is text: it came from a string of statements.
+static int64_t text_i64(const PGresult *r, int column)
+{
+    return PQgetisnull(r, 0, column) ? INT64_MIN : strtoll(PQgetvalue(r, 0, column), NULL, 10);
+}
+
+static void read_claim(const PGresult *r, int partition, int64_t held_epoch, struct claim *out)
+{
+    *out = (struct claim){
+        .partition = partition, .epoch = text_i64(r, 0), .flush_seq = text_i64(r, 1)};
+    out->kept = held_epoch != 0 && out->epoch == held_epoch;
+    int column = 2;
+    for (int k = 0; k < 2; k++) {
+        struct log_position *l = &out->position.log[k];
+#define READ(name, member) l->member = text_i64(r, column++);
+        LOG_COLUMNS(READ, unused)
+#undef READ
+    }
+    out->stored = out->position.log[0].next != INT64_MIN;
+}
+
+enum store_result store_claim(struct store *s, int partition, int64_t held_epoch, struct claim *out,
+                              struct err *e)
+{
+    assert(!s->in_transaction);
+    PGresult *r = NULL;
+    enum store_result rc = open_call(s, e);
+    s->claimed = true;
+    if (rc == STORE_OK)
+        rc = claim_once(s, partition, held_epoch, &r, e);
+    if (rc == STORE_RETRY && db_failed_with(s->db, "55P03")) {
+        rc = end_owner(s, partition, e);
+        if (rc == STORE_OK)
+            rc = claim_once(s, partition, held_epoch, &r, e);
+    }
+    if (rc == STORE_OK && PQntuples(r) != 1) {
+        err_set(e,
+                "partition %d has no row in streamlens_position: the topics have more partitions "
+                "than this installation was set up for",
+                partition);
+        rc = STORE_FATAL;
+    }
+    if (rc == STORE_OK)
+        read_claim(r, partition, held_epoch, out);
+    PQclear(r);
+    return finish(s, rc);
+}
+
+// ---- fence ----
+
+enum standing { STANDS_NOT_IN, STANDS_IN, STANDS_FENCED };
+
+// Compares the rows, sorted like the flush's partitions, with what the flush began from: all as
+// they were, or all one flush further.
+static enum standing compare_rows(const struct store *s, const struct store_flush *f,
+                                  const PGresult *r, struct err *e)
+{
+    if ((size_t)PQntuples(r) != f->partition_count) {
+        err_set(e, "%d of %zu position rows are there", PQntuples(r), f->partition_count);
+        return STANDS_FENCED;
+    }
+    size_t in = 0;
+    for (int i = 0; i < PQntuples(r); i++) {
+        const struct store_partition *p = &f->partitions[i];
+        int64_t epoch = db_i64(r, i, 1), token = db_i64(r, i, 2), flush_seq = db_i64(r, i, 3);
+        if (db_i64(r, i, 0) != p->partition || epoch != p->epoch || token != s->token ||
+            (flush_seq != p->flush_seq && flush_seq != p->flush_seq + 1)) {
+            err_set(e, "partition %d has another owner (epoch %lld, flush %lld; mine %lld, %lld)",
+                    p->partition, (long long)epoch, (long long)flush_seq, (long long)p->epoch,
+                    (long long)p->flush_seq);
+            return STANDS_FENCED;
+        }
+        in += flush_seq == p->flush_seq + 1;
+    }
+    if (in == 0)
+        return STANDS_NOT_IN;
+    if (in == f->partition_count)
+        return STANDS_IN;
+    err_set(e, "%zu of %zu partitions are one flush further", in, f->partition_count);
+    return STANDS_FENCED;
+}
+
+// Waits for whoever holds a row, so that a commit under way is seen.
+static enum store_result lock_rows(struct store *s, const struct store_flush *f, PGresult **out,
+                                   struct err *e)
+{
+    int64_t *numbers = xcalloc(f->partition_count, sizeof(*numbers));
+    for (size_t i = 0; i < f->partition_count; i++) {
+        assert(i == 0 || f->partitions[i - 1].partition < f->partitions[i].partition);
+        numbers[i] = f->partitions[i].partition;
+    }
+    struct db_params p = {0};
+    db_param_i64s(&p, numbers, f->partition_count, sizeof(*numbers));
+    enum store_result rc = db_query(s->db,
+                                    "SELECT partition, epoch, token, flush_seq"
+                                    " FROM streamlens_position WHERE partition = ANY ($1::bigint[])"
+                                    " ORDER BY partition FOR UPDATE",
+                                    &p, out, e);
+    db_params_free(&p);
+    free(numbers);
+    return rc;
+}
+
+// ---- windows and days ----
+
+static bool is_known(const struct known *k, int64_t start_us)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->starts[i] == start_us)
+            return true;
+    return false;
+}
+
+static void remember(struct known *k, int64_t start_us)
+{
+    if (k->n == KNOWN)
+        k->n = 0;
+    k->starts[k->n++] = start_us;
+}
+
+static int compare_i64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// What the cells' windows, floored to the unit, are that are not known yet: sorted, each once.
+// Sorted, so that two stores that make the same ones wait for each other in one direction only.
+static size_t unknown_starts(const struct known *k, const struct store_flush *f, int64_t unit_us,
+                             int64_t *out)
+{
+    size_t n = 0, unique = 0;
+    for (size_t i = 0; i < f->cell_count; i++) {
+        int64_t start_us = time_floor_us(f->cells[i].window_start_us, unit_us);
+        if (!is_known(k, start_us))
+            out[n++] = start_us;
+    }
+    qsort(out, n, sizeof(*out), compare_i64);
+    for (size_t i = 0; i < n; i++)
+        if (unique == 0 || out[unique - 1] != out[i])
+            out[unique++] = out[i];
+    return unique;
+}
+
+// Runs a statement with the unknown ones as its parameter, and knows them from then on.
+static enum store_result make_unknown(struct store *s, struct known *k, const struct store_flush *f,
+                                      int64_t unit_us, const char *sql, struct err *e)
+{
+    int64_t *starts = xcalloc(f->cell_count + 1, sizeof(*starts));
+    size_t n = unknown_starts(k, f, unit_us, starts);
+    enum store_result rc = STORE_OK;
+    if (n > 0) {
+        struct db_params p = {0};
+        db_param_times(&p, starts, n, sizeof(*starts));
+        rc = db_query(s->db, sql, &p, NULL, e);
+        db_params_free(&p);
+    }
+    for (size_t i = 0; rc == STORE_OK && i < n; i++)
+        remember(k, starts[i]);
+    free(starts);
+    return rc;
+}
+
+static enum store_result make_windows(struct store *s, const struct store_flush *f, struct err *e)
+{
+    enum store_result rc =
+        make_unknown(s, &s->windows, f, WINDOW_US,
+                     "INSERT INTO llm_window SELECT w FROM unnest($1::timestamptz[]) w ORDER BY w"
+                     " ON CONFLICT DO NOTHING",
+                     e);
+    if (rc != STORE_OK)
+        return rc;
+    return make_unknown(
+        s, &s->days, f, US_PER_DAY,
+        "SELECT llm_make_partition('llm_minute', d), llm_make_partition('llm_hour', d)"
+        " FROM unnest($1::timestamptz[]) d",
+        e);
+}
+
+// ---- flush ----
+
+enum store_result store_begin(struct store *s, const struct store_flush *f, struct err *e)
+{
+    assert(!s->in_transaction);
+    PGresult *r = NULL;
+    enum store_result rc = open_call(s, e);
+    if (rc == STORE_OK)
+        rc = series_resolve(s->db, f->cells, f->cell_count, e);
+    if (rc == STORE_OK)
+        rc = make_windows(s, f, e);
+    if (rc == STORE_OK)
+        rc = db_exec(s->db, "BEGIN", NULL, e);
+    if (rc == STORE_OK) {
+        s->in_transaction = true;
+        rc = lock_rows(s, f, &r, e);
+    }
+    if (rc == STORE_OK) {
+        enum standing standing = compare_rows(s, f, r, e);
+        if (standing == STANDS_IN)
+            err_set(e, "this flush was committed before");
+        if (standing != STANDS_NOT_IN)
+            rc = STORE_FENCED;
+    }
+    PQclear(r);
+    return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
+}
+
+static enum store_result write_rows(struct store *s, const struct store_flush *f, struct err *e)
+{
+    struct row_delta *deltas = xcalloc(f->cell_count, sizeof(*deltas));
+    for (size_t i = 0; i < f->cell_count; i++) {
+        const struct store_cell *c = &f->cells[i];
+        assert(c->series->store_id > 0);
+        deltas[i] = (struct row_delta){c->series->store_id, c->window_start_us, c->facts};
+    }
+    rows_sort(deltas, f->cell_count);
+    enum store_result rc = rows_write(s->db, deltas, f->cell_count, e);
+    free(deltas);
+    return rc;
+}
+
+#define SET_COLUMN(column, member) ", " #column " = n." #column
+static const char move_positions[] =
+    "UPDATE streamlens_position AS p SET flush_seq = p.flush_seq + 1, updated_at = "
+    "now()" LOG_COLUMNS(SET_COLUMN, request) LOG_COLUMNS(
+        SET_COLUMN, response) " FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], "
+                              "$5::bigint[], $6::bigint[],"
+                              " $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], "
+                              "$11::bigint[], $12::bigint[],"
+                              " $13::bigint[], $14::bigint[]) AS n(partition" POSITION_COLUMNS ")"
+                              " WHERE p.partition = n.partition AND p.token = $1";
+
+static enum store_result write_positions(struct store *s, const struct store_flush *f,
+                                         struct err *e)
+{
+    int64_t *numbers = xcalloc(f->partition_count, sizeof(*numbers));
+    for (size_t i = 0; i < f->partition_count; i++)
+        numbers[i] = f->partitions[i].partition;
+    const struct store_partition *first = f->partitions;
+    struct db_params p = {0};
+    db_param_i64(&p, s->token);
+    db_param_i64s(&p, numbers, f->partition_count, sizeof(*numbers));
+    for (int k = 0; k < 2; k++) {
+#define ADD(column, member)                                                                        \
+    db_param_i64s(&p, &first->position.log[k].member, f->partition_count, sizeof(*first));
+        LOG_COLUMNS(ADD, unused)
+#undef ADD
+    }
+    PGresult *r = NULL;
+    enum store_result rc = db_query(s->db, move_positions, &p, &r, e);
+    // The rows are locked since store_begin.
+    assert(rc != STORE_OK || strtoull(PQcmdTuples(r), NULL, 10) == f->partition_count);
+    PQclear(r);
+    db_params_free(&p);
+    free(numbers);
+    return rc;
+}
+
+enum store_result store_write(struct store *s, const struct store_flush *f, struct err *e)
+{
+    assert(s->in_transaction);
+    db_begin_call(s->db);
+    enum store_result rc = write_rows(s, f, e);
+    if (rc == STORE_OK)
+        rc = write_positions(s, f, e);
+    if (rc == STORE_FATAL && db_failed_with(s->db, "23514")) {
+        // Retention has dropped a partition that was there before: made anew at the next attempt.
+        s->days.n = 0;
+        rc = STORE_RETRY;
+    }
+    return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
+}
+
+enum store_result store_commit(struct store *s, struct err *e)
+{
+    assert(s->in_transaction);
+    db_begin_call(s->db);
+    enum store_result rc = db_commit(s->db, e);
+    s->in_transaction = false;
+    if (rc != STORE_OK && rc != STORE_UNKNOWN)
+        db_rollback(s->db);
+    return finish(s, rc);
+}
+
+enum store_result store_resolve(struct store *s, const struct store_flush *f, struct err *e)
+{
+    assert(!s->in_transaction);
+    PGresult *r = NULL;
+    // Connecting ends the backend that was asked to commit.
+    enum store_result rc = open_call(s, e);
+    if (rc == STORE_OK)
+        rc = lock_rows(s, f, &r, e);
+    if (rc == STORE_RETRY)
+        rc = STORE_UNKNOWN; // not an answer: ask again
+    if (rc == STORE_OK)
+        switch (compare_rows(s, f, r, e)) {
+        case STANDS_IN:
+            break;
+        case STANDS_NOT_IN:
+            err_set(e, "the flush was not committed");
+            rc = STORE_RETRY;
+            break;
+        case STANDS_FENCED:
+            rc = STORE_FENCED;
+        }
+    PQclear(r);
+    return finish(s, rc);
+}
+
+// ---- closing ----
+
+enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
+                                struct store_closing *out, struct err *e)
+{
+    assert(!s->in_transaction);
+    int64_t newest_start_us = now_ms * US_PER_MS - grace_ms * US_PER_MS - WINDOW_US;
+    struct db_params p = {0};
+    db_param_time(&p, newest_start_us);
+    PGresult *r = NULL;
+    enum store_result rc = open_call(s, e);
+    // Of times that are NULL min() would know nothing: one that is missing makes the whole unknown.
+    if (rc == STORE_OK)
+        rc = db_query(s->db,
+                      "SELECT (SELECT max(window_start) FROM llm_window WHERE window_start <= $1),"
+                      " CASE WHEN count(request_time_ms) = count(*)"
+                      "       AND count(response_time_ms) = count(*)"
+                      " THEN min(least(request_time_ms, response_time_ms)) END"
+                      " FROM streamlens_position",
+                      &p, &r, e);
+    db_params_free(&p);
+    if (rc == STORE_OK) {
+        int64_t start_us = db_time_us(r, 0, 0);
+        out->want_ms =
+            start_us == INT64_MIN ? TIME_NONE : (start_us + WINDOW_US) / US_PER_MS + grace_ms;
+        out->through_ms = db_i64(r, 0, 1);
+    }
+    PQclear(r);
+    return finish(s, rc);
+}

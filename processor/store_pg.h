@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// How main() makes the production store; everything else goes through store.h.
+#ifndef STREAMLENS_STORE_PG_H
+#define STREAMLENS_STORE_PG_H
+
+#include "processor/store.h"
+
+// Connects at the first call, and again after a loss. timeout_ms bounds each wait for the server.
+// `idle` (may be NULL) is called every 50 ms or so while waiting, so that health checks are
+// answered. c is borrowed.
+struct store *store_pg_new(const struct config *c, int64_t timeout_ms, void (*idle)(void *),
+                           void *arg);
+void store_free(struct store *s);
+// Whether the last call reached the server.
+bool store_pg_up(const struct store *s);
+
+#endif

@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading order: the ring that knows R, then time, then what a request and a response do, then
+// feed.
+#include "processor/task.h"
+
+#include <stdio.h>
+
+#include "common/core/config.h"
+#include "common/core/timeunit.h"
+
+// Times and offsets at which a topic's time rose, no closer than `step_ms`, oldest first. The first
+// entry is always a safe place to replay from, for every time from its own on.
+struct ring {
+    struct ring_entry {
+        int64_t time_ms, offset;
+    } * v; // owned; v[first … first + count)
+    size_t first, count, cap;
+    int64_t step_ms;
+};
+
+struct log_state {
+    struct log_position at;
+    struct ring ring;
+    int64_t barrier;            // replay: P; reached when at.next >= barrier
+    struct log_position stored; // replay: what the database holds
+};
+
+struct task {
+    int partition;
+    struct task_limits limits;
+    struct task_env env;
+    bool live;
+    struct log_state log[2];
+    struct join *join;
+    struct window_table *deltas;
+    struct dead_letter *letters; // owned, as are their bytes
+    size_t letter_count, letter_cap;
+    char error[256];
+};
+
+// ---- the ring ----
+
+static void ring_push(struct ring *r, int64_t time_ms, int64_t offset)
+{
+    if (r->count && r->v[r->first + r->count - 1].time_ms != TIME_NONE &&
+        time_ms < r->v[r->first + r->count - 1].time_ms + r->step_ms)
+        return;
+    if (r->first + r->count == r->cap) {
+        if (r->first > r->cap / 2) {
+            memmove(r->v, r->v + r->first, r->count * sizeof(*r->v));
+            r->first = 0;
+        } else {
+            r->cap = r->cap ? r->cap * 2 : 64;
+            r->v = xrealloc(r->v, r->cap * sizeof(*r->v));
+        }
+    }
+    r->v[r->first + r->count++] = (struct ring_entry){time_ms, offset};
+}
+
+// Forgets what lies before the last entry at or below the time, and gives that entry's offset.
+// Records before it have a lower time, since an entry is made where the running maximum rises.
+static int64_t ring_offset_for(struct ring *r, int64_t time_ms)
+{
+    while (r->count > 1 && r->v[r->first + 1].time_ms <= time_ms) {
+        r->first++;
+        r->count--;
+    }
+    return r->v[r->first].offset;
+}
+
+// ---- life ----
+
+static struct task *task_alloc(int partition, const struct task_limits *limits,
+                               const struct task_env *env)
+{
+    struct task *t = xcalloc(1, sizeof(*t));
+    t->partition = partition;
+    t->limits = *limits;
+    t->env = *env;
+    t->join = join_new(&limits->join);
+    t->deltas = window_table_new(env->series);
+    return t;
+}
+
+static void log_start(struct log_state *l, const struct task_limits *limits, int64_t offset)
+{
+    l->at = (struct log_position){
+        .next = offset, .time_ms = TIME_NONE, .replay = offset, .last_offset = -1};
+    // 512 entries span the horizon of a replay; finer ones would buy a replay shorter by 1/256 of
+    // D.
+    l->ring.step_ms = max_i64(1, (limits->join.ttl_ms + limits->join.skew_ms) / 256);
+    ring_push(&l->ring, TIME_NONE, offset);
+}
+
+struct task *task_new(int partition, const struct task_limits *limits, const struct task_env *env,
+                      const int64_t start[2])
+{
+    struct task *t = task_alloc(partition, limits, env);
+    for (int k = 0; k < 2; k++)
+        log_start(&t->log[k], limits, start[k]);
+    t->live = true;
+    return t;
+}
+
+static bool arrived(const struct task *t, int k)
+{
+    return t->log[k].at.next >= t->log[k].barrier;
+}
+
+static void go_live_if_arrived(struct task *t);
+
+struct task *task_new_at(int partition, const struct task_limits *limits,
+                         const struct task_env *env, const struct position *stored)
+{
+    struct task *t = task_alloc(partition, limits, env);
+    for (int k = 0; k < 2; k++) {
+        log_start(&t->log[k], limits, stored->log[k].replay);
+        t->log[k].stored = stored->log[k];
+        t->log[k].barrier = stored->log[k].next;
+    }
+    go_live_if_arrived(t);
+    return t;
+}
+
+static void dead_letter_free(struct dead_letter *d)
+{
+    free(d->detail);
+    free(d->key);
+    free(d->value);
+}
+
+static void drop_waiting(struct join_waiting *w, void *arg)
+{
+    struct task *t = arg;
+    if (w->kind == EVENT_REQUEST)
+        series_drop(t->env.series, w->request.series);
+    else
+        free(w->response.bytes);
+}
+
+static void letters_clear(struct task *t)
+{
+    for (size_t i = 0; i < t->letter_count; i++)
+        dead_letter_free(&t->letters[i]);
+    t->letter_count = 0;
+}
+
+void task_free(struct task *t)
+{
+    if (!t)
+        return;
+    join_free(t->join, drop_waiting, t);
+    window_table_free(t->deltas);
+    letters_clear(t);
+    free(t->letters);
+    free(t->log[0].ring.v);
+    free(t->log[1].ring.v);
+    free(t);
+}
+
+// ---- outputs: all of them are off while the task replays ----
+
+static void dead_letter(struct task *t, enum event_kind topic, int64_t offset, const char *reason,
+                        const char *detail, struct str key, struct str value)
+{
+    if (!t->live)
+        return;
+    if (t->letter_count == t->letter_cap) {
+        t->letter_cap = t->letter_cap ? t->letter_cap * 2 : 16;
+        t->letters = xrealloc(t->letters, t->letter_cap * sizeof(*t->letters));
+    }
+    t->letters[t->letter_count++] = (struct dead_letter){
+        .topic = topic,
+        .partition = t->partition,
+        .offset = offset,
+        .reason = reason,
+        .detail = detail ? xstrdup(detail) : NULL,
+        .key = xmemdup(key.p, key.n),
+        .key_n = key.n,
+        .value = xmemdup(value.p, value.n),
+        .value_n = value.n,
+    };
+}
+
+#define COUNT(t, member)                                                                           \
+    do {                                                                                           \
+        if ((t)->live)                                                                             \
+            (t)->env.stats->member++;                                                              \
+    } while (0)
+
+static void reject(struct task *t, const struct task_record *r, const char *reason,
+                   const struct err *e)
+{
+    char detail[640];
+    snprintf(detail, sizeof(detail), "%s%s%s", e->field, e->field[0] ? ": " : "", e->detail);
+    dead_letter(t, r->topic, r->offset, reason, detail, r->key, r->value);
+}
+
+static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
+                           const struct event *answer)
+{
+    int64_t latency_us = answer->latency_us;
+    if (latency_us == EVENT_ABSENT)
+        latency_us = answer->timestamp_us - asked_us;
+    if (latency_us < 0 || latency_us > EVENT_MAX_MS * US_PER_MS) {
+        f->without_latency++;
+        COUNT(t, without_latency);
+        return;
+    }
+    hist_record(&f->latency, latency_us);
+}
+
+static void count_answer(struct task *t, struct series *series, int64_t asked_us,
+                         int64_t prompt_tokens, const struct event *answer)
+{
+    if (!t->live)
+        return;
+    COUNT(t, responses);
+    struct facts *f = window_facts(t->deltas, series, asked_us);
+    f->responses++;
+    if (answer->error.n) {
+        f->errors++;
+        name_counts_add(&f->error_classes, answer->error, 1);
+    }
+    if (answer->finish_reason.n)
+        name_counts_add(&f->finish_reasons, answer->finish_reason, 1);
+    record_latency(t, f, asked_us, answer);
+    if (answer->ttft_us != EVENT_ABSENT)
+        hist_record(&f->ttft, answer->ttft_us);
+    if (answer->prompt_tokens != EVENT_ABSENT)
+        prompt_tokens = answer->prompt_tokens;
+    struct {
+        int64_t *sum, value;
+    } sums[] = {
+        {&f->prompt_tokens, prompt_tokens},
+        {&f->completion_tokens, answer->completion_tokens},
+        {&f->cached_prompt_tokens, answer->cached_prompt_tokens},
+        {&f->cache_write_tokens, answer->cache_write_tokens},
+        {&f->cache_write_1h_tokens, answer->cache_write_1h_tokens},
+        {&f->reasoning_tokens, answer->reasoning_tokens},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(sums); i++)
+        if (sums[i].value != EVENT_ABSENT)
+            *sums[i].sum = add_sat_i64(*sums[i].sum, sums[i].value);
+}
+
+// ---- time ----
+
+// Requests whose answer can no longer come, once the response time has passed t + TTL.
+static void expire_requests(struct task *t)
+{
+    struct join_waiting w;
+    while (join_expire(t->join, EVENT_REQUEST, t->log[EVENT_RESPONSE].at.time_ms, &w)) {
+        if (t->live) {
+            window_facts(t->deltas, w.request.series, w.request.timestamp_us)->unanswered++;
+            COUNT(t, unanswered);
+        }
+        series_drop(t->env.series, w.request.series);
+    }
+}
+
+// Responses whose request can no longer come, once the request time has passed s + skew.
+static void expire_responses(struct task *t)
+{
+    struct join_waiting w;
+    while (join_expire(t->join, EVENT_RESPONSE, t->log[EVENT_REQUEST].at.time_ms, &w)) {
+        COUNT(t, unmatched);
+        dead_letter(t, EVENT_RESPONSE, w.response.offset, "unmatched",
+                    "no request with this request_id within TTL before and skew after it",
+                    (struct str){w.response.bytes, w.response.key_n},
+                    (struct str){w.response.bytes + w.response.key_n, w.response.value_n});
+        free(w.response.bytes);
+    }
+}
+
+static void advance_time(struct task *t, int k, int64_t time_ms, int64_t offset)
+{
+    struct log_state *l = &t->log[k];
+    if (time_ms <= l->at.time_ms)
+        return;
+    l->at.time_ms = time_ms;
+    ring_push(&l->ring, time_ms, offset);
+    if (k == EVENT_RESPONSE)
+        expire_requests(t);
+    else
+        expire_responses(t);
+}
+
+static void go_live_if_arrived(struct task *t)
+{
+    if (t->live || !arrived(t, 0) || !arrived(t, 1))
+        return;
+    // The log may no longer reach back to the record that set the time (a degraded replay): the
+    // stored time holds. Still muted, so that nothing is counted again.
+    for (int k = 0; k < 2; k++)
+        if (t->log[k].stored.time_ms > t->log[k].at.time_ms)
+            t->log[k].at.time_ms = t->log[k].stored.time_ms;
+    expire_requests(t);
+    expire_responses(t);
+    for (int k = 0; k < 2; k++) {
+        t->log[k].at.last_offset = t->log[k].stored.last_offset;
+        t->log[k].at.last_time_ms = t->log[k].stored.last_time_ms;
+        t->log[k].at.last_key = t->log[k].stored.last_key;
+    }
+    t->live = true;
+}
+
+// ---- records ----
+
+// (authenticated tenant, request_id); names hold no control characters, so NUL keeps the two apart.
+static struct hash128 identity_of(const struct task *t, struct str tenant, struct str request_id)
+{
+    char bytes[2 * EVENT_NAME_MAX + 1];
+    assert(tenant.n <= EVENT_NAME_MAX && request_id.n <= EVENT_NAME_MAX);
+    if (tenant.n)
+        memcpy(bytes, tenant.p, tenant.n);
+    bytes[tenant.n] = '\0';
+    memcpy(bytes + tenant.n + 1, request_id.p, request_id.n);
+    return hash_keyed128(t->env.key, bytes, tenant.n + 1 + request_id.n);
+}
+
+static enum join_seen see(struct task *t, const struct task_record *r, struct hash128 identity,
+                          struct str tenant)
+{
+    int64_t now_ms[2] = {t->log[0].at.time_ms, t->log[1].at.time_ms};
+    return join_see(t->join, r->topic, identity, now_ms[r->topic],
+                    (uint32_t)hash_keyed64(t->env.key, r->value.p, r->value.n),
+                    tenant.n ? (uint32_t)hash_keyed64(t->env.key, tenant.p, tenant.n) : 0, now_ms);
+}
+
+static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
+                           struct hash128 identity)
+{
+    struct series *series = series_take(t->env.series, tenant, ev->route, ev->model);
+    int64_t asked_us = ev->timestamp_us, prompt_tokens = ev->prompt_tokens;
+    COUNT(t, requests);
+    if (t->live)
+        window_facts(t->deltas, series, asked_us)->requests++;
+    struct join_waiting w;
+    if (!join_match(t->join, EVENT_REQUEST, identity, t->log[EVENT_REQUEST].at.time_ms, &w)) {
+        join_wait(t->join, &(struct join_waiting){.identity = identity,
+                                                  .kind = EVENT_REQUEST,
+                                                  .time_ms = t->log[EVENT_REQUEST].at.time_ms,
+                                                  .request = {series, asked_us, prompt_tokens}});
+        // The time of the answers may have passed its TTL already; then only this look finds out.
+        expire_requests(t);
+        return;
+    }
+    // The answer came first. It was kept as bytes, which is rare enough to read them twice. From
+    // here on `ev` is void: its strings belonged to the parser.
+    struct event answer;
+    int rc = event_parse(t->env.parser, EVENT_RESPONSE,
+                         (struct str){w.response.bytes + w.response.key_n, w.response.value_n},
+                         &answer, NULL);
+    assert(rc == 0);
+    (void)rc;
+    count_answer(t, series, asked_us, prompt_tokens, &answer);
+    free(w.response.bytes);
+    series_drop(t->env.series, series);
+}
+
+// Whoever may write to the topic may write any header; a tenant that is no name could not be
+// stored.
+static int read_event(struct task *t, const struct task_record *r, struct event *ev)
+{
+    struct err e;
+    if ((r->tenant.n == 0 || event_check_name("tenant header", r->tenant, &e) == 0) &&
+        event_parse(t->env.parser, r->topic, r->value, ev, &e) == 0)
+        return 0;
+    COUNT(t, malformed);
+    reject(t, r, "malformed", &e);
+    return -1;
+}
+
+static void take_request(struct task *t, const struct task_record *r)
+{
+    struct event ev;
+    struct err e;
+    if (read_event(t, r, &ev) < 0)
+        return;
+    struct str tenant = r->tenant.n ? r->tenant : ev.tenant_id;
+    if (!tenant.n) {
+        COUNT(t, missing_tenant);
+        err_field(&e, "tenant_id", -1, "is missing, and no authenticated sender gives it");
+        reject(t, r, "missing_tenant", &e);
+        return;
+    }
+    if (event_check_time(&ev, r->time_ms * US_PER_MS, EVENT_BOUND_MARGIN_US, &e) < 0) {
+        COUNT(t, time_out_of_range);
+        reject(t, r, "time_out_of_range", &e);
+        return;
+    }
+    struct hash128 identity = identity_of(t, r->tenant, ev.request_id);
+    switch (see(t, r, identity, tenant)) {
+    case JOIN_NEW:
+        request_is_new(t, &ev, tenant, identity);
+        break;
+    case JOIN_DUPLICATE:
+        COUNT(t, duplicate_requests);
+        break;
+    case JOIN_CONFLICTING:
+        COUNT(t, conflicting_requests);
+        break;
+    case JOIN_OTHER_TENANT:
+        COUNT(t, id_conflict);
+        err_field(&e, "tenant_id", -1,
+                  "differs from that of the request seen with this request_id");
+        reject(t, r, "id_conflict", &e);
+        break;
+    }
+}
+
+static void response_is_new(struct task *t, const struct task_record *r, const struct event *ev,
+                            struct hash128 identity)
+{
+    int64_t time_ms = t->log[EVENT_RESPONSE].at.time_ms;
+    struct join_waiting w;
+    if (join_match(t->join, EVENT_RESPONSE, identity, time_ms, &w)) {
+        count_answer(t, w.request.series, w.request.timestamp_us, w.request.prompt_tokens, ev);
+        series_drop(t->env.series, w.request.series);
+        return;
+    }
+    char *bytes = xmalloc(r->key.n + r->value.n);
+    if (r->key.n)
+        memcpy(bytes, r->key.p, r->key.n);
+    memcpy(bytes + r->key.n, r->value.p, r->value.n);
+    join_wait(t->join,
+              &(struct join_waiting){.identity = identity,
+                                     .kind = EVENT_RESPONSE,
+                                     .time_ms = time_ms,
+                                     .response = {r->offset, bytes, r->key.n, r->value.n}});
+    // Its request may be too far gone already, then nothing but this look would find out.
+    expire_responses(t);
+}
+
+static void take_response(struct task *t, const struct task_record *r)
+{
+    struct event ev;
+    if (read_event(t, r, &ev) < 0)
+        return;
+    struct hash128 identity = identity_of(t, r->tenant, ev.request_id);
+    switch (see(t, r, identity, (struct str){0})) {
+    case JOIN_NEW:
+        response_is_new(t, r, &ev, identity);
+        break;
+    case JOIN_DUPLICATE:
+        COUNT(t, duplicate_responses);
+        break;
+    case JOIN_CONFLICTING:
+    case JOIN_OTHER_TENANT:
+        COUNT(t, conflicting_responses);
+        break;
+    }
+}
+
+// ---- feed ----
+
+static enum task_feed mismatch(struct task *t, const struct task_record *r)
+{
+    snprintf(
+        t->error, sizeof(t->error),
+        "%s, partition %d: the record at offset %lld is not the one that was consumed there; the "
+        "topic was recreated or truncated",
+        r->topic == EVENT_REQUEST ? TOPIC_REQUESTS : TOPIC_RESPONSES, t->partition,
+        (long long)r->offset);
+    return FEED_MISMATCH;
+}
+
+// What a replay can tell of the log before P: the last record consumed is still the same one.
+static bool is_same_log(const struct log_state *l, const struct task_record *r)
+{
+    return r->offset != l->stored.last_offset ||
+           (r->time_ms == l->stored.last_time_ms &&
+            (int64_t)hash_stable64(r->key.p, r->key.n) == l->stored.last_key);
+}
+
+static bool must_flush(const struct task *t)
+{
+    return window_count(t->deltas) >= t->limits.max_cells ||
+           t->letter_count >= t->limits.max_dead_letters;
+}
+
+enum task_feed task_feed(struct task *t, const struct task_record *r)
+{
+    struct log_state *l = &t->log[r->topic];
+    if (r->offset < l->at.next) {
+        t->env.stats->skipped_records++;
+        return FEED_SKIPPED;
+    }
+    if (!t->live && r->offset >= l->barrier) {
+        // Offsets may have gaps: a record beyond the barrier says that there is none left before
+        // it.
+        l->at.next = l->barrier;
+        go_live_if_arrived(t);
+        if (!t->live)
+            return FEED_HOLD;
+    }
+    if (t->live && must_flush(t))
+        return FEED_FLUSH;
+    if (!r->tick && join_full(t->join, r->topic))
+        return FEED_FULL;
+    if (!t->live && !is_same_log(l, r))
+        return mismatch(t, r);
+
+    advance_time(t, r->topic, r->time_ms, r->offset);
+    if (!t->live)
+        t->env.stats->replayed_records++;
+    if (r->tick)
+        COUNT(t, ticks);
+    else if (r->topic == EVENT_REQUEST)
+        take_request(t, r);
+    else
+        take_response(t, r);
+    l->at.next = r->offset + 1;
+    l->at.last_offset = r->offset;
+    l->at.last_time_ms = r->time_ms;
+    l->at.last_key = (int64_t)hash_stable64(r->key.p, r->key.n);
+    go_live_if_arrived(t);
+    return FEED_TAKEN;
+}
+
+const char *task_error(const struct task *t)
+{
+    return t->error;
+}
+
+int task_choose(const struct task *t, const struct task_ready ready[2])
+{
+    bool may[2];
+    for (int k = 0; k < 2; k++)
+        may[k] = ready[k].has && (t->live || !arrived(t, k));
+    if (may[0] && may[1])
+        return ready[1].head_ms < ready[0].head_ms ? EVENT_RESPONSE : EVENT_REQUEST;
+    for (int k = 0; k < 2; k++) {
+        if (!may[k])
+            continue;
+        const struct log_state *other = &t->log[1 - k];
+        bool other_is_done = ready[1 - k].at_end || (!t->live && arrived(t, 1 - k));
+        bool is_close = other->at.time_ms != TIME_NONE &&
+                        ready[k].head_ms <= other->at.time_ms + t->limits.join.skew_ms;
+        return other_is_done || is_close ? k : -1;
+    }
+    return -1;
+}
+
+// ---- what a flush and the wiring ask ----
+
+int task_partition(const struct task *t)
+{
+    return t->partition;
+}
+
+bool task_is_live(const struct task *t)
+{
+    return t->live;
+}
+
+int64_t task_next_offset(const struct task *t, enum event_kind topic)
+{
+    return t->log[topic].at.next;
+}
+
+int64_t task_time_ms(const struct task *t, enum event_kind topic)
+{
+    return t->log[topic].at.time_ms;
+}
+
+const struct join *task_join(const struct task *t)
+{
+    return t->join;
+}
+
+void task_position(struct task *t, struct position *out)
+{
+    int64_t low_ms = min_i64(t->log[0].at.time_ms, t->log[1].at.time_ms);
+    int64_t horizon_ms = 2 * (t->limits.join.ttl_ms + t->limits.join.skew_ms);
+    for (int k = 0; k < 2; k++) {
+        struct log_state *l = &t->log[k];
+        if (low_ms != TIME_NONE)
+            l->at.replay = ring_offset_for(&l->ring, low_ms - horizon_ms);
+        out->log[k] = l->at;
+    }
+}
+
+struct window_table *task_deltas(struct task *t)
+{
+    return t->deltas;
+}
+
+const struct dead_letter *task_dead_letters(const struct task *t, size_t *count)
+{
+    *count = t->letter_count;
+    return t->letters;
+}
+
+void task_flushed(struct task *t)
+{
+    window_clear(t->deltas);
+    letters_clear(t);
+}
+
+void task_ticks_due(const struct task *t, int64_t now_ms, int64_t want_ms, bool due[2])
+{
+    for (int k = 0; k < 2; k++) {
+        int64_t time_ms = t->log[k].at.time_ms;
+        int64_t deadline_ms = join_deadline(t->join, 1 - k);
+        bool waited_for = deadline_ms < now_ms && time_ms <= deadline_ms;
+        bool wanted = want_ms != TIME_NONE && want_ms <= now_ms && time_ms < want_ms;
+        due[k] = t->live && (waited_for || wanted);
+    }
+}

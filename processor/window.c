@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cells lie in a growing array of pointers, in order of first touch; an open-addressed index of
+// cell numbers finds them. Clearing frees the cells and keeps the arrays.
+#include "processor/window.h"
+
+#include "common/core/timeunit.h"
+
+struct window_table {
+    struct series_table *series;
+    struct window_cell **cells;
+    size_t count, cap;
+    uint32_t *index;   // cell number + 1, 0 = empty
+    size_t index_size; // a power of two, at least twice count
+};
+
+struct window_table *window_table_new(struct series_table *series)
+{
+    struct window_table *t = xcalloc(1, sizeof(*t));
+    t->series = series;
+    t->index_size = 64;
+    t->index = xcalloc(t->index_size, sizeof(*t->index));
+    return t;
+}
+
+void window_table_free(struct window_table *t)
+{
+    if (!t)
+        return;
+    window_clear(t);
+    free(t->cells);
+    free(t->index);
+    free(t);
+}
+
+// The series' hash is keyed already; minutes are spread by an odd multiplier.
+static size_t slot_of(const struct window_table *t, const struct series *s, int64_t start_us)
+{
+    uint64_t h = s->hash ^ ((uint64_t)(start_us / WINDOW_US) * UINT64_C(0x9e3779b97f4a7c15));
+    return (h ^ (h >> 32)) & (t->index_size - 1);
+}
+
+static size_t find_slot(const struct window_table *t, const struct series *s, int64_t start_us)
+{
+    size_t i = slot_of(t, s, start_us);
+    while (t->index[i]) {
+        const struct window_cell *c = t->cells[t->index[i] - 1];
+        if (c->series == s && c->window_start_us == start_us)
+            break;
+        i = (i + 1) & (t->index_size - 1);
+    }
+    return i;
+}
+
+static void grow_index(struct window_table *t)
+{
+    t->index_size *= 2;
+    free(t->index);
+    t->index = xcalloc(t->index_size, sizeof(*t->index));
+    for (size_t n = 0; n < t->count; n++)
+        t->index[find_slot(t, t->cells[n]->series, t->cells[n]->window_start_us)] = (uint32_t)n + 1;
+}
+
+struct facts *window_facts(struct window_table *t, struct series *series, int64_t t_us)
+{
+    int64_t start_us = time_floor_us(t_us, WINDOW_US);
+    size_t slot = find_slot(t, series, start_us);
+    if (t->index[slot])
+        return &t->cells[t->index[slot] - 1]->facts;
+    if ((t->count + 1) * 2 > t->index_size) {
+        grow_index(t);
+        slot = find_slot(t, series, start_us);
+    }
+    if (t->count == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 64;
+        t->cells = xrealloc(t->cells, t->cap * sizeof(struct window_cell *));
+    }
+    struct window_cell *c = xcalloc(1, sizeof(*c));
+    c->series = series_ref(series);
+    c->window_start_us = start_us;
+    t->cells[t->count++] = c;
+    t->index[slot] = (uint32_t)t->count;
+    return &c->facts;
+}
+
+size_t window_count(const struct window_table *t)
+{
+    return t->count;
+}
+
+struct window_cell *window_at(struct window_table *t, size_t i)
+{
+    assert(i < t->count);
+    return t->cells[i];
+}
+
+void window_clear(struct window_table *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        facts_clear(&t->cells[i]->facts);
+        series_drop(t->series, t->cells[i]->series);
+        free(t->cells[i]);
+    }
+    t->count = 0;
+    memset(t->index, 0, t->index_size * sizeof(*t->index));
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a flush costs: bench_store [SERIES [FLUSHES]]. Each flush changes every series once, in
+// minute and hour rows; the first makes them. Needs SL_PG_DSN.
+#include <check.h>
+#include <stdio.h>
+
+#include "common/io/clock.h"
+#include "common/core/timeunit.h"
+#include "processor/window.h"
+#include "tests/integration/store_fixture.h"
+
+#define T0 INT64_C(1795241640000000)
+
+static void die(const char *what, enum store_result rc, const struct err *e)
+{
+    fprintf(stderr, "%s: %d %s\n", what, rc, e->detail);
+    exit(1);
+}
+
+static void fill(struct facts *f, int seed)
+{
+    facts_clear(f);
+    f->requests = f->responses = 50;
+    for (int i = 0; i < 50; i++) {
+        hist_record(&f->latency, 200000 + (int64_t)(seed * 31 + i * 7919) % 900000);
+        hist_record(&f->ttft, 20000 + (int64_t)(seed * 17 + i * 104729) % 90000);
+    }
+    name_counts_add(&f->finish_reasons, STR_LIT("stop"), 50);
+    name_counts_add(&f->error_classes, STR_LIT("rate_limit"), 1);
+}
+
+static double ms(int64_t us)
+{
+    return (double)us / 1000;
+}
+
+static void flush(struct writer *w)
+{
+    int64_t t[4] = {clock_mono_us()};
+    enum store_result rc = writer_begin(w);
+    if (rc != STORE_OK)
+        die("begin", rc, &w->err);
+    t[1] = clock_mono_us();
+    if ((rc = writer_write(w)) != STORE_OK)
+        die("write", rc, &w->err);
+    t[2] = clock_mono_us();
+    if ((rc = writer_commit(w)) != STORE_OK)
+        die("commit", rc, &w->err);
+    t[3] = clock_mono_us();
+    w->partitions[0].flush_seq++;
+    printf("begin %6.1f  write %6.1f  commit %6.1f  total %6.1f ms\n", ms(t[1] - t[0]),
+           ms(t[2] - t[1]), ms(t[3] - t[2]), ms(t[3] - t[0]));
+}
+
+static size_t n = 10000;
+static int flushes = 20;
+
+// A test only because the fixture's checks work in nothing else.
+START_TEST(measure)
+{
+    fixture_open(INT64_MAX);
+    struct writer w;
+    writer_open(&w, fixture_dsn(), 30000);
+    writer_claim(&w, 0);
+    struct store_cell *cells = xcalloc(n, sizeof(*cells));
+    struct facts *facts = xcalloc(n, sizeof(*facts));
+    for (size_t i = 0; i < n; i++) {
+        char model[32];
+        snprintf(model, sizeof(model), "model-%zu", i);
+        cells[i] = (struct store_cell){
+            series_take(w.series, STR_LIT("tenant"), STR_LIT("/v1/chat"), str_of(model)), T0,
+            &facts[i]};
+    }
+    w.flush.cells = cells;
+    w.flush.cell_count = n;
+    for (int k = 0; k < flushes; k++) {
+        for (size_t i = 0; i < n; i++)
+            fill(&facts[i], (int)i + k);
+        // Twelve flushes a minute.
+        for (size_t i = 0; k % 12 == 0 && i < n; i++)
+            cells[i].window_start_us += WINDOW_US;
+        flush(&w);
+    }
+    for (size_t i = 0; i < n; i++) {
+        facts_clear(&facts[i]);
+        series_drop(w.series, cells[i].series);
+    }
+    free(cells);
+    free(facts);
+    writer_close(&w); // its backend reports what it did when it ends
+    sql_await("SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE datname = current_database()"
+              " AND application_name = 'streamlens-processor'");
+    printf(
+        "HOT updates %lld of %lld, llm_hour %lld KiB, a row's histograms %lld bytes\n",
+        (long long)sql_i64("SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables"
+                           " WHERE relname ~ '^llm_(minute|hour)_2'"),
+        (long long)sql_i64("SELECT sum(n_tup_upd) FROM pg_stat_user_tables"
+                           " WHERE relname ~ '^llm_(minute|hour)_2'"),
+        (long long)sql_i64("SELECT sum(pg_total_relation_size(inhrelid)) / 1024 FROM pg_inherits"
+                           " WHERE inhparent = 'llm_hour'::regclass"),
+        (long long)sql_i64("SELECT avg(length(latency_hdr) + length(ttft_hdr)) FROM llm_minute"));
+    fixture_close();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    n = argc > 1 ? strtoul(argv[1], NULL, 10) : n;
+    flushes = argc > 2 ? (int)strtol(argv[2], NULL, 10) : flushes;
+    Suite *s = suite_create("bench");
+    TCase *c = tcase_create("bench");
+    tcase_add_test(c, measure);
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_set_fork_status(r, CK_NOFORK);
+    srunner_run_all(r, CK_MINIMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed;
+}

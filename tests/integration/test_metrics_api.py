@@ -1,0 +1,579 @@
+# SPDX-License-Identifier: Apache-2.0
+"""metrics-api against a real PostgreSQL: what it answers, whose rows, and what it does when the database
+is slow, away, or not ours. Rows are written by SQL, and the view llm_metrics is what answers are
+compared with."""
+import concurrent.futures
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import unittest
+import urllib.parse
+
+from stack import ROOT, Stack, needed, wait_for
+
+FIELDS = """tenant_id route model window_start window_end requests errors avg_latency_ms p95_latency_ms
+    avg_prompt_tokens avg_completion_tokens estimated_cost_usd responses unanswered in_flight
+    p50_latency_ms p90_latency_ms p99_latency_ms max_latency_ms avg_ttft_ms p50_ttft_ms p90_ttft_ms
+    p95_ttft_ms p99_ttft_ms max_ttft_ms prompt_tokens completion_tokens cached_prompt_tokens
+    cache_write_tokens reasoning_tokens without_latency error_classes finish_reasons revision
+    updated_at""".split()
+TIMES = ("window_start", "window_end", "updated_at")
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'"):
+    """Rows with made-up facts: series is [(tenant, route, model, [minute, ...])], a minute counted
+    back from the newest."""
+    rng = random.Random(seed)
+    s.sql(f"SELECT llm_make_partition('llm_minute', d) FROM generate_series({newest}"
+          f" - interval '{minutes} min', {newest} + interval '12 hours', '12 hours') d")
+    sql = []
+    for tenant, route, model, windows in series:
+        names = ", ".join(literal(n) for n in (tenant, route, model))
+        sql.append(f"INSERT INTO llm_series (tenant_id, route, model) VALUES ({names});")
+        for w in windows:
+            responses = rng.choice((0, 1, 7, rng.randrange(1, 10**6)))
+            timed = rng.choice((0, responses))
+            first = rng.choice((0, timed))
+            us = [rng.randrange(1, 10**7) for _ in range(5)]
+            sql.append(
+                "INSERT INTO llm_minute (series_id, window_start, requests, responses, unanswered, errors,"
+                " without_latency, prompt_tokens, completion_tokens, cached_prompt_tokens,"
+                " cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, latency_count,"
+                " latency_sum_us, latency_max_us, latency_clamped, latency_p50_us, latency_p90_us,"
+                " latency_p95_us, latency_p99_us, ttft_count, ttft_sum_us, ttft_max_us, ttft_clamped,"
+                " ttft_p50_us, ttft_p90_us, ttft_p95_us, ttft_p99_us, error_classes, finish_reasons,"
+                " revision, updated_at) SELECT series_id,"
+                f" {newest} - interval '{w} min', {responses + 3}, {responses},"
+                f" 1, {responses // 3}, {responses - timed}, {responses * 997}, {responses * 331},"
+                f" {responses * 5}, {responses * 2}, 0, {responses * 7}, {timed}, {timed * us[0]},"
+                f" {us[4] if timed else 0}, 0, "
+                + ", ".join(str(u) if timed else "NULL" for u in us[:4])
+                + f", {first}, {first * us[1]}, {us[3] if first else 0}, 0, "
+                + ", ".join(str(u) if first else "NULL" for u in us[1:])
+                + f""", '{{"x": {responses}}}', '{{}}', {rng.randrange(1, 99)}, '2025-11-20 13:00:00.25+00'"""
+                f" FROM llm_series WHERE (tenant_id, route, model) = ({names});")
+    subprocess.run(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", s.dsn], text=True,
+                   input="\n".join(sql), check=True, timeout=60)
+
+
+def ask(service, timeout=20, **params):
+    """(status, headers, decoded body) of GET /v1/metrics."""
+    return ask_raw(service, "/v1/metrics?" + urllib.parse.urlencode(params), timeout)
+
+
+def ask_raw(service, target, timeout=20, method="GET"):
+    c = http.client.HTTPConnection("127.0.0.1", service.port, timeout=timeout)
+    try:
+        c.request(method, target)
+        r = c.getresponse()
+        body = r.read()
+        return r.status, r.headers, json.loads(body) if body else None
+    finally:
+        c.close()
+
+
+class Lock:
+    """Holds llm_minute, so that whatever reads it waits."""
+
+    def __init__(self, s):
+        self.psql = subprocess.Popen(["psql", "-X", "-q", "-At", "-d", s.dsn], text=True,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.psql.stdin.write("BEGIN; LOCK TABLE llm_minute;\n\\echo locked\n")
+        self.psql.stdin.flush()
+        assert self.psql.stdout.readline() == "locked\n"
+
+    def __enter__(self):
+        return self
+
+    def release(self):
+        if self.psql.poll() is None:
+            self.psql.communicate("ROLLBACK;\n")
+
+    def __exit__(self, *_):
+        self.release()
+
+
+def running(s, what="metrics-api", state="active"):
+    return int(s.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND"
+                     f" application_name = 'streamlens-{what}' AND state = '{state}'"))
+
+
+class Answers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = s = Stack().__enter__()
+        cls.addClassCleanup(s.__exit__, None, None, None)
+        rng = random.Random(20261121)
+        minutes = 4 * 1440
+        series = [("acme", f"r{i % 3}", f"m{i // 3}",
+                   rng.sample(range(minutes), rng.choice((0, 1, 2, 40, 70, 200))))
+                  for i in range(12)]
+        series += [("acme", "old", "m0", range(5000, 5130)), ("acme", "new", "m0", range(130)),
+                   ("other", "r0", "m0", range(100)), ("many", "", "", [])]
+        series[-1:] = [("many", f"r{i}", "m", sorted(rng.sample(range(20), rng.choice((1, 3, 20)))))
+                       for i in range(150)]
+        series.append(("o'; --\"\\ ü💩", "r'\"", "m%s%n", [1, 2]))
+        cls.series = series
+        fill(s, series, minutes)
+        cls.api = s.start("metrics-api")
+
+    def expected(self, where, limit):
+        text = self.stack.sql(
+            f"SELECT coalesce(json_agg(v), '[]') FROM (SELECT {', '.join(FIELDS)} FROM llm_metrics"
+            f" WHERE {where} ORDER BY window_start DESC, route, model LIMIT {limit}) v")
+        rows = json.loads(text)
+        for row in rows:
+            for name in TIMES:
+                row[name] = row[name].replace("+00:00", "Z").replace(".25Z", ".250Z")
+        return rows
+
+    def test_rows_are_those_of_the_view_newest_first_whatever_is_asked(self):
+        questions = [{"tenant_id": t, **f} for t in ("acme", "many", "other", "nobody")
+                     for f in ({}, {"route": "r0"}, {"model": "m0"}, {"route": "r1", "model": "m1"},
+                               {"route": "old"}, {"route": "new", "model": "m0"}, {"route": "none"},
+                               {"route": "", "model": ""})]
+        seen = 0
+        for q in questions:
+            where = " AND ".join(f"{k} = {literal(v)}" for k, v in q.items() if v)
+            for limit in (1, 2, 13, 60, 149, 151, 1000, 10000):
+                status, _, answer = ask(self.api, **q, limit=limit)
+                self.assertEqual(status, 200, answer)
+                want = self.expected(where, limit)
+                self.assertEqual(answer["metrics"], want, (q, limit))
+                self.assertEqual(answer["count"], len(want))
+                seen += len(want)
+        self.assertGreater(seen, 10000)
+
+    def test_windows_of_today_and_older_ones_make_one_answer(self):
+        now = self.stack.sql("SELECT quote_literal(date_trunc('minute', now()))")
+        fill(self.stack, [("live", "r", "m", [*range(30), *range(1430, 1450), *range(3000, 3100)])], 4000,
+             newest="timestamptz " + now)
+        queries = []
+        for limit in (1, 30, 31, 60, 200):
+            before = self.api.metric('streamlens_pg_queries_total{result="ok"}')
+            answer = ask(self.api, tenant_id="live", route="r", model="m", limit=limit)[2]
+            self.assertEqual(answer["metrics"], self.expected("tenant_id = 'live'", limit), limit)
+            queries.append(self.api.metric('streamlens_pg_queries_total{result="ok"}') - before)
+        self.assertEqual(queries, [1, 1, 1, 2, 2])
+
+    def test_fields_come_in_the_order_of_the_contract(self):
+        _, _, answer = ask(self.api, tenant_id="acme", limit=1)
+        self.assertEqual(list(answer["metrics"][0]), FIELDS)
+
+    def test_without_a_limit_or_with_one_below_1_there_are_60(self):
+        for extra in ({}, {"limit": ""}, {"limit": 0}, {"limit": -7}):
+            status, _, answer = ask(self.api, tenant_id="acme", **extra)
+            self.assertEqual((status, answer["count"]), (200, 60), extra)
+
+    def test_a_tenant_without_rows_is_an_empty_list(self):
+        self.assertEqual(ask(self.api, tenant_id="nobody")[2], {"metrics": [], "count": 0})
+
+    def test_hostile_names_are_found_and_come_back_unchanged(self):
+        tenant, route, model, _ = self.series[-1]
+        status, _, answer = ask(self.api, tenant_id=tenant, route=route, model=model)
+        self.assertEqual((status, answer["count"]), (200, 2))
+        self.assertEqual([answer["metrics"][0][k] for k in ("tenant_id", "route", "model")],
+                         [tenant, route, model])
+
+    def test_bad_parameters_are_400_and_named(self):
+        for target, field in (
+                ("", "tenant_id"), ("?", "tenant_id"), ("?route=r0", "tenant_id"),
+                ("?tenant_id=", "tenant_id"), ("?tenant_id=a&tenant_id=b", "tenant_id"),
+                ("?tenant_id=a&limit=ten", "limit"), ("?tenant_id=a&limit=1.5", "limit"),
+                ("?tenant_id=a&limit=10001", "limit"), ("?tenant_id=a%00b", "tenant_id"),
+                ("?tenant_id=a&route=%ff", "route"), ("?tenant_id=a&model=%0a", "model"),
+                ("?tenant_id=" + "a" * 256, "tenant_id")):
+            status, headers, answer = ask_raw(self.api, "/v1/metrics" + target)
+            self.assertEqual((status, headers["Content-Type"]), (400, "application/problem+json"), target)
+            self.assertEqual(answer["field"], field, target)
+        self.assertIn("10000", ask_raw(self.api, "/v1/metrics?tenant_id=a&limit=10001")[2]["detail"])
+        self.assertEqual(ask_raw(self.api, "/v1/metrics?tenant_id=%zz")[0], 400)
+
+    def test_unknown_parameters_are_ignored(self):
+        status, _, answer = ask(self.api, tenant_id="acme", limit=3, format="xml", x=1)
+        self.assertEqual((status, answer), (200, ask(self.api, tenant_id="acme", limit=3)[2]))
+        self.assertEqual(answer["count"], 3)
+
+    def test_sql_in_any_parameter_shows_no_row_of_another_tenant_and_changes_nothing(self):
+        attacks = ("' OR '1'='1", "' OR 1=1 --", "x'; DROP TABLE llm_minute; --", "\\'; DELETE FROM llm_series",
+                   "acme' UNION SELECT * FROM llm_series --", "$1", "%", "_", "acme%' --", "NULL", "{acme,other}",
+                   "acme\u2019 OR 1=1", "1); SELECT pg_sleep(9); --", "other' AND ''='")
+        before = self.stack.sql("SELECT count(*), sum(requests) FROM llm_metrics")
+        for attack in attacks:
+            self.assertEqual(ask(self.api, tenant_id=attack)[2], {"metrics": [], "count": 0}, attack)
+            for name in ("route", "model"):
+                self.assertEqual(ask(self.api, tenant_id="acme", **{name: attack})[2]["count"], 0, attack)
+            both = ask(self.api, tenant_id="acme", route=attack, model=attack)[2]
+            self.assertEqual(both["count"], 0, attack)
+            status, _, answer = ask(self.api, tenant_id="acme", limit=attack)
+            self.assertEqual((status, answer["field"]), (400, "limit"), attack)
+        self.assertEqual(self.stack.sql("SELECT count(*), sum(requests) FROM llm_metrics"), before)
+
+    def test_head_and_other_methods(self):
+        status, headers, body = ask_raw(self.api, "/v1/metrics?tenant_id=acme", method="HEAD")
+        self.assertEqual((status, body), (200, None))
+        self.assertGreater(int(headers["Content-Length"]), 1000)
+        status, headers, _ = ask_raw(self.api, "/v1/metrics?tenant_id=acme", method="POST")
+        self.assertEqual(status, 405)
+        self.assertIn("GET", headers["Allow"])
+
+    def test_health_and_probes(self):
+        for path in ("/health", "/livez", "/readyz", "/startupz"):
+            status, _, answer = ask_raw(self.api, path)
+            self.assertEqual((status, answer), (200, {"status": "healthy"}), path)
+
+    def test_self_metrics_are_clean_and_count(self):
+        name = 'streamlens_metrics_answers_total{result="ok"}'
+        before = self.api.metric(name)
+        for _ in range(3):
+            ask(self.api, tenant_id="acme")
+        self.assertEqual(self.api.metric(name) - before, 3)
+        self.assertEqual(self.api.metric("streamlens_metrics_database_up"), 1)
+        if shutil.which("promtool"):
+            r = subprocess.run(["promtool", "check", "metrics"], input=self.api.get("/metrics")[1],
+                               capture_output=True, check=False)
+            self.assertEqual((r.returncode, r.stdout + r.stderr), (0, b""))
+
+    def test_its_connections_are_counted_and_bear_its_name(self):
+        wait_for(lambda: self.api.metric("streamlens_pg_connections") == 4, "the whole pool", 10)
+        self.assertEqual(running(self.stack, state="idle"), 4)
+
+
+class Start(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack().__enter__()
+        cls.addClassCleanup(cls.stack.__exit__, None, None, None)
+
+    def refused(self, **env):
+        """Starts it expecting an end; its log."""
+        s = self.stack.start("metrics-api", env=env, ready=False)
+        code = s.process.wait(15)
+        self.assertNotEqual(code, 0)
+        self.assertGreater(code, 0, "killed by a signal")
+        return s.log()
+
+    def assert_one_line(self, log, *says):
+        lines = [line for line in log.splitlines() if '"listening"' not in line]
+        self.assertEqual(len(lines), 1, log)
+        for text in says:
+            self.assertIn(text, lines[0])
+
+    def with_database(self, *, name):
+        return self.stack.dsn.rsplit("/", 1)[0] + "/" + name
+
+    def test_a_database_without_the_schema(self):
+        self.assert_one_line(self.refused(POSTGRES_DSN=self.with_database(name="postgres")),
+                             "POSTGRES_DSN", "streamlens-admin setup")
+
+    def test_an_older_schema_names_both_versions(self):
+        self.stack.sql("UPDATE streamlens_schema SET version = version - 100")
+        self.addCleanup(self.stack.sql, "UPDATE streamlens_schema SET version = version + 100")
+        newest = int(self.stack.sql("SELECT max(version) + 100 FROM streamlens_schema"))
+        self.assert_one_line(self.refused(), f"version {newest - 100}", f"{newest} or newer",
+                             "streamlens-admin setup")
+
+    def test_no_such_database(self):
+        self.assert_one_line(self.refused(POSTGRES_DSN=self.with_database(name="nowhere_to_be_found")),
+                             "nowhere_to_be_found")
+
+    def test_a_wrong_password_is_refused_and_not_logged(self):
+        parts = urllib.parse.urlsplit(self.stack.dsn)
+        dsn = f"postgresql://{parts.username}:not-the-secret@127.0.0.1:{parts.port}{parts.path}"
+        log = self.refused(POSTGRES_DSN=dsn)
+        self.assert_one_line(log, "28P01")
+        self.assertNotIn("not-the-secret", log)
+
+    def test_a_dsn_that_makes_no_sense_is_named_and_not_shown(self):
+        log = self.refused(POSTGRES_DSN="postgres//me:hidden-word@here/db")
+        self.assert_one_line(log, "POSTGRES_DSN")
+        self.assertNotIn("hidden-word", log)
+
+    def test_a_setting_out_of_range_is_named(self):
+        self.assert_one_line(self.refused(PG_POOL_SIZE="none"), "PG_POOL_SIZE")
+
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            log = self.refused(HTTP_PORT=str(port))
+        self.assertIn(str(port), log)
+        self.assertIn("in use", log)
+
+    def test_a_database_that_is_away_is_waited_for(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            closed = s.getsockname()[1]
+        dsn = f"postgresql://u@127.0.0.1:{closed}/d"
+        api = self.stack.start("metrics-api", env={"POSTGRES_DSN": dsn}, ready=False)
+        api.wait_port()
+        self.addCleanup(api.kill)
+        begun = time.monotonic()
+        status, headers, answer = ask(api, tenant_id="acme")
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual((status, headers["Content-Type"]), (503, "application/problem+json"))
+        self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+        self.assertIn("PostgreSQL", answer["detail"])
+        self.assertEqual([ask_raw(api, p)[0] for p in ("/livez", "/startupz", "/readyz", "/health")],
+                         [200, 200, 503, 503])
+        self.assertEqual(api.metric("streamlens_metrics_database_up"), 0)
+
+    def test_a_server_that_accepts_and_says_nothing_is_away(self):
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            dsn = f"postgresql://u@127.0.0.1:{mute.getsockname()[1]}/d"
+            api = self.stack.start("metrics-api", env={"POSTGRES_DSN": dsn}, ready=False)
+            api.wait_port()
+            self.addCleanup(api.kill)
+            for _ in range(3):
+                begun = time.monotonic()
+                self.assertEqual(ask(api, tenant_id="acme")[0], 503)
+                self.assertLess(time.monotonic() - begun, 2)
+
+
+class SlowDatabase(unittest.TestCase):
+    """Somebody holds a lock on the table, so queries hang in the server."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack().__enter__()
+        cls.addClassCleanup(cls.stack.__exit__, None, None, None)
+        fill(cls.stack, [("acme", "r", "m", range(5))], 5)
+
+    def start(self, **env):
+        api = self.stack.start("metrics-api", env=env)
+        self.addCleanup(lambda: api.process.poll() is None and api.kill())
+        return api
+
+    def wait_running(self, n):
+        wait_for(lambda: running(self.stack) == n, f"{n} running queries", 10)
+
+    def test_a_query_ends_at_its_deadline_and_the_next_is_served(self):
+        api = self.start(QUERY_TIMEOUT_MS="500", PG_POOL_SIZE="1")
+        with Lock(self.stack):
+            begun = time.monotonic()
+            status, headers, answer = ask(api, tenant_id="acme")
+            self.assertLess(time.monotonic() - begun, 2)
+            self.assertEqual(status, 503, answer)
+            self.assertIn("Retry-After", headers)
+        wait_for(lambda: ask(api, tenant_id="acme")[0] == 200, "an answer", 5)
+        self.wait_running(0)
+        self.assertGreaterEqual(api.metric('streamlens_pg_queries_total{result="timeout"}'), 1)
+
+    def test_what_does_not_fit_the_queue_is_told_at_once(self):
+        api = self.start(PG_POOL_SIZE="1", PG_QUEUE_SIZE="2", QUERY_TIMEOUT_MS="20000")
+        with Lock(self.stack) as lock, concurrent.futures.ThreadPoolExecutor(8) as threads:
+            waiting = [threads.submit(ask, api, tenant_id="acme")]
+            self.wait_running(1)
+            waiting += [threads.submit(ask, api, tenant_id="acme") for _ in range(2)]
+            wait_for(lambda: api.metric("streamlens_pg_queue_length") == 2, "a full queue", 10)
+            begun = time.monotonic()
+            status, headers, _ = ask(api, tenant_id="acme")
+            self.assertLess(time.monotonic() - begun, 1)
+            self.assertEqual(status, 503)
+            self.assertIn("Retry-After", headers)
+            self.assertEqual(ask_raw(api, "/livez")[0], 200)
+            lock.release()
+            for f in waiting:
+                self.assertEqual(f.result()[2]["count"], 5)
+        self.assertEqual(api.metric('streamlens_pg_queries_total{result="queue_full"}'), 1)
+
+    def test_sigterm_lets_the_query_in_flight_end(self):
+        api = self.start(QUERY_TIMEOUT_MS="20000")
+        with Lock(self.stack) as lock, concurrent.futures.ThreadPoolExecutor(2) as threads:
+            waiting = threads.submit(ask, api, tenant_id="acme")
+            self.wait_running(1)
+            api.process.terminate()
+            wait_for(lambda: "stopping" in api.log(), "the stop", 5)
+            self.assertIsNone(api.process.poll())
+            lock.release()
+            status, headers, answer = waiting.result()
+            self.assertEqual((status, answer["count"], headers["Connection"]), (200, 5, "close"))
+            self.assertEqual(api.process.wait(10), 0, api.log())
+
+    def test_sigterm_does_not_wait_for_ever(self):
+        api = self.start(QUERY_TIMEOUT_MS="60000", HTTP_DRAIN_TIMEOUT_MS="300")
+        with Lock(self.stack), concurrent.futures.ThreadPoolExecutor(2) as threads:
+            waiting = threads.submit(ask, api, tenant_id="acme")
+            self.wait_running(1)
+            self.assertEqual(api.terminate(10), 0, api.log())
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                waiting.result()
+            # The server is told by the closed connection: nothing goes on for nobody.
+            self.wait_running(0)
+
+    def send_and_leave(self, api):
+        with socket.create_connection(("127.0.0.1", api.port)) as c:
+            c.sendall(b"GET /v1/metrics?tenant_id=acme HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.wait_running(1)
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)) # RST
+
+    def test_a_client_that_leaves_takes_its_query_along(self):
+        api = self.start(QUERY_TIMEOUT_MS="60000", PG_POOL_SIZE="1")
+        with Lock(self.stack):
+            self.send_and_leave(api)
+            self.wait_running(0)
+        wait_for(lambda: ask(api, tenant_id="acme")[0] == 200, "an answer", 5)
+        self.assertEqual(api.metric('streamlens_metrics_answers_total{result="client_gone"}'), 1)
+        self.assertEqual(api.metric('streamlens_pg_queries_total{result="cancelled"}'), 1)
+
+    def test_a_backend_that_is_terminated_is_replaced(self):
+        api = self.start(PG_POOL_SIZE="2")
+        wait_for(lambda: api.metric("streamlens_pg_connections") == 2, "two connections", 10)
+        self.stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                       " current_database() AND application_name = 'streamlens-metrics-api'")
+        wait_for(lambda: api.metric("streamlens_pg_connections_closed_total{reason=\"lost\"}") == 2
+                 and api.metric("streamlens_pg_connections") == 2, "two new connections", 10)
+        self.assertEqual(ask(api, tenant_id="acme")[2]["count"], 5)
+
+
+class OwnPostgres:
+    """A cluster of this test's own, to be killed."""
+
+    def __init__(self, home, port):
+        self.home, self.port = home, port
+        shutil.rmtree(home, ignore_errors=True)
+
+    def run(self, command):
+        script = (f". {ROOT}/deploy/local/lib.sh; . {ROOT}/deploy/local/packages.sh;"
+                  f" . {ROOT}/deploy/local/postgres.sh; STREAMLENS_HOME={self.home}; PG_PORT={self.port};"
+                  f" PG_SCRATCH=1; SAY_FD=2; set -eu; mkdir -p {self.home}/log {self.home}/run; {command}")
+        r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=90, check=False)
+        if r.returncode != 0:
+            raise AssertionError(r.stdout + r.stderr)
+        return r.stdout
+
+    def start(self):
+        self.run("postgres_start")
+
+    def dsn(self):
+        return self.run("postgres_admin_dsn").strip()
+
+    def pid(self):
+        with open(os.path.join(self.home, "run", "postgres.pid"), encoding="ascii") as f:
+            return int(f.read())
+
+    def kill(self):
+        """As a crash: no farewell to anybody. Children end by themselves."""
+        pid = self.pid()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.answers(), "an end", 10)
+
+    def signal_all(self, signum):
+        os.kill(self.pid(), signum)  # first: it must not fork any more
+        pids = subprocess.run(["pgrep", "-P", str(self.pid())], capture_output=True, text=True,
+                              check=True).stdout.split()
+        for pid in map(int, pids):
+            os.kill(pid, signum)
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        self.run("postgres_stop; postgres_wipe")
+
+
+class Asker(threading.Thread):
+    """Asks one question after another on kept connections; notes (status, seconds, at)."""
+
+    def __init__(self, api):
+        super().__init__(daemon=True)
+        self.api, self.seen, self.end = api, [], False
+
+    def run(self):
+        c = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=20)
+        while not self.end:
+            begun = time.monotonic()
+            c.request("GET", "/v1/metrics?tenant_id=acme&limit=3")
+            r = c.getresponse()
+            r.read()
+            now = time.monotonic()
+            self.seen.append((r.status, now - begun, now))
+            time.sleep(0.002)
+        c.close()
+
+
+class LostDatabase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        port = int(os.environ.get("SL_PORT_BASE") or 21690) + 9
+        cls.pg = OwnPostgres(os.path.join(needed("SL_TMP"), "metrics-own-pg"), port)
+        needed("SL_BUILD")
+        cls.pg.start()
+        cls.addClassCleanup(cls.pg.stop)
+        cls.stack = Stack(pg_dsn=cls.pg.dsn()).__enter__()
+        cls.addClassCleanup(cls.stack.__exit__, None, None, None)
+        fill(cls.stack, [("acme", "r", "m", range(5))], 5)
+        cls.api = cls.stack.start("metrics-api", env={"QUERY_TIMEOUT_MS": "1500"})
+
+    def askers(self, n):
+        askers = [Asker(self.api) for _ in range(n)]
+        for a in askers:
+            a.start()
+            self.addCleanup(setattr, a, "end", True)
+        return askers
+
+    def recovered(self, askers):
+        since = time.monotonic()
+        wait_for(lambda: all(a.seen and a.seen[-1][0] == 200 and a.seen[-1][2] > since for a in askers),
+                 "answers", 20, 0.02)
+        return time.monotonic() - since
+
+    def check_and_end(self, askers):
+        for a in askers:
+            a.end = True
+        for a in askers:
+            a.join(20)
+            self.assertFalse(a.is_alive())
+        seen = [x for a in askers for x in a.seen]
+        self.assertEqual({status for status, _, _ in seen}, {200, 503})
+        self.assertLess(max(seconds for _, seconds, _ in seen), 2)
+        wait_for(lambda: running(self.stack, state="idle") == self.api.metric("streamlens_pg_connections") == 4,
+                 "four connections on both sides", 10)
+
+    def test_killed_and_back_under_load_there_are_only_503s_in_between(self):
+        askers = self.askers(8)
+        self.recovered(askers)
+        self.pg.kill()
+        wait_for(lambda: all(a.seen[-1][0] == 503 for a in askers), "refusals", 5)
+        self.assertEqual([ask_raw(self.api, p)[0] for p in ("/livez", "/readyz", "/health")], [200, 503, 503])
+        wait_for(self.restarted, "PostgreSQL", 60, 0.5)
+        self.assertLess(self.recovered(askers), 5)
+        self.check_and_end(askers)
+        self.assertEqual(ask_raw(self.api, "/readyz")[0], 200)
+
+    def restarted(self):
+        # The dead server's children may hold its shared memory for a moment.
+        try:
+            self.pg.start()
+            return True
+        except AssertionError:
+            return False
+
+    def test_frozen_and_back_under_load_every_answer_comes_in_2_s(self):
+        askers = self.askers(8)
+        self.recovered(askers)
+        self.pg.signal_all(signal.SIGSTOP)
+        try:
+            wait_for(lambda: all(a.seen[-1][0] == 503 for a in askers), "refusals", 10)
+        finally:
+            self.pg.signal_all(signal.SIGCONT)
+        self.assertLess(self.recovered(askers), 5)
+        self.check_and_end(askers)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""streamlens-admin setup against a real broker and database: what it makes, finds and refuses."""
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from stack import Stack
+
+TOPICS = {"llm.requests": 3, "llm.responses": 3, "llm.metrics": 3, "llm.metrics.progress": 1,
+          "llm.dead_letter": 1}
+ORIGINAL = """CREATE TABLE llm_metrics (id serial PRIMARY KEY, tenant_id varchar(255), route varchar(255),
+    model varchar(255), window_start timestamp, window_end timestamp, requests integer, errors integer,
+    avg_latency_ms float8, p95_latency_ms float8, avg_prompt_tokens float8,
+    avg_completion_tokens float8, estimated_cost_usd float8, created_at timestamp DEFAULT now());
+    INSERT INTO llm_metrics (tenant_id, requests) VALUES ('old', 5)"""
+ORIGINAL_COLUMNS = ["tenant_id", "route", "model", "window_start", "window_end", "requests", "errors",
+                    "avg_latency_ms", "p95_latency_ms", "avg_prompt_tokens", "avg_completion_tokens",
+                    "estimated_cost_usd", "created_at"]
+
+
+class SetupTest(unittest.TestCase):
+    def setUp(self):
+        self.stack = Stack()
+        self.stack.sql("CREATE DATABASE " + self.stack.id, dsn=self.stack.admin_dsn)
+        self.addCleanup(self.stack.__exit__)
+
+    def admin(self, *args, **env):
+        return self.stack.admin(*args, env=env)
+
+    def setup_ok(self, **env):
+        r = self.admin("setup", **env)
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        return r.stdout
+
+    def setup_refused(self, *words, code=1, **env):
+        """One line on standard error that has the words; returns it."""
+        started = time.monotonic()
+        r = self.admin("setup", **env)
+        self.assertEqual(r.returncode, code, r.stderr)
+        self.assertEqual(r.stderr.count("\n"), 1, r.stderr)
+        for word in words:
+            self.assertIn(word, r.stderr)
+        self.assertLess(time.monotonic() - started, 12)
+        return r.stderr
+
+    def topic_tool(self, *args):
+        tool = os.path.join(self.stack.build, "tests", "integration", "topic_tool")
+        subprocess.run([tool, self.stack.brokers, *args], check=True, timeout=30)
+
+    def topics(self):
+        out = subprocess.run(["kcat", "-L", "-J", "-b", self.stack.brokers], check=True, timeout=30,
+                             capture_output=True).stdout
+        return {t["topic"][len(self.stack.prefix):]: len(t["partitions"])
+                for t in json.loads(out)["topics"] if t["topic"].startswith(self.stack.prefix)}
+
+    def state(self):
+        """What is pinned, applied and made, as one text."""
+        s = self.stack
+        return "\n".join([
+            s.sql("SELECT * FROM streamlens_installation"), s.sql("SELECT * FROM streamlens_settings"),
+            s.sql("SELECT * FROM streamlens_settings_from ORDER BY 1, 2"),
+            s.sql("SELECT * FROM streamlens_position ORDER BY 1"),
+            s.sql("SELECT * FROM streamlens_schema"), str(sorted(self.topics().items()))])
+
+    def test_makes_everything_once(self):
+        out = self.setup_ok()
+        for topic in TOPICS:
+            self.assertIn(f"topic {self.stack.prefix}{topic}: made", out)
+        self.assertIn("schema: applied 001_init\n", out)
+        self.assertIn("settings: pinned PARTITIONS=3 JOIN_TTL_MS=300000 JOIN_SKEW_MS=60000 "
+                      "MAX_SERIES_PER_TENANT=10000", out)
+        self.assertEqual(self.topics(), TOPICS)
+        self.assertEqual(self.stack.sql("SELECT count(*), min(partition), max(partition),"
+                                        " count(request_next) FROM streamlens_position"), "3|0|2|0")
+        self.assertEqual(self.stack.sql("SELECT epoch, count(*), sum(request_offset + response_offset)"
+                                        " FROM streamlens_settings_from GROUP BY 1"), "1|3|0")
+        before = self.state()
+        again = self.setup_ok()
+        self.assertNotIn("made", again)
+        self.assertNotIn("applied", again)
+        self.assertIn("settings: found", again)
+        self.assertEqual(self.state(), before)
+
+    def test_twice_at_once(self):
+        command = [self.stack.program("admin"), "setup"]
+        both = [subprocess.Popen(command, env=self.stack.env, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        outs = [p.communicate(timeout=60) for p in both]
+        self.assertEqual([(p.returncode, err) for p, (_, err) in zip(both, outs)], [(0, "")] * 4)
+        text = "".join(out for out, _ in outs)
+        self.assertEqual(text.count("schema: applied 001_init"), 1)
+        self.assertEqual(text.count("settings: pinned"), 1)
+        self.assertEqual(text.count(": made"), len(TOPICS))
+
+    def test_topics_of_another_setup_in_the_same_moment(self):
+        # Two databases take two locks: the broker alone decides who makes a topic.
+        other = self.stack.id + "b"
+        self.stack.sql("CREATE DATABASE " + other, dsn=self.stack.admin_dsn)
+        self.addCleanup(lambda: self.stack.sql(f"DROP DATABASE {other} WITH (FORCE)",
+                                               dsn=self.stack.admin_dsn))
+        dsns = [self.stack.dsn, self.stack.dsn + "b"] * 2
+        procs = [subprocess.Popen([self.stack.program("admin"), "setup"], stdout=subprocess.PIPE,
+                                  env={**self.stack.env, "POSTGRES_DSN": dsn}, text=True,
+                                  stderr=subprocess.PIPE) for dsn in dsns]
+        outs = [p.communicate(timeout=60) for p in procs]
+        self.assertEqual([(p.returncode, err) for p, (_, err) in zip(procs, outs)], [(0, "")] * 4)
+        self.assertEqual("".join(out for out, _ in outs).count(": made"), len(TOPICS))
+
+    def test_pinned_numbers_are_kept(self):
+        self.setup_ok(JOIN_TTL_MS="5000", MAX_SERIES_PER_TENANT="7")
+        self.setup_refused("PARTITIONS", "4 was given", "3 is pinned", PARTITIONS="4")
+        self.setup_refused("JOIN_TTL_MS", "6000", "5000", JOIN_TTL_MS="6000")
+        self.setup_refused("JOIN_SKEW_MS", "1", "60000", JOIN_SKEW_MS="1")
+        self.setup_refused("MAX_SERIES_PER_TENANT", "8", "7", MAX_SERIES_PER_TENANT="8")
+        self.setup_refused("TOPIC_PREFIX", "'other.'", f"'{self.stack.prefix}'", TOPIC_PREFIX="other.")
+        self.setup_refused("PARTITIONS", code=2, PARTITIONS="0")
+        del self.stack.env["PARTITIONS"]
+        self.assertIn("found PARTITIONS=3 JOIN_TTL_MS=5000", self.setup_ok())
+        self.assertEqual(self.topics(), TOPICS)
+
+    def test_existing_topics_decide_how_many_partitions(self):
+        del self.stack.env["PARTITIONS"]
+        for topic in ("llm.requests", "llm.responses"):
+            self.topic_tool("create", self.stack.prefix + topic, "5",
+                            "message.timestamp.type=LogAppendTime")
+        out = self.setup_ok()
+        self.assertIn(f"topic {self.stack.prefix}llm.requests: found", out)
+        self.assertIn("PARTITIONS=5", out)
+        self.assertEqual(self.topics()["llm.metrics"], 5)
+
+    def test_topics_without_log_append_time_are_refused(self):
+        topic = self.stack.prefix + "llm.requests"
+        self.topic_tool("create", topic, "3")
+        line = self.setup_refused(topic, "LogAppendTime")
+        self.assertIn("kafka-configs", line)
+        self.assertEqual(self.stack.sql("SELECT to_regclass('streamlens_position') IS NULL"), "t")
+        self.topic_tool("set", topic, "message.timestamp.type=LogAppendTime")
+        self.setup_ok()
+
+    def test_topics_with_unequal_partitions_are_refused(self):
+        for topic, n in (("llm.requests", "3"), ("llm.responses", "2")):
+            self.topic_tool("create", self.stack.prefix + topic, n,
+                            "message.timestamp.type=LogAppendTime")
+        line = self.setup_refused(self.stack.prefix + "llm.responses", "2", "3")
+        self.assertIn("delete both input topics", line)
+        del self.stack.env["PARTITIONS"]
+        self.setup_refused(self.stack.prefix + "llm.responses", "2", "3")
+        self.topic_tool("grow", self.stack.prefix + "llm.responses", "3")
+        self.setup_ok()
+
+    def test_progress_must_have_one_partition(self):
+        self.topic_tool("create", self.stack.prefix + "llm.metrics.progress", "2")
+        self.setup_refused("llm.metrics.progress has 2 partitions; want 1")
+
+    def test_the_originals_table_is_set_aside(self):
+        self.stack.sql(ORIGINAL + "; CREATE TABLE llm_metrics_v0 (x int)")
+        self.assertIn("renamed to llm_metrics_v0_1\n", self.setup_ok())
+        self.assertEqual(self.stack.sql("SELECT tenant_id, requests FROM llm_metrics_v0_1"), "old|5")
+        self.assertEqual(self.stack.sql("SELECT count(*) FROM llm_metrics"), "0")
+        columns = self.stack.sql("SELECT attname FROM pg_attribute WHERE attrelid ="
+                                 " 'llm_metrics'::regclass AND attnum > 0 ORDER BY attnum").split()
+        self.assertEqual(columns[:len(ORIGINAL_COLUMNS)], ORIGINAL_COLUMNS)
+        self.assertNotIn("renamed", self.setup_ok())
+
+    def test_a_schema_that_is_too_new_is_refused(self):
+        self.setup_ok()
+        self.stack.sql("INSERT INTO streamlens_schema VALUES (98, 'later', 1)")
+        self.assertIn("schema: found version 98", self.setup_ok())
+        self.stack.sql("INSERT INTO streamlens_schema VALUES (99, 'later', 99)")
+        self.setup_refused("version 99", "newer build")
+
+    def test_a_missing_position_row_is_not_made_up(self):
+        self.setup_ok()
+        self.stack.sql("DELETE FROM streamlens_position WHERE partition = 1")
+        self.setup_refused("2 rows", "3 partitions")
+
+    def test_what_cannot_be_reached_is_named(self):
+        port = int(os.environ.get("SL_PORT_BASE", "21590"))
+        self.setup_refused("KAFKA_BROKERS", f"127.0.0.1:{port}", KAFKA_BROKERS=f"127.0.0.1:{port}")
+        for dsn in (f"postgresql://u:geheim@127.0.0.1:{port}/x", "postgresql://u:geheim@h:port/x",
+                    "geheim", self.stack.dsn + "_missing"):
+            line = self.setup_refused("POSTGRES_DSN", POSTGRES_DSN=dsn)
+            self.assertNotIn("geheim", line)
+        self.assertEqual(self.topics(), {})
+
+    def test_usage(self):
+        self.assertIn("setup", self.admin("--help").stdout)
+        self.assertEqual(self.admin("setup", "--help").returncode, 0)
+        self.assertRegex(self.admin("--version").stdout, r"^streamlens-admin \d+\.\d+\.\d+\n$")
+        for args in (["settle"], [], ["setup", "now"], ["setup", "--no-such=1"]):
+            r = self.admin(*args)
+            self.assertEqual((r.returncode, r.stdout, r.stderr.count("\n")), (2, "", 1), args)
+        r = self.admin("setup", "--print-config", POSTGRES_DSN="postgresql://u:geheim@h/x")
+        self.assertEqual(r.returncode, 0)
+        self.assertNotIn("geheim", r.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/fake_log.h"
+
+#include <stdio.h>
+
+#include "common/core/buf.h"
+
+static void add_optional(struct buf *b, const char *name, int64_t value)
+{
+    if (value != EVENT_ABSENT)
+        buf_addf(b, ",\"%s\":%lld", name, (long long)value);
+}
+
+static void add_ms(struct buf *b, const char *name, int64_t us)
+{
+    if (us != EVENT_ABSENT)
+        buf_addf(b, ",\"%s\":%.3f", name, (double)us / 1000.0);
+}
+
+static void render(struct buf *b, enum event_kind kind, const struct truth *t)
+{
+    if (t->tick)
+        return;
+    if (t->malformed) {
+        buf_addf(b, "{\"request_id\":\"id-%d\",broken", t->id);
+        return;
+    }
+    buf_addf(b, "{\"request_id\":\"id-%d\",\"timestamp\":%.3f", t->id,
+             (double)t->timestamp_us / 1000.0);
+    if (kind == EVENT_REQUEST)
+        buf_addf(b, ",\"tenant_id\":\"t%d\",\"route\":\"r%d\",\"model\":\"m%d\"", t->tenant,
+                 t->route, t->model);
+    add_optional(b, "prompt_tokens", t->prompt_tokens);
+    add_optional(b, "completion_tokens", t->completion_tokens);
+    add_ms(b, "latency_ms", t->latency_us);
+    add_ms(b, "time_to_first_token_ms", t->ttft_us);
+    if (t->error)
+        buf_addf(b, ",\"error\":\"%s\"", t->error);
+    if (t->finish)
+        buf_addf(b, ",\"finish_reason\":\"%s\"", t->finish);
+    buf_addf(b, ",\"x\":%d}", t->content);
+}
+
+void sim_log_append(struct sim_log *l, enum event_kind kind, int partition, int64_t time_ms,
+                    int offset_gap, const struct truth *truth)
+{
+    struct sim_topic *t = &l->topic[kind][partition];
+    if (t->n == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 64;
+        t->v = xrealloc(t->v, t->cap * sizeof(*t->v));
+    }
+    t->next_offset += offset_gap;
+    struct sim_record *r = &t->v[t->n++];
+    *r = (struct sim_record){.offset = t->next_offset++, .time_ms = time_ms, .truth = *truth};
+    if (!truth->tick)
+        snprintf(r->key, sizeof(r->key), "id-%d", truth->id);
+    struct buf b = {0};
+    render(&b, kind, truth);
+    r->value_n = b.n;
+    r->value = buf_steal(&b);
+}
+
+const struct sim_record *sim_log_at(const struct sim_log *l, enum event_kind kind, int partition,
+                                    int64_t offset)
+{
+    const struct sim_topic *t = &l->topic[kind][partition];
+    size_t low = 0, high = t->n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (t->v[mid].offset < offset)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < t->n ? &t->v[low] : NULL;
+}
+
+void sim_log_free(struct sim_log *l)
+{
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < l->partitions; p++) {
+            for (size_t i = 0; i < l->topic[k][p].n; i++)
+                free(l->topic[k][p].v[i].value);
+            free(l->topic[k][p].v);
+        }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// A server for tests of common/io/http_server: small routes, limits by flags, and answers that wait
+// until they are asked for, so that no test has to guess a delay.
+//
+//   http_test_server [--max-connections=N] [--header-timeout-ms=N] …   (all flags: table below)
+//
+// Prints "listening PORT", and "drained" when a drain is over. SIGTERM drains; SIGUSR1 answers all
+// that /hold keeps; then, once drained, the server is freed before what is still held is answered.
+#include "common/io/clock.h"
+#include "common/io/http_server.h"
+#include "common/io/http_server_stats.h"
+#include "common/io/log.h"
+#include "common/io/loop.h"
+#include "common/io/process_stats.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define HOLD_MAX 4096
+
+struct app {
+    struct loop *loop;
+    struct http_server *server;
+    struct http_stats stats;
+    struct http_exchange *held[HOLD_MAX];
+    size_t held_n;
+    size_t gone_n; // clients that left before the answer of /hold
+    int64_t drain_timeout_us;
+};
+
+static void handle_hello(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    http_reply(x, 200, "text/plain", "hello\n", 6);
+}
+
+static void handle_echo(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    struct str body = http_body(x);
+    http_reply(x, 200, "application/octet-stream", body.p, body.n);
+}
+
+static void on_gone(void *arg)
+{
+    struct app *app = arg;
+    app->gone_n++;
+}
+
+static void handle_gone(struct http_exchange *x, void *arg)
+{
+    struct app *app = arg;
+    struct buf out = {0};
+    buf_addf(&out, "%zu", app->gone_n);
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
+static void handle_hold(struct http_exchange *x, void *arg)
+{
+    struct app *app = arg;
+    assert(app->held_n < HOLD_MAX);
+    app->held[app->held_n++] = x;
+    http_on_gone(x, on_gone, app);
+}
+
+static void answer_held(struct http_exchange *x)
+{
+    struct str body = http_body(x), query = http_query(x);
+    struct buf out = {0};
+    buf_add(&out, query.p, query.n);
+    buf_add(&out, body.p, body.n);
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
+static void release(struct app *app, bool newest_first)
+{
+    for (size_t i = 0; i < app->held_n; i++)
+        answer_held(app->held[newest_first ? app->held_n - 1 - i : i]);
+    app->held_n = 0;
+}
+
+static void release_oldest(struct app *app)
+{
+    assert(app->held_n > 0);
+    struct http_exchange *x = app->held[0];
+    app->held_n--;
+    memmove(app->held, app->held + 1, app->held_n * sizeof(app->held[0]));
+    answer_held(x);
+}
+
+static void handle_release(struct http_exchange *x, void *arg)
+{
+    if (str_eq(http_query(x), STR_LIT("oldest")))
+        release_oldest(arg);
+    else
+        release(arg, str_eq(http_query(x), STR_LIT("newest-first")));
+    http_reply(x, 204, NULL, NULL, 0);
+}
+
+static int64_t query_number(struct http_exchange *x)
+{
+    struct str q = http_query(x);
+    int64_t n = 0;
+    for (size_t i = 0; i < q.n && q.p[i] >= '0' && q.p[i] <= '9' && n < INT64_C(1) << 32; i++)
+        n = n * 10 + (q.p[i] - '0');
+    return n;
+}
+
+static void handle_big(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    size_t n = (size_t)query_number(x);
+    char *body = xmalloc(n + 1);
+    memset(body, 'x', n);
+    http_reply(x, 200, "text/plain", body, n);
+    free(body);
+}
+
+static void handle_query(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    struct http_query_iter it = {http_query(x)};
+    struct str name, value;
+    struct buf scratch = {0}, out = {0};
+    struct err e;
+    int got;
+    while ((got = http_query_next(&it, &name, &value, &scratch, &e)) > 0) {
+        buf_addc(&out, '[');
+        buf_add(&out, name.p, name.n);
+        buf_addc(&out, '=');
+        buf_add(&out, value.p, value.n);
+        buf_addc(&out, ']');
+    }
+    if (got < 0)
+        http_problem(x, 400, &e);
+    else
+        http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&scratch);
+    buf_free(&out);
+}
+
+// Says how the request arrived: method, path, and the field x-test as "<value>" or "-".
+static void handle_describe(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    struct buf out = {0};
+    struct str path = http_path(x), value = http_header(x, "x-test");
+    buf_addf(&out, "%s %.*s ", http_method(x), (int)path.n, path.p);
+    if (value.p)
+        buf_addf(&out, "<%.*s>", (int)value.n, value.p);
+    else
+        buf_addc(&out, '-');
+    http_add_header(x, "X-Seen", "yes");
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
+static void handle_problem(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    struct err e;
+    err_field(&e, "tokens", 17, "a \"quoted\" byte %c and a cut \xe2\x82", '\xff');
+    http_problem(x, 422, &e);
+}
+
+static void handle_metrics(struct http_exchange *x, void *arg)
+{
+    struct app *app = arg;
+    struct buf out = {0};
+    http_stats_render(&app->stats, &out);
+    process_stats_render("http-test-server", &out);
+    http_reply(x, 200, "text/plain; version=0.0.4", out.p, out.n);
+    buf_free(&out);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/hello", handle_hello, 0},      {"GET", "/big", handle_big, 0},
+    {"GET", "/query", handle_query, 0},      {"GET", "/describe", handle_describe, 0},
+    {"GET", "/problem", handle_problem, 0},  {"GET", "/gone", handle_gone, 0},
+    {"GET", "/metrics", handle_metrics, 0},  {"GET", "/hold", handle_hold, 0},
+    {"POST", "/hold", handle_hold, 1 << 20}, {"POST", "/release", handle_release, 0},
+    {"POST", "/echo", handle_echo, 1 << 20}, {"PUT", "/echo", handle_echo, 1 << 20},
+    {"POST", "/small", handle_echo, 16},
+};
+
+static void on_drained(void *arg)
+{
+    struct app *app = arg;
+    http_server_free(app->server);
+    app->server = NULL;
+    release(app, true); // to nobody: it must only not crash
+    printf("drained\n");
+    loop_stop(app->loop);
+}
+
+static void on_stop(void *arg)
+{
+    struct app *app = arg;
+    http_server_drain(app->server, app->drain_timeout_us, on_drained, app);
+    printf("draining\n");
+}
+
+static void on_usr1(evutil_socket_t signum, short what, void *arg)
+{
+    (void)signum, (void)what;
+    release(arg, true);
+}
+
+static int set_flag(const char *flag, struct http_limits *l, struct app *app, int *port)
+{
+    int64_t n;
+    char name[64];
+    if (sscanf(flag, "--%63[a-z-]=%" SCNd64, name, &n) != 2)
+        return -1;
+    const struct {
+        const char *name;
+        size_t *size;
+        int64_t *us;
+    } table[] = {
+        {"max-connections", &l->max_connections, NULL},
+        {"max-header-bytes", &l->max_header_bytes, NULL},
+        {"max-target-bytes", &l->max_target_bytes, NULL},
+        {"pipeline-depth", &l->pipeline_depth, NULL},
+        {"max-in-flight-bytes", &l->max_in_flight_bytes, NULL},
+        {"header-timeout-ms", NULL, &l->header_timeout_us},
+        {"body-timeout-ms", NULL, &l->body_timeout_us},
+        {"idle-timeout-ms", NULL, &l->idle_timeout_us},
+        {"write-timeout-ms", NULL, &l->write_timeout_us},
+        {"drain-timeout-ms", NULL, &app->drain_timeout_us},
+    };
+    if (strcmp(name, "port") == 0) {
+        *port = (int)n;
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (strcmp(name, table[i].name) != 0)
+            continue;
+        if (table[i].size)
+            *table[i].size = (size_t)n;
+        else
+            *table[i].us = n * 1000;
+        return 0;
+    }
+    return -1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app = {.drain_timeout_us = 5 * 1000000};
+    struct http_limits limits = {0};
+    struct err e;
+    int port = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    log_init("http-test-server", getenv("LOG_FORMAT"), "debug");
+    for (int i = 1; i < argc; i++) {
+        if (set_flag(argv[i], &limits, &app, &port) != 0) {
+            log_error("unknown flag", "flag", argv[i]);
+            return 2;
+        }
+    }
+    app.loop = loop_new(on_stop, &app, &e);
+    if (!app.loop) {
+        log_error("cannot start", "error", e.detail);
+        return 1;
+    }
+    struct event_base *base = loop_base(app.loop);
+    struct event *usr1 = evsignal_new(base, SIGUSR1, on_usr1, &app);
+    evsignal_add(usr1, NULL);
+    app.server = http_server_new(base, &limits, routes, ARRAY_LEN(routes), &app, &app.stats);
+    port = http_server_listen(app.server, "127.0.0.1", port, &e);
+    if (port < 0)
+        log_error("cannot start", "error", e.detail);
+    else
+        printf("listening %d\n", port);
+    int rc = port < 0 || loop_run(app.loop) != 0;
+    http_server_free(app.server);
+    event_free(usr1);
+    loop_free(app.loop);
+    return rc;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes topics of any kind, also wrong ones, which streamlens-admin would not.
+//
+//   topic_tool BROKERS create TOPIC PARTITIONS [property=value]…
+//   topic_tool BROKERS grow TOPIC PARTITIONS
+//   topic_tool BROKERS set TOPIC property=value…       (what is not named returns to its default)
+//   topic_tool BROKERS delete TOPIC
+//
+// Exit 0 once the broker has done it and, of a number of partitions, also says so.
+#include "common/core/base.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TIMEOUT_MS 20000
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "topic_tool: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void split(char *pair, char **value)
+{
+    char *equals = strchr(pair, '=');
+    if (!equals)
+        die(pair, "property=value is wanted");
+    *equals = '\0';
+    *value = equals + 1;
+}
+
+static void create(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args, int n)
+{
+    char why[256], *value;
+    rd_kafka_NewTopic_t *t =
+        rd_kafka_NewTopic_new(args[0], (int)strtol(args[1], NULL, 10), -1, why, sizeof(why));
+    if (!t)
+        die(args[0], why);
+    for (int i = 2; i < n; i++) {
+        split(args[i], &value);
+        rd_kafka_NewTopic_set_config(t, args[i], value);
+    }
+    rd_kafka_CreateTopics(rk, &t, 1, NULL, q);
+    rd_kafka_NewTopic_destroy(t);
+}
+
+static void grow(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
+{
+    char why[256];
+    rd_kafka_NewPartitions_t *p =
+        rd_kafka_NewPartitions_new(args[0], (size_t)strtol(args[1], NULL, 10), why, sizeof(why));
+    if (!p)
+        die(args[0], why);
+    rd_kafka_CreatePartitions(rk, &p, 1, NULL, q);
+    rd_kafka_NewPartitions_destroy(p);
+}
+
+static void set(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args, int n)
+{
+    char *value;
+    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, args[0]);
+    for (int i = 1; i < n; i++) {
+        split(args[i], &value);
+        rd_kafka_ConfigResource_set_config(r, args[i], value);
+    }
+    rd_kafka_AlterConfigs(rk, &r, 1, NULL, q);
+    rd_kafka_ConfigResource_destroy(r);
+}
+
+static void delete (rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
+{
+    rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(args[0]);
+    rd_kafka_DeleteTopics(rk, &t, 1, NULL, q);
+    rd_kafka_DeleteTopic_destroy(t);
+}
+
+static const rd_kafka_topic_result_t **topic_results(rd_kafka_event_t *ev, size_t *n)
+{
+    switch (rd_kafka_event_type(ev)) {
+    case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
+        return rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), n);
+    case RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT:
+        return rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(ev),
+                                                       n);
+    case RD_KAFKA_EVENT_DELETETOPICS_RESULT:
+        return rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(ev), n);
+    default:
+        return NULL;
+    }
+}
+
+static void expect_success(rd_kafka_event_t *ev)
+{
+    size_t n;
+    if (!ev)
+        die("broker", "no answer");
+    if (rd_kafka_event_error(ev))
+        die("broker", rd_kafka_event_error_string(ev));
+    const rd_kafka_topic_result_t **topics = topic_results(ev, &n);
+    if (topics) {
+        if (n != 1 || rd_kafka_topic_result_error(topics[0]))
+            die("broker", n == 1 ? rd_kafka_topic_result_error_string(topics[0]) : "no result");
+        return;
+    }
+    const rd_kafka_ConfigResource_t **configs =
+        rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(ev), &n);
+    if (n != 1 || rd_kafka_ConfigResource_error(configs[0]))
+        die("broker", n == 1 ? rd_kafka_ConfigResource_error_string(configs[0]) : "no result");
+}
+
+// The broker's answer to a change comes before its metadata tells of it.
+static void wait_partitions(rd_kafka_t *rk, const char *topic, int wanted)
+{
+    const struct rd_kafka_metadata *md;
+    rd_kafka_topic_t *t = rd_kafka_topic_new(rk, topic, NULL);
+    for (int i = 0; i < TIMEOUT_MS / 20; i++) {
+        if (rd_kafka_metadata(rk, 0, t, &md, TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            bool there = md->topic_cnt == 1 && md->topics[0].partition_cnt == wanted;
+            rd_kafka_metadata_destroy(md);
+            if (there) {
+                rd_kafka_topic_destroy(t);
+                return;
+            }
+        }
+        usleep(20000);
+    }
+    die(topic, "the new partitions do not show");
+}
+
+int main(int argc, char **argv)
+{
+    char why[256];
+    if (argc < 4)
+        die("usage", "BROKERS create|grow|set|delete TOPIC …");
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why, sizeof(why)))
+        die(argv[1], why);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    if (!rk)
+        die("client", why);
+    rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
+    if (strcmp(argv[2], "create") == 0 && argc >= 5)
+        create(rk, q, argv + 3, argc - 3);
+    else if (strcmp(argv[2], "grow") == 0 && argc == 5)
+        grow(rk, q, argv + 3);
+    else if (strcmp(argv[2], "set") == 0)
+        set(rk, q, argv + 3, argc - 3);
+    else if (strcmp(argv[2], "delete") == 0)
+        delete (rk, q, argv + 3);
+    else
+        die("usage", argv[2]);
+    rd_kafka_event_t *ev = rd_kafka_queue_poll(q, TIMEOUT_MS);
+    expect_success(ev);
+    rd_kafka_event_destroy(ev);
+    if (strcmp(argv[2], "create") == 0 || strcmp(argv[2], "grow") == 0)
+        wait_partitions(rk, argv[3], (int)strtol(argv[4], NULL, 10));
+    rd_kafka_queue_destroy(q);
+    rd_kafka_destroy(rk);
+    return 0;
+}

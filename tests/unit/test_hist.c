@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/core/hist.h"
+
+#include <check.h>
+#include <math.h>
+#include <zlib.h>
+
+#define VALUES_MAX 3000
+
+// ---- helpers
+// --------------------------------------------------------------------------------------
+
+static uint64_t random_state;
+
+static uint64_t random_u64(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+// Evenly over the octaves, as latencies are; with some zeros and some values above the range.
+static int64_t random_value(void)
+{
+    if (random_u64() % 50 == 0)
+        return 0;
+    int64_t value = (int64_t)(random_u64() >> (32 + random_u64() % 32));
+    return random_u64() % 50 == 0 ? HIST_MAX_US + 1 + value : min_i64(value, HIST_MAX_US);
+}
+
+static void record_random(struct hist *h, int64_t *values, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int64_t value = random_value();
+        hist_record(h, value);
+        if (values)
+            values[i] = value;
+    }
+}
+
+static int compare_i64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void assert_same(const struct hist *a, const struct hist *b)
+{
+    struct buf left = {0}, right = {0};
+    hist_encode(a, &left);
+    hist_encode(b, &right);
+    ck_assert_uint_eq(left.n, right.n);
+    ck_assert_mem_eq(left.p, right.p, left.n);
+    ck_assert_int_eq(a->total, b->total);
+    ck_assert_int_eq(a->clamped, b->clamped);
+    ck_assert_int_eq(a->sum_us, b->sum_us);
+    ck_assert_int_eq(a->max_us, b->max_us);
+    buf_free(&left);
+    buf_free(&right);
+}
+
+static size_t from_hex(const char *hex, unsigned char *out, size_t cap)
+{
+    size_t n = strlen(hex) / 2;
+    ck_assert_uint_le(n, cap);
+    for (size_t i = 0; i < n; i++) {
+        char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        out[i] = (unsigned char)strtoul(pair, NULL, 16);
+    }
+    return n;
+}
+
+// The header of our parameters in front of a payload given in hexadecimal.
+static size_t with_header(const char *payload_hex, unsigned char *out, size_t cap)
+{
+    size_t n = from_hex("1c849313"
+                        "00000000"
+                        "00000000"
+                        "00000002"
+                        "0000000000000001"
+                        "00000000d693a400"
+                        "3ff0000000000000",
+                        out, cap);
+    size_t payload = from_hex(payload_hex, out + n, cap - n);
+    out[6] = (unsigned char)(payload >> 8);
+    out[7] = (unsigned char)payload;
+    return n + payload;
+}
+
+// ---- index mathematics
+// ----------------------------------------------------------------------------
+
+START_TEST(buckets_follow_each_other_without_a_gap)
+{
+    ck_assert_int_eq(hist_lowest(0), 0);
+    for (int i = 0; i < HIST_COUNTS; i++) {
+        ck_assert_int_le(hist_lowest(i), hist_highest(i));
+        if (i > 0)
+            ck_assert_int_eq(hist_lowest(i), hist_highest(i - 1) + 1);
+    }
+    ck_assert_int_ge(hist_highest(HIST_COUNTS - 1), HIST_MAX_US);
+    ck_assert_int_lt(hist_lowest(HIST_COUNTS / 2), HIST_MAX_US);
+}
+END_TEST
+
+START_TEST(each_border_of_each_bucket_falls_into_it)
+{
+    for (int i = 0; i < HIST_COUNTS && hist_lowest(i) <= HIST_MAX_US; i++) {
+        ck_assert_int_eq(hist_index(hist_lowest(i)), i);
+        ck_assert_int_eq(hist_index(min_i64(hist_highest(i), HIST_MAX_US)), i);
+    }
+}
+END_TEST
+
+START_TEST(no_bucket_is_wider_than_one_percent)
+{
+    for (int i = 1; i < HIST_COUNTS; i++)
+        ck_assert_int_le((hist_highest(i) - hist_lowest(i)) * 100, hist_lowest(i));
+}
+END_TEST
+
+// Made with org.HdrHistogram 2.2.2 (Java), lowest 1, highest 3600000000, 2 digits.
+START_TEST(indices_are_those_of_hdrhistogram)
+{
+    ck_assert_int_eq(hist_index(255), 255);
+    ck_assert_int_eq(hist_index(256), 256);
+    ck_assert_int_eq(hist_index(257), 256);
+    ck_assert_int_eq(hist_index(258), 257);
+    ck_assert_int_eq(hist_index(1000), 506);
+    ck_assert_int_eq(hist_index(65536), 1280);
+    ck_assert_int_eq(hist_index(HIST_MAX_US), 3286);
+}
+END_TEST
+
+// ---- recording and quantiles
+// ----------------------------------------------------------------------
+
+// The definition, on the sorted values: HdrHistogram's bucket end of the value of rank ⌈q·n⌉.
+static int64_t naive_quantile(const int64_t *sorted, int n, int permille)
+{
+    int rank = (permille * n + 999) / 1000;
+    int64_t value = min_i64(sorted[rank > 0 ? rank - 1 : 0], HIST_MAX_US);
+    return min_i64(hist_highest(hist_index(value)), sorted[n - 1]);
+}
+
+START_TEST(quantiles_are_those_of_the_sorted_values)
+{
+    static int64_t values[VALUES_MAX];
+    random_state = (uint64_t)_i + 1;
+    int n = _i < 20 ? _i + 1 : (int)(random_u64() % VALUES_MAX) + 1;
+    struct hist h = {0};
+    record_random(&h, values, n);
+    qsort(values, (size_t)n, sizeof(values[0]), compare_i64);
+    for (int permille = 0; permille <= 1000; permille++) {
+        int64_t got = hist_quantile(&h, permille / 1000.0);
+        ck_assert_int_eq(got, naive_quantile(values, n, permille));
+    }
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(a_rank_is_not_raised_by_rounding)
+{
+    struct hist h = {0};
+    for (int i = 1; i <= 100; i++)
+        hist_record(&h, i);
+    for (int i = 1; i <= 100; i++) // 0.07 * 100 is 7.000000000000001
+        ck_assert_int_eq(hist_quantile(&h, i / 100.0), i);
+    ck_assert_int_eq(hist_quantile(&h, 0.0701), 8);
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(counts_and_sums_are_exact)
+{
+    static int64_t values[VALUES_MAX];
+    random_state = 7;
+    struct hist h = {0};
+    record_random(&h, values, VALUES_MAX);
+    int64_t sum = 0, max = 0, clamped = 0;
+    for (int i = 0; i < VALUES_MAX; i++) {
+        sum += values[i];
+        max = max_i64(max, values[i]);
+        clamped += values[i] > HIST_MAX_US;
+    }
+    ck_assert_int_eq(h.total, VALUES_MAX);
+    ck_assert_int_eq(h.sum_us, sum);
+    ck_assert_int_eq(h.max_us, max);
+    ck_assert_int_eq(h.clamped, clamped);
+    ck_assert_int_gt(clamped, 0);
+    hist_clear(&h);
+    ck_assert_int_eq(h.total, 0);
+}
+END_TEST
+
+START_TEST(an_empty_histogram_has_quantile_zero)
+{
+    struct hist h = {0};
+    ck_assert_int_eq(hist_quantile(&h, 0), 0);
+    ck_assert_int_eq(hist_quantile(&h, 0.5), 0);
+    ck_assert_int_eq(hist_quantile(&h, 1), 0);
+}
+END_TEST
+
+START_TEST(a_quantile_never_exceeds_the_exact_maximum)
+{
+    struct hist h = {0};
+    hist_record(&h, 1000000); // its bucket ends at 1003519
+    ck_assert_int_gt(hist_highest(hist_index(1000000)), 1000000);
+    ck_assert_int_eq(hist_quantile(&h, 0.5), 1000000);
+    hist_record(&h, 1002000); // the same bucket
+    ck_assert_int_eq(hist_quantile(&h, 0.5), 1002000);
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(a_clamped_value_keeps_its_worth_in_sum_and_maximum)
+{
+    struct hist h = {0};
+    hist_record(&h, HIST_MAX_US);
+    ck_assert_int_eq(h.clamped, 0);
+    hist_record(&h, HIST_MAX_US + 1);
+    hist_record(&h, INT64_MAX - 3 * HIST_MAX_US);
+    ck_assert_int_eq(h.clamped, 2);
+    ck_assert_int_eq(h.total, 3);
+    ck_assert_int_eq(h.max_us, INT64_MAX - 3 * HIST_MAX_US);
+    ck_assert_int_eq(h.sum_us, INT64_MAX - HIST_MAX_US + 1);
+    ck_assert_int_eq(hist_quantile(&h, 1), hist_highest(hist_index(HIST_MAX_US)));
+    hist_record(&h, INT64_MAX);
+    ck_assert_int_eq(h.sum_us, INT64_MAX); // saturated, not negative
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(a_series_of_one_octave_holds_one_chunk)
+{
+    struct hist h = {0};
+    for (int64_t value = 65536; value < 131072; value += 97)
+        hist_record(&h, value);
+    int chunks = 0;
+    for (int c = 0; c < HIST_CHUNKS; c++)
+        chunks += h.chunk[c] != NULL;
+    ck_assert_int_eq(chunks, 1);
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(merging_in_any_order_equals_recording_all)
+{
+    random_state = (uint64_t)_i + 100;
+    struct hist part[3] = {0}, whole = {0}, left = {0}, right = {0};
+    for (int p = 0; p < 3; p++) {
+        for (int i = (int)(random_u64() % 500); i > 0; i--) {
+            int64_t value = random_value();
+            hist_record(&part[p], value);
+            hist_record(&whole, value);
+        }
+    }
+    hist_add(&left, &part[0]); // (0 + 1) + 2
+    hist_add(&left, &part[1]);
+    hist_add(&left, &part[2]);
+    hist_add(&right, &part[2]); // (2 + 1) + 0
+    hist_add(&right, &part[1]);
+    hist_add(&right, &part[0]);
+    assert_same(&left, &whole);
+    assert_same(&right, &whole);
+    for (int p = 0; p < 3; p++)
+        hist_clear(&part[p]);
+    hist_clear(&whole);
+    hist_clear(&left);
+    hist_clear(&right);
+}
+END_TEST
+
+START_TEST(adding_to_itself_doubles)
+{
+    struct hist h = {0};
+    hist_record(&h, 5);
+    hist_add(&h, &h);
+    ck_assert_int_eq(h.total, 2);
+    ck_assert_int_eq(h.sum_us, 10);
+    ck_assert_uint_eq(h.chunk[0][5], 2);
+    hist_clear(&h);
+}
+END_TEST
+
+// ---- encoding
+// -------------------------------------------------------------------------------------
+
+// Payloads made with org.HdrHistogram.Histogram 2.2.2 (Java), encodeIntoByteBuffer. `python` is
+// what PyPI's hdrhistogram 0.10.8 writes for the same values, where it differs: a single zero is a
+// run.
+static const struct {
+    const char *java, *python;
+    struct {
+        int64_t value;
+        int64_t count;
+    } recorded[8];
+} golden[] = {
+    {"00", "", {{0}}},
+    {"02", NULL, {{0, 1}}},
+    {"020002", "020102", {{0, 1}, {2, 1}}},
+    {"0006f9030202f1039003890cc0b802a91f02",
+     "0106f9030202f1039003890cc0b802a91f02",
+     {{1, 3}, {255, 1}, {256, 1}, {1000, 200}, {65536, 20000}, {HIST_MAX_US, 1}}},
+    {"020002f7030202f1039003890cc0b802a91f02",
+     "020102f7030202f1039003890cc0b802a91f02",
+     {{0, 1}, {2, 1}, {255, 1}, {256, 1}, {1000, 200}, {65536, 20000}, {HIST_MAX_US, 1}}},
+};
+
+static void record_golden(struct hist *h, int which)
+{
+    for (size_t i = 0; i < ARRAY_LEN(golden[0].recorded); i++) {
+        for (int64_t n = golden[which].recorded[i].count; n > 0; n--)
+            hist_record(h, golden[which].recorded[i].value);
+    }
+}
+
+START_TEST(encodes_byte_for_byte_as_java)
+{
+    unsigned char want[256];
+    size_t n = with_header(golden[_i].java, want, sizeof(want));
+    struct hist h = {0};
+    struct buf got = {0};
+    record_golden(&h, _i);
+    buf_adds(&got, "before"); // appended, not overwritten
+    hist_encode(&h, &got);
+    ck_assert_uint_eq(got.n, 6 + n);
+    ck_assert_mem_eq(got.p, "before", 6);
+    ck_assert_mem_eq(got.p + 6, want, n);
+    buf_free(&got);
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(decodes_what_other_libraries_write)
+{
+    const char *forms[] = {golden[_i].java, golden[_i].python};
+    struct hist want = {0};
+    record_golden(&want, _i);
+    for (size_t i = 0; i < ARRAY_LEN(forms) && forms[i]; i++) {
+        unsigned char bytes[256];
+        size_t n = with_header(forms[i], bytes, sizeof(bytes));
+        struct hist h = {.sum_us = want.sum_us, .max_us = want.max_us};
+        struct err e;
+        ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
+        assert_same(&h, &want);
+        hist_clear(&h);
+    }
+    hist_clear(&want);
+}
+END_TEST
+
+START_TEST(decoding_adds_and_leaves_what_is_not_encoded)
+{
+    random_state = (uint64_t)_i + 200;
+    struct hist a = {0}, b = {0}, sum = {0};
+    record_random(&a, NULL, (int)(random_u64() % 400));
+    record_random(&b, NULL, (int)(random_u64() % 400));
+    hist_add(&sum, &a);
+    hist_add(&sum, &b);
+    struct buf bytes = {0};
+    struct err e;
+    hist_encode(&b, &bytes);
+    int64_t sum_us = a.sum_us, max_us = a.max_us, clamped = a.clamped;
+    ck_assert_int_eq(hist_decode_add(&a, bytes.p, bytes.n, &e), 0);
+    ck_assert_int_eq(a.sum_us, sum_us);
+    ck_assert_int_eq(a.max_us, max_us);
+    ck_assert_int_eq(a.clamped, clamped);
+    a.sum_us = sum.sum_us;
+    a.max_us = sum.max_us;
+    a.clamped = sum.clamped;
+    assert_same(&a, &sum);
+    buf_free(&bytes);
+    hist_clear(&a);
+    hist_clear(&b);
+    hist_clear(&sum);
+}
+END_TEST
+
+START_TEST(the_compressed_form_inflates_to_the_plain_one)
+{
+    random_state = 3;
+    struct hist h = {0};
+    record_random(&h, NULL, 1000);
+    struct buf plain = {0}, compressed = {0};
+    hist_encode(&h, &plain);
+    buf_adds(&compressed, "before");
+    hist_encode_compressed(&h, &compressed);
+    const unsigned char *p = (const unsigned char *)compressed.p + 6;
+    static const unsigned char cookie[] = {0x1c, 0x84, 0x93, 0x14};
+    ck_assert_mem_eq(p, cookie, 4);
+    size_t length = (size_t)p[4] << 24 | (size_t)p[5] << 16 | (size_t)p[6] << 8 | p[7];
+    ck_assert_uint_eq(length, compressed.n - 6 - 8);
+    ck_assert_uint_lt(compressed.n, plain.n);
+    unsigned char inflated[65536];
+    uLongf n = sizeof(inflated);
+    ck_assert_int_eq(uncompress(inflated, &n, p + 8, length), Z_OK);
+    ck_assert_uint_eq(n, plain.n);
+    ck_assert_mem_eq(inflated, plain.p, n);
+    buf_free(&plain);
+    buf_free(&compressed);
+    hist_clear(&h);
+}
+END_TEST
+
+// ---- what must not be decoded
+// ---------------------------------------------------------------------
+
+static void refuse(const unsigned char *bytes, size_t n)
+{
+    struct hist h = {0}, before = {0};
+    hist_record(&h, 77);
+    hist_record(&before, 77);
+    struct err e = {.detail = ""};
+    ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), -1);
+    ck_assert_str_ne(e.detail, "");
+    assert_same(&h, &before);
+    hist_clear(&h);
+    hist_clear(&before);
+}
+
+static const char *const bad_payloads[] = {
+    "80",               // ends within a number
+    "0280",             // the same, after a good one
+    "ffffffffffffffff", // eight bytes of nine
+    "8134",             // 3,329 zeros: one too many
+    "ff33"
+    "02",                 // all counts zero, then one more
+    "ffffffffffffffffff", // a run of 2^63 zeros
+    "fdffffffffffffffff", // a run of 2^63 - 1
+    "feffffffffffffffff"
+    "02", // INT64_MAX, and one more: overflow
+    "ad33"
+    "02", // a value above an hour
+};
+
+START_TEST(refuses_a_bad_payload_and_changes_nothing)
+{
+    unsigned char bytes[256];
+    size_t n = with_header(bad_payloads[_i], bytes, sizeof(bytes));
+    refuse(bytes, n);
+}
+END_TEST
+
+START_TEST(takes_what_is_just_within_the_limits)
+{
+    static const char *const good[] = {"ff33", "feffffffffffffffff", "",
+                                       "ab33"
+                                       "02",
+                                       "80"
+                                       "00"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        unsigned char bytes[256];
+        size_t n = with_header(good[i], bytes, sizeof(bytes));
+        struct hist h = {0};
+        struct err e;
+        ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
+        hist_clear(&h);
+    }
+}
+END_TEST
+
+START_TEST(refuses_any_other_header)
+{
+    unsigned char bytes[256];
+    size_t n = with_header("0206", bytes, sizeof(bytes));
+    for (size_t i = 0; i < 40; i++) {
+        for (int bit = 0; bit < 8; bit++) {
+            bytes[i] ^= (unsigned char)(1 << bit);
+            refuse(bytes, n);
+            bytes[i] ^= (unsigned char)(1 << bit);
+        }
+    }
+}
+END_TEST
+
+START_TEST(refuses_a_cut_or_lengthened_encoding)
+{
+    unsigned char bytes[256] = {0};
+    size_t n = with_header(golden[3].java, bytes, sizeof(bytes) - 1);
+    for (size_t cut = 0; cut < n; cut++)
+        refuse(bytes, cut);
+    refuse(bytes, n + 1);
+}
+END_TEST
+
+// What HdrHistogram's JavaScript library (npm hdr-histogram-js 3.0.1) writes has other parameters:
+// an offset of 1 and a ratio of 0. Reading it as ours would shift each count.
+START_TEST(refuses_an_offset_of_the_javascript_library)
+{
+    unsigned char bytes[256];
+    size_t n = from_hex("1c849313000000070000000100000002000000000000000100000000d693a400"
+                        "000000000000000001020002ed079003",
+                        bytes, sizeof(bytes));
+    refuse(bytes, n);
+}
+END_TEST
+
+START_TEST(counts_saturate_instead_of_wrapping)
+{
+    unsigned char bytes[256];
+    size_t n = with_header("02"
+                           "feffffffffffffff7f",
+                           bytes, sizeof(bytes));
+    struct hist h = {0};
+    struct err e;
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
+    ck_assert_int_eq(h.total, INT64_MAX);
+    ck_assert_uint_eq(h.chunk[0][1], (uint64_t)INT64_MAX);
+    struct buf out = {0};
+    hist_encode(&h, &out); // still within the format
+    ck_assert_uint_eq(out.n, 40 + 1 + 9);
+    h.max_us = 1;
+    ck_assert_int_eq(hist_quantile(&h, 1), 1);
+    buf_free(&out);
+    hist_clear(&h);
+}
+END_TEST
+
+START_TEST(survives_any_bytes)
+{
+    random_state = (uint64_t)_i + 300;
+    struct hist h = {0};
+    struct err e;
+    for (int round = 0; round < 2000; round++) {
+        unsigned char bytes[128];
+        size_t n = with_header("", bytes, sizeof(bytes));
+        size_t payload = random_u64() % (sizeof(bytes) - n);
+        for (size_t i = 0; i < payload; i++)
+            bytes[n + i] = (unsigned char)random_u64();
+        bytes[7] = (unsigned char)payload;
+        int64_t before = h.total;
+        int rc = hist_decode_add(&h, bytes, n + payload, &e);
+        ck_assert(rc == 0 || h.total == before);
+    }
+    hist_clear(&h);
+}
+END_TEST
+
+static void add_recording(Suite *suite)
+{
+    TCase *tc = tcase_create("recording");
+    tcase_add_test(tc, buckets_follow_each_other_without_a_gap);
+    tcase_add_test(tc, each_border_of_each_bucket_falls_into_it);
+    tcase_add_test(tc, no_bucket_is_wider_than_one_percent);
+    tcase_add_test(tc, indices_are_those_of_hdrhistogram);
+    tcase_add_loop_test(tc, quantiles_are_those_of_the_sorted_values, 0, 60);
+    tcase_add_test(tc, a_rank_is_not_raised_by_rounding);
+    tcase_add_test(tc, counts_and_sums_are_exact);
+    tcase_add_test(tc, an_empty_histogram_has_quantile_zero);
+    tcase_add_test(tc, a_quantile_never_exceeds_the_exact_maximum);
+    tcase_add_test(tc, a_clamped_value_keeps_its_worth_in_sum_and_maximum);
+    tcase_add_test(tc, a_series_of_one_octave_holds_one_chunk);
+    tcase_add_loop_test(tc, merging_in_any_order_equals_recording_all, 0, 20);
+    tcase_add_test(tc, adding_to_itself_doubles);
+    suite_add_tcase(suite, tc);
+}
+
+static void add_encoding(Suite *suite)
+{
+    TCase *tc = tcase_create("encoding");
+    tcase_add_loop_test(tc, encodes_byte_for_byte_as_java, 0, ARRAY_LEN(golden));
+    tcase_add_loop_test(tc, decodes_what_other_libraries_write, 0, ARRAY_LEN(golden));
+    tcase_add_loop_test(tc, decoding_adds_and_leaves_what_is_not_encoded, 0, 20);
+    tcase_add_test(tc, the_compressed_form_inflates_to_the_plain_one);
+    tcase_add_loop_test(tc, refuses_a_bad_payload_and_changes_nothing, 0, ARRAY_LEN(bad_payloads));
+    tcase_add_test(tc, takes_what_is_just_within_the_limits);
+    tcase_add_test(tc, refuses_any_other_header);
+    tcase_add_test(tc, refuses_a_cut_or_lengthened_encoding);
+    tcase_add_test(tc, refuses_an_offset_of_the_javascript_library);
+    tcase_add_test(tc, counts_saturate_instead_of_wrapping);
+    tcase_add_loop_test(tc, survives_any_bytes, 0, 5);
+    suite_add_tcase(suite, tc);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("hist");
+    add_recording(suite);
+    add_encoding(suite);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

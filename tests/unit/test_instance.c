@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+// One processor over scripted seams: taking and giving up partitions, what a flush clears, ticks.
+#include "processor/instance.h"
+
+#include "tests/support/fake_emit.h"
+#include "tests/support/fake_store_script.h"
+#include "tests/unit/task_case.h"
+
+static struct buf trace;
+static struct store store;
+static struct emit emit;
+static struct instance_config config;
+static struct instance *in;
+static struct err e;
+
+static void make(void)
+{
+    make_env(); // its task goes unused; its logs and stats do not
+    trace = (struct buf){0};
+    store = (struct store){.trace = &trace, .claim = {.epoch = 9, .flush_seq = 41}};
+    emit = (struct emit){.trace = &trace, .room = FAKE_EMIT_MAX};
+    config = (struct instance_config){
+        .settings = {.partitions = 4, .join_ttl_ms = TTL, .join_skew_ms = SKEW},
+        .window_grace_ms = 10000,
+        .max_joins = 100,
+        .max_cells = 100,
+        .max_dead_letters = 100,
+    };
+    in = instance_new(&config, &key, &store, &emit, &stats);
+}
+
+static void clear(void)
+{
+    instance_free(in);
+    buf_free(&trace);
+    free_env();
+}
+
+static void expect_trace(const char *want)
+{
+    buf_addc(&trace, '\0');
+    ck_assert_str_eq(trace.p, want);
+    buf_clear(&trace);
+}
+
+#define LOG_ENDS ((struct log_ends[]){{90, 200}, {690, 900}})
+
+// The partition is claimed and started over logs that hold everything.
+static void own(int partition)
+{
+    int64_t from[2];
+    ck_assert_int_eq(instance_claim(in, partition, &e), STORE_OK);
+    ck_assert_int_eq(instance_start(in, partition, LOG_ENDS, from, &e), 0);
+}
+
+static int offer(int partition, const struct logged *r, int64_t now_ms)
+{
+    struct task_record record = {.topic = EVENT_REQUEST,
+                                 .offset = r->offset,
+                                 .time_ms = r->time_ms,
+                                 .key = str_of(r->key),
+                                 .value = str_of(r->value),
+                                 .tick = r->tick};
+    return instance_feed(in, partition, &record, T0 + now_ms);
+}
+
+static void give(int partition, const char *id)
+{
+    ck_assert_int_eq(offer(partition, append_ask(0, id, ""), 0), FEED_TAKEN);
+}
+
+static enum flush_result flush_all(void)
+{
+    for (int i = 0; i < 100; i++) {
+        enum flush_result rc = instance_flush_step(in, &e);
+        if (rc != FLUSH_AGAIN && rc != FLUSH_WAIT)
+            return rc;
+    }
+    ck_abort_msg("the flush does not end");
+}
+
+static size_t cells(int partition)
+{
+    return window_count(task_deltas(instance_task(in, partition)));
+}
+
+// ---- where a task begins ----
+
+START_TEST(without_a_stored_position_it_begins_at_the_start_or_the_end)
+{
+    int64_t from[2];
+    config.start_latest = _i == 1;
+    instance_free(in);
+    in = instance_new(&config, &key, &store, &emit, &stats);
+    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
+    ck_assert_ptr_null(instance_task(in, 2)); // not before it is started
+    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, from, &e), 0);
+    ck_assert_int_eq(from[0], _i ? 200 : 90);
+    ck_assert_int_eq(from[1], _i ? 900 : 690);
+    ck_assert(task_is_live(instance_task(in, 2)));
+}
+END_TEST
+
+static void store_position(int64_t replay, int64_t next)
+{
+    store.claim.stored = true;
+    for (int k = 0; k < 2; k++)
+        store.claim.position.log[k] = (struct log_position){
+            .next = 600 * k + next, .replay = 600 * k + replay, .time_ms = T0, .last_offset = -1};
+}
+
+static const struct {
+    struct log_ends ends; // of the requests; the responses' are 600 more
+    int64_t from;         // -1: refused
+    const char *names[2];
+} stored_logs[] = {
+    {{90, 200}, 110, {0}},
+    {{110, 150}, 110, {0}},
+    {{130, 150}, 130, {0}},                       // R is gone: degraded
+    {{150, 150}, 150, {0}},                       // all up to P
+    {{151, 200}, -1, {"offsets 150 to 150", ""}}, // one record was never consumed
+    {{190, 200}, -1, {"150", "189"}},
+    {{90, 149}, -1, {"150", "ends at 149"}}, // shorter than what was consumed
+    {{0, 0}, -1, {"150", "ends at 0"}},
+};
+
+START_TEST(a_stored_position_is_held_against_the_ends_of_the_log)
+{
+    int64_t from[2];
+    int bad = _i % 2; // either topic
+    struct log_ends ends = stored_logs[_i / 2].ends;
+    store_position(110, 150);
+    struct log_ends both[2] = {{90, 200}, {690, 800}};
+    both[bad] = (struct log_ends){600 * bad + ends.low, 600 * bad + ends.high};
+    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
+    int rc = instance_start(in, 2, both, from, &e);
+    if (stored_logs[_i / 2].from >= 0) {
+        ck_assert_int_eq(rc, 0);
+        ck_assert_int_eq(stats.degraded_replays, stored_logs[_i / 2].from > 110);
+        ck_assert_int_eq(from[bad], 600 * bad + stored_logs[_i / 2].from);
+        ck_assert_int_eq(from[1 - bad], 600 * (1 - bad) + 110);
+        ck_assert_int_eq(stats.degraded_replays, stored_logs[_i / 2].from > 110);
+        return;
+    }
+    ck_assert_int_eq(rc, -1);
+    ck_assert_ptr_null(instance_task(in, 2));
+    ck_assert_ptr_nonnull(
+        strstr(e.detail, bad ? "llm.responses, partition 2" : "llm.requests, partition 2"));
+    for (int i = 0; i < 2 && !bad; i++)
+        ck_assert_msg(strstr(e.detail, stored_logs[_i / 2].names[i]), "%s", e.detail);
+}
+END_TEST
+
+START_TEST(a_claim_that_fails_takes_nothing)
+{
+    fake_store_then(&store, FAKE_CLAIM, STORE_RETRY);
+    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_RETRY);
+    ck_assert_uint_eq(instance_task_count(in), 0);
+    ck_assert_int_eq(stats.claims, 0);
+}
+END_TEST
+
+// ---- rebalances ----
+
+START_TEST(a_partition_that_comes_back_with_its_epoch_keeps_its_task)
+{
+    own(2);
+    give(2, "a");
+    struct task *before = instance_task(in, 2);
+    instance_park(in);
+    ck_assert_ptr_null(instance_task(in, 2)); // nothing is fed meanwhile
+    store.claim.kept = true;
+    own(2);
+    ck_assert_int_eq(store.held_epoch, 9);
+    ck_assert_ptr_eq(instance_task(in, 2), before);
+    ck_assert_uint_eq(cells(2), 1);
+    ck_assert_int_eq(stats.tasks_kept, 1);
+    ck_assert_int_eq(stats.claims, 1);
+    instance_drop_parked(in);
+    ck_assert_ptr_eq(instance_task(in, 2), before);
+    // It goes on reading where it stood.
+    int64_t from[2];
+    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, from, &e), 0);
+    ck_assert_int_eq(from[0], 101);
+}
+END_TEST
+
+START_TEST(a_partition_that_somebody_else_had_meanwhile_begins_anew)
+{
+    own(2);
+    give(2, "a");
+    instance_park(in);
+    store.claim.epoch = 11;
+    own(2);
+    ck_assert_uint_eq(cells(2), 0); // the other one has counted it, or replay will
+    ck_assert_int_eq(stats.claims, 2);
+    instance_drop_parked(in);
+    ck_assert_ptr_nonnull(instance_task(in, 2));
+}
+END_TEST
+
+START_TEST(parked_tasks_that_were_not_claimed_again_are_dropped)
+{
+    own(1);
+    own(2);
+    instance_park(in);
+    store.claim.kept = true;
+    own(2);
+    instance_drop_parked(in);
+    ck_assert_uint_eq(instance_task_count(in), 1);
+    ck_assert_ptr_null(instance_task(in, 1));
+    ck_assert_ptr_nonnull(instance_task(in, 2));
+}
+END_TEST
+
+// ---- records ----
+
+START_TEST(a_record_far_ahead_of_the_clock_is_not_taken)
+{
+    own(2);
+    const struct logged *r = append_ask(5000, "a", "");
+    ck_assert_int_eq(offer(2, r, 5000 - SKEW - 1), FEED_AHEAD);
+    ck_assert_int_eq(task_next_offset(instance_task(in, 2), EVENT_REQUEST), 90);
+    ck_assert(!instance_flush_begin(in));
+    ck_assert_int_eq(offer(2, r, 5000 - SKEW), FEED_TAKEN);
+}
+END_TEST
+
+START_TEST(the_end_of_a_topic_holds_until_its_next_record)
+{
+    own(2);
+    store.closing = (struct store_closing){T0 * 2, T0 - 60000}; // ticks are wanted all the time
+    ck_assert_int_eq(instance_read_closing(in, T0 * 2, &e), STORE_OK);
+    instance_at_end(in, 2, EVENT_REQUEST);
+    buf_clear(&trace);
+    instance_tick(in, T0 * 2);
+    expect_trace("tick 0/2;");
+    give(2, "a"); // there may be more to read behind it
+    instance_tick(in, T0 * 2 + 2000);
+    expect_trace("");
+    instance_at_end(in, 2, EVENT_REQUEST);
+    instance_tick(in, T0 * 2 + 2000);
+    expect_trace("tick 0/2;");
+}
+END_TEST
+
+// ---- flushes ----
+
+START_TEST(deltas_are_cleared_once_they_are_in_and_not_before)
+{
+    own(1);
+    own(2);
+    give(2, "a");
+    fake_store_then(&store, FAKE_WRITE, STORE_RETRY);
+    fake_store_then(&store, FAKE_COMMIT, STORE_UNKNOWN);
+    fake_store_then(&store, FAKE_RESOLVE, STORE_RETRY);
+    ck_assert(instance_flush_begin(in));
+    while (instance_is_flushing(in)) {
+        ck_assert_uint_eq(cells(2), 1);
+        ck_assert_int_ne(instance_flush_step(in, &e), FLUSH_FENCED);
+    }
+    ck_assert_uint_eq(cells(2), 0);
+    ck_assert_int_eq(store.requests, 1);
+    ck_assert_int_eq(stats.flushes, 1);
+    // Nothing has changed since; the next one goes with the next flush_seq.
+    ck_assert(!instance_flush_begin(in));
+    give(1, "b");
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    ck_assert_int_eq(store.requests, 1);
+    ck_assert_uint_eq(store.partition_count, 2);
+    ck_assert_int_eq(store.partitions[0].flush_seq, 42);
+    ck_assert_int_eq(store.partitions[1].flush_seq, 42);
+}
+END_TEST
+
+START_TEST(a_flush_holds_live_tasks_in_the_order_of_their_partitions)
+{
+    own(3);
+    own(0);
+    store_position(110, 150);
+    own(1); // replays
+    store.claim.stored = false;
+    own(2);
+    give(0, "a");
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    ck_assert_uint_eq(store.partition_count, 3);
+    ck_assert_int_eq(store.partitions[0].partition, 0);
+    ck_assert_int_eq(store.partitions[1].partition, 2);
+    ck_assert_int_eq(store.partitions[2].partition, 3);
+}
+END_TEST
+
+START_TEST(parked_tasks_keep_their_deltas_out_of_a_flush)
+{
+    own(2);
+    give(2, "a");
+    instance_park(in);
+    ck_assert(!instance_flush_begin(in));
+    store.claim.kept = true;
+    own(2);
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    ck_assert_int_eq(store.requests, 1);
+}
+END_TEST
+
+START_TEST(time_alone_is_flushed_too)
+{
+    own(2);
+    ck_assert_int_eq(offer(2, append(EVENT_REQUEST, 50, "", NULL, NULL), 50), FEED_TAKEN);
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    ck_assert_uint_eq(store.cell_count, 0);
+    ck_assert_int_eq(store.partitions[0].position.log[0].time_ms, T0 + 50);
+}
+END_TEST
+
+START_TEST(fenced_drops_every_task_and_the_transaction)
+{
+    own(1);
+    own(2);
+    give(2, "a");
+    buf_clear(&trace);
+    fake_store_then(&store, FAKE_WRITE, STORE_FENCED);
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_FENCED);
+    expect_trace("wait;begin;write;abort;");
+    ck_assert(!instance_is_flushing(in));
+    ck_assert_uint_eq(instance_task_count(in), 0);
+    ck_assert_ptr_null(instance_task(in, 1));
+    own(2); // and may be taken anew
+    ck_assert_int_eq(store.held_epoch, 0);
+    ck_assert_uint_eq(cells(2), 0);
+}
+END_TEST
+
+START_TEST(a_failure_for_good_leaves_the_deltas_as_they_are)
+{
+    own(2);
+    give(2, "a");
+    fake_store_then(&store, FAKE_BEGIN, STORE_FATAL);
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_FATAL);
+    ck_assert(instance_is_flushing(in));
+    ck_assert_uint_eq(cells(2), 1);
+    buf_clear(&trace);
+    instance_drop_all(in);
+    expect_trace("abort;");
+}
+END_TEST
+
+// ---- ticks ----
+
+START_TEST(ticks_go_to_topics_read_to_their_end_once_a_second)
+{
+    own(1);
+    own(2);
+    store.closing = (struct store_closing){T0, T0 - 60000};
+    ck_assert_int_eq(instance_read_closing(in, T0 + 5, &e), STORE_OK);
+    instance_at_end(in, 2, EVENT_REQUEST);
+    buf_clear(&trace);
+    instance_tick(in, T0 + 5);
+    instance_tick(in, T0 + 1004);
+    expect_trace("tick 0/2;");
+    instance_at_end(in, 1, EVENT_RESPONSE);
+    instance_tick(in, T0 + 1005);
+    expect_trace("tick 1/1;tick 0/2;");
+    ck_assert_int_eq(stats.ticks_sent, 3);
+    instance_park(in);
+    instance_tick(in, T0 + 9000);
+    expect_trace("");
+}
+END_TEST
+
+START_TEST(reads_what_waits_to_close_with_its_grace)
+{
+    store.closing = (struct store_closing){TIME_NONE, T0};
+    ck_assert_int_eq(instance_read_closing(in, 123, &e), STORE_OK);
+    expect_trace("closing 123 10000;");
+    ck_assert_int_eq(stats.closed_through_s, (T0 - 10000) / 1000);
+    store.closing.through_ms = TIME_NONE;
+    ck_assert_int_eq(instance_read_closing(in, 124, &e), STORE_OK);
+    ck_assert_int_eq(stats.closed_through_s, 0);
+    fake_store_then(&store, FAKE_CLOSING, STORE_RETRY);
+    store.closing.through_ms = T0;
+    ck_assert_int_eq(instance_read_closing(in, 125, &e), STORE_RETRY);
+    ck_assert_int_eq(stats.closed_through_s, 0);
+}
+END_TEST
+
+START_TEST(gauges_say_what_is_in_memory)
+{
+    own(2);
+    store_position(110, 150);
+    own(3);
+    give(2, "a");
+    instance_update_gauges(in);
+    ck_assert_int_eq(stats.tasks, 1);
+    ck_assert_int_eq(stats.tasks_replaying, 1);
+    ck_assert_int_eq(stats.waiting_requests, 1);
+    ck_assert_int_eq(stats.waiting_responses, 0);
+    ck_assert_int_eq(stats.identities, 1);
+    ck_assert_int_eq(stats.delta_cells, 1);
+    ck_assert_int_eq(stats.series, 1);
+    ck_assert_int_gt(stats.join_bytes, 0);
+}
+END_TEST
+
+static void add_ownership(TCase *tc)
+{
+    tcase_add_loop_test(tc, without_a_stored_position_it_begins_at_the_start_or_the_end, 0, 2);
+    tcase_add_loop_test(tc, a_stored_position_is_held_against_the_ends_of_the_log, 0,
+                        2 * ARRAY_LEN(stored_logs));
+    tcase_add_test(tc, a_claim_that_fails_takes_nothing);
+    tcase_add_test(tc, a_partition_that_comes_back_with_its_epoch_keeps_its_task);
+    tcase_add_test(tc, a_partition_that_somebody_else_had_meanwhile_begins_anew);
+    tcase_add_test(tc, parked_tasks_that_were_not_claimed_again_are_dropped);
+}
+
+static void add_flushes_and_ticks(TCase *tc)
+{
+    tcase_add_test(tc, a_record_far_ahead_of_the_clock_is_not_taken);
+    tcase_add_test(tc, the_end_of_a_topic_holds_until_its_next_record);
+    tcase_add_test(tc, deltas_are_cleared_once_they_are_in_and_not_before);
+    tcase_add_test(tc, a_flush_holds_live_tasks_in_the_order_of_their_partitions);
+    tcase_add_test(tc, parked_tasks_keep_their_deltas_out_of_a_flush);
+    tcase_add_test(tc, time_alone_is_flushed_too);
+    tcase_add_test(tc, fenced_drops_every_task_and_the_transaction);
+    tcase_add_test(tc, a_failure_for_good_leaves_the_deltas_as_they_are);
+    tcase_add_test(tc, ticks_go_to_topics_read_to_their_end_once_a_second);
+    tcase_add_test(tc, reads_what_waits_to_close_with_its_grace);
+    tcase_add_test(tc, gauges_say_what_is_in_memory);
+}
+
+int main(void)
+{
+    TCase *tc = tcase_create("instance");
+    tcase_add_checked_fixture(tc, make, clear);
+    add_ownership(tc);
+    add_flushes_and_ticks(tc);
+    Suite *suite = suite_create("instance");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics-api/render.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+
+static char *text_of(double d)
+{
+    struct buf out = {0};
+    render_double(&out, d);
+    return buf_steal(&out);
+}
+
+static const struct {
+    double d;
+    const char *text;
+} doubles[] = {
+    {0, "0"},
+    {-0.0, "0"},
+    {1, "1"},
+    {-1, "-1"},
+    {0.1, "0.1"},
+    {0.30000000000000004, "0.30000000000000004"},
+    {-2.5, "-2.5"},
+    {100, "100"},
+    {123.456, "123.456"},
+    {0.001, "0.001"},
+    {0.00001, "0.00001"},
+    {1234.5678, "1234.5678"},
+    {1.0 / 3, "0.3333333333333333"},
+    {2.0 / 3, "0.6666666666666666"},
+    {123.45707216494846, "123.45707216494846"},
+    {999.9999999999999, "999.9999999999999"},
+    {9007199254740991.0, "9007199254740991"},
+    {999999999999999.0, "999999999999999"},
+    {1e15, "1e+15"},
+    {1e22, "1e+22"},
+    {5e-324, "5e-324"},
+    {1.7976931348623157e308, "1.7976931348623157e+308"},
+    {3e-7, "3e-07"},
+    {NAN, "null"},
+    {INFINITY, "null"},
+    {-INFINITY, "null"},
+};
+
+START_TEST(doubles_are_short)
+{
+    char *text = text_of(doubles[_i].d);
+    ck_assert_str_eq(text, doubles[_i].text);
+    free(text);
+}
+END_TEST
+
+static uint64_t next_random(uint64_t *state) // splitmix64
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static int significant_digits(const char *text)
+{
+    int n = 0, zeros = 0;
+    for (; *text && *text != 'e'; text++) {
+        if (*text < '0' || *text > '9' || (n == 0 && *text == '0'))
+            continue;
+        zeros = *text == '0' ? zeros + 1 : 0;
+        n++;
+    }
+    return n - zeros;
+}
+
+// Averages, prices and raw bit patterns against printf with ever more digits.
+START_TEST(doubles_read_back_and_none_is_longer_than_needed)
+{
+    uint64_t state = 20261121;
+    for (int i = 0; i < 200000; i++) {
+        uint64_t bits = next_random(&state), n = 1 + next_random(&state) % 100000;
+        double d;
+        memcpy(&d, &bits, sizeof(d));
+        if (i % 4 == 1)
+            d = (double)(bits % 1000000000000) / (double)n;
+        else if (i % 4 == 2)
+            d = (double)(bits % 100000000) / 1000;
+        else if (i % 4 == 3)
+            d = (double)(bits % 1000000) / 1e6 / (double)n;
+        if (!isfinite(d))
+            continue;
+        char *text = text_of(d), shortest[40];
+        ck_assert_msg(strtod(text, NULL) == d, "%a became %s", d, text);
+        int digits = 1;
+        while (snprintf(shortest, sizeof(shortest), "%.*g", digits, d), strtod(shortest, NULL) != d)
+            digits++;
+        ck_assert_msg(d == 0 || significant_digits(text) <= digits, "%s for %s", text, shortest);
+        free(text);
+    }
+}
+END_TEST
+
+static const struct {
+    int64_t n;
+    const char *text;
+} ints[] = {
+    {0, "0"},
+    {9, "9"},
+    {10, "10"},
+    {-1, "-1"},
+    {INT64_MAX, "9223372036854775807"},
+    {INT64_MIN, "-9223372036854775808"},
+};
+
+START_TEST(integers_are_exact)
+{
+    struct buf out = {0};
+    render_int(&out, ints[_i].n);
+    char *text = buf_steal(&out);
+    ck_assert_str_eq(text, ints[_i].text);
+    free(text);
+}
+END_TEST
+
+static struct row sample(void)
+{
+    struct row r = {0};
+    r.tenant_id = STR_LIT("acme");
+    r.route = STR_LIT("chat");
+    r.model = STR_LIT("gpt");
+    r.window_start_us = INT64_C(1795241640000000);
+    r.window_end_us = INT64_C(1795241700000000);
+    r.updated_at_us = INT64_C(1795241700123456);
+    r.requests = 3;
+    r.errors = 1;
+    r.avg_latency_ms = 12.5;
+    r.avg_ttft_ms = r.p50_ttft_ms = r.p90_ttft_ms = r.p95_ttft_ms = r.p99_ttft_ms = r.max_ttft_ms =
+        NAN;
+    r.completion_tokens = INT64_MAX;
+    r.error_classes = STR_LIT("{\"timeout\": 1}");
+    r.finish_reasons = STR_LIT("{}");
+    return r;
+}
+
+static char *answer_of(const struct row *rows, size_t n)
+{
+    struct buf out = {0};
+    struct render_metrics r;
+    render_metrics_begin(&r, &out);
+    for (size_t i = 0; i < n; i++)
+        render_metrics_row(&r, &rows[i]);
+    render_metrics_end(&r);
+    return buf_steal(&out);
+}
+
+START_TEST(no_rows_are_an_empty_list)
+{
+    char *text = answer_of(NULL, 0);
+    ck_assert_str_eq(text, "{\"metrics\":[],\"count\":0}");
+    free(text);
+}
+END_TEST
+
+START_TEST(the_originals_fields_come_first_and_in_its_order)
+{
+    struct row row = sample();
+    char *text = answer_of(&row, 1);
+    static const char start[] =
+        "{\"metrics\":[{\"tenant_id\":\"acme\",\"route\":\"chat\",\"model\":\"gpt\","
+        "\"window_start\":\"2026-11-21T06:14:00Z\",\"window_end\":\"2026-11-21T06:15:00Z\","
+        "\"requests\":3,\"errors\":1,\"avg_latency_ms\":12.5,\"p95_latency_ms\":0,"
+        "\"avg_prompt_tokens\":0,\"avg_completion_tokens\":0,\"estimated_cost_usd\":0,";
+    ck_assert_msg(strncmp(text, start, sizeof(start) - 1) == 0, "%s", text);
+    free(text);
+}
+END_TEST
+
+static json_t *first_row(const struct row *row)
+{
+    char *text = answer_of(row, 1);
+    json_error_t error;
+    json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(all != NULL, "%s in %s", error.text, text);
+    json_t *first = json_incref(json_array_get(json_object_get(all, "metrics"), 0));
+    json_decref(all);
+    free(text);
+    return first;
+}
+
+START_TEST(every_field_is_there_once_and_of_its_kind)
+{
+    struct row row = sample();
+    json_t *o = first_row(&row);
+    size_t fields = 0;
+#define IS(name, test)                                                                             \
+    fields++;                                                                                      \
+    ck_assert_msg(test(json_object_get(o, #name)), "%s", #name);
+#define TEXT(name) IS(name, json_is_string)
+#define COUNT(name) IS(name, json_is_integer)
+#define NUMBER(name) IS(name, json_is_number)
+#define MAYBE(name) IS(name, json_is_null)
+#define OBJECT(name) IS(name, json_is_object)
+    ROW_FIELDS(TEXT, TEXT, COUNT, NUMBER, MAYBE, OBJECT)
+    ck_assert_uint_eq(json_object_size(o), fields);
+    ck_assert_int_eq(json_integer_value(json_object_get(o, "completion_tokens")), INT64_MAX);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "updated_at")),
+                     "2026-11-21T06:15:00.123456Z");
+    json_decref(o);
+}
+END_TEST
+
+static const char *const hostile[] = {
+    "\"},{\"tenant_id\":\"other",
+    "\\",
+    "\\\"",
+    "</script><script>alert(1)</script>",
+    "\x7f",
+    "\xe2\x80\xa8\xe2\x80\xa9", // line separators, which JavaScript once refused in strings
+    "\xf0\x9f\x92\xa9",
+    "\xef\xbf\xbf",
+    "%00%s%n",
+    "\x01\x1f\t\r\n",
+};
+
+START_TEST(hostile_names_stay_strings)
+{
+    struct row row = sample();
+    row.tenant_id = row.route = row.model = str_of(hostile[_i]);
+    json_t *o = first_row(&row);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "tenant_id")), hostile[_i]);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "route")), hostile[_i]);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "model")), hostile[_i]);
+    json_decref(o);
+}
+END_TEST
+
+// An answer remembers the day of its last instant.
+START_TEST(instants_are_right_in_any_order_of_days)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } at[] = {
+        {INT64_C(1795241640000000), "2026-11-21T06:14:00Z"},
+        {INT64_C(1795219199000000), "2026-11-20T23:59:59Z"},
+        {INT64_C(1795219200000000), "2026-11-21T00:00:00Z"},
+        {INT64_C(1795219200000001), "2026-11-21T00:00:00.000001Z"},
+        {INT64_C(1795305600000000), "2026-11-22T00:00:00Z"},
+        {0, "1970-01-01T00:00:00Z"},
+        {INT64_C(-1000000), "1969-12-31T23:59:59Z"},
+        {INT64_C(-1), "1969-12-31T23:59:59.999999Z"},
+        {INT64_C(253402300799000000), "9999-12-31T23:59:59Z"},
+    };
+    struct row rows[ARRAY_LEN(at)];
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+        rows[i] = sample();
+        rows[i].window_start_us = rows[i].window_end_us = rows[i].updated_at_us = at[i].us;
+    }
+    char *text = answer_of(rows, ARRAY_LEN(at));
+    json_t *all = json_loads(text, 0, NULL), *list = json_object_get(all, "metrics");
+    for (size_t i = 0; i < ARRAY_LEN(at); i++)
+        ck_assert_str_eq(
+            json_string_value(json_object_get(json_array_get(list, i), "window_start")),
+            at[i].text);
+    json_decref(all);
+    free(text);
+}
+END_TEST
+
+START_TEST(rows_are_counted_and_kept_in_order)
+{
+    struct row rows[3] = {sample(), sample(), sample()};
+    rows[0].requests = 7;
+    rows[2].requests = 9;
+    char *text = answer_of(rows, 3);
+    json_t *all = json_loads(text, 0, NULL);
+    ck_assert_ptr_nonnull(all);
+    json_t *list = json_object_get(all, "metrics");
+    ck_assert_int_eq(json_integer_value(json_object_get(all, "count")), 3);
+    ck_assert_uint_eq(json_array_size(list), 3);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(list, i), "requests")),
+                         rows[i].requests);
+    json_decref(all);
+    free(text);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("render");
+    tcase_add_loop_test(tc, doubles_are_short, 0, ARRAY_LEN(doubles));
+    tcase_add_test(tc, doubles_read_back_and_none_is_longer_than_needed);
+    tcase_add_loop_test(tc, integers_are_exact, 0, ARRAY_LEN(ints));
+    tcase_add_test(tc, no_rows_are_an_empty_list);
+    tcase_add_test(tc, the_originals_fields_come_first_and_in_its_order);
+    tcase_add_test(tc, every_field_is_there_once_and_of_its_kind);
+    tcase_add_loop_test(tc, hostile_names_stay_strings, 0, ARRAY_LEN(hostile));
+    tcase_add_test(tc, instants_are_right_in_any_order_of_days);
+    tcase_add_test(tc, rows_are_counted_and_kept_in_order);
+    Suite *suite = suite_create("render");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
