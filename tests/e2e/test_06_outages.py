@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from stack import ROOT, Stack, http_call, needed, wait_for
+from stack import ROOT, Stack, freeze, http_call, needed, wait_for
 
 
 class OwnServices:
@@ -151,7 +151,7 @@ class Outages(unittest.TestCase):
             processor = s.start("processor", env={"GROUP_INSTANCE_ID": ""})
             s.request("a")
             wait_for(lambda: processor.metric("streamlens_processor_requests_total") == 1, "the request taken")
-            self.own.kill("kafka", 19)  # SIGSTOP
+            freeze(self.own.pid("kafka"))
             try:
                 s.wait_totals(requests=1)  # and its offset is on the way to the broker
                 self.assertEqual(processor.terminate(20), 0)

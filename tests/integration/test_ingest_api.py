@@ -19,7 +19,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from stack import ROOT, Service, http_call, iso, needed, wait_for  # noqa: E402
+from stack import ROOT, Service, freeze, http_call, iso, needed, wait_for  # noqa: E402
 
 PARTITIONS = 5
 REQUESTS, RESPONSES = "llm.requests", "llm.responses"
@@ -649,8 +649,8 @@ class Broker(Log):
 
     def stop_broker(self):
         pid = self.broker_pid()
-        os.kill(pid, signal.SIGSTOP)
         self.addCleanup(os.kill, pid, signal.SIGCONT)
+        freeze(pid)
         return pid
 
     def kill_broker(self):

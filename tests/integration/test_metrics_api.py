@@ -17,7 +17,7 @@ import time
 import unittest
 import urllib.parse
 
-from stack import ROOT, Stack, needed, wait_for
+from stack import ROOT, Stack, freeze, needed, wait_for
 
 FIELDS = """tenant_id route model window_start window_end requests errors avg_latency_ms p95_latency_ms
     avg_prompt_tokens avg_completion_tokens estimated_cost_usd responses unanswered in_flight
@@ -468,12 +468,18 @@ class OwnPostgres:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not self.answers(), "an end", 10)
 
-    def signal_all(self, signum):
-        os.kill(self.pid(), signum)  # first: it must not fork any more
-        pids = subprocess.run(["pgrep", "-P", str(self.pid())], capture_output=True, text=True,
-                              check=True).stdout.split()
-        for pid in map(int, pids):
-            os.kill(pid, signum)
+    def children(self):
+        return map(int, subprocess.run(["pgrep", "-P", str(self.pid())], capture_output=True, text=True,
+                                       check=True).stdout.split())
+
+    def freeze(self):
+        freeze(self.pid())  # first: it must not fork any more
+        for pid in self.children():
+            freeze(pid)
+
+    def thaw(self):
+        for pid in [self.pid(), *self.children()]:
+            os.kill(pid, signal.SIGCONT)
 
     def answers(self):
         try:
@@ -566,11 +572,11 @@ class LostDatabase(unittest.TestCase):
     def test_frozen_and_back_under_load_every_answer_comes_in_2_s(self):
         askers = self.askers(8)
         self.recovered(askers)
-        self.pg.signal_all(signal.SIGSTOP)
+        self.pg.freeze()
         try:
             wait_for(lambda: all(a.seen[-1][0] == 503 for a in askers), "refusals", 10)
         finally:
-            self.pg.signal_all(signal.SIGCONT)
+            self.pg.thaw()
         self.assertLess(self.recovered(askers), 5)
         self.check_and_end(askers)
 

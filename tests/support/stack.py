@@ -114,6 +114,22 @@ class Service:
         return self.process.wait(seconds)
 
 
+def freeze(pid):
+    """SIGSTOP, and none of its threads runs any more: the signal alone returns while they still do."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        for task in os.listdir(f"/proc/{pid}/task"):
+            try:
+                with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii", errors="replace") as f:
+                    if f.read().rpartition(")")[2].split()[0] != "T":
+                        return False
+            except FileNotFoundError:
+                pass  # the thread has ended
+        return True
+    wait_for(stopped, f"process {pid} frozen", 10)
+
+
 def http_call(port, method, path, body=None, headers=None, timeout=30):
     """One request on a connection of its own: (status, body bytes)."""
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
