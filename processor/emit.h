@@ -13,10 +13,10 @@ struct dead_letter {
     enum event_kind topic;
     int partition;
     int64_t offset;
-    const char *reason; // a code from a fixed list: "malformed", "unmatched", …
-    char *detail;       // owned: a sentence, NULL where there is none
-    char *key, *value;  // owned: the record's own bytes
-    size_t key_n, value_n;
+    const char *reason;         // a code from a fixed list: "malformed", "unmatched", …
+    char *detail;               // owned: a sentence, NULL where there is none
+    char *key, *value, *tenant; // owned: the record's own bytes, and those of its header `tenant`
+    size_t key_n, value_n, tenant_n;
 };
 
 // Hands one to the producer; the bytes are copied. -1: its queue is full, try again after a flush.

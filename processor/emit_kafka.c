@@ -115,7 +115,7 @@ rd_kafka_t *emit_kafka_handle(struct emit *m)
 static rd_kafka_headers_t *letter_headers(const struct dead_letter *d, const char *topic)
 {
     char number[24];
-    rd_kafka_headers_t *h = rd_kafka_headers_new(7);
+    rd_kafka_headers_t *h = rd_kafka_headers_new(8);
     rd_kafka_header_add(h, "reason", -1, d->reason, -1);
     if (d->detail)
         rd_kafka_header_add(h, "detail", -1, d->detail, -1);
@@ -126,6 +126,8 @@ static rd_kafka_headers_t *letter_headers(const struct dead_letter *d, const cha
     rd_kafka_header_add(h, "offset", -1, number, -1);
     if (d->key_n)
         rd_kafka_header_add(h, "key", -1, d->key, (ssize_t)d->key_n);
+    if (d->tenant_n)
+        rd_kafka_header_add(h, "tenant", -1, d->tenant, (ssize_t)d->tenant_n);
     if (d->value_n > LETTER_MAX) {
         snprintf(number, sizeof(number), "%zu", d->value_n);
         rd_kafka_header_add(h, "truncated-from-bytes", -1, number, -1);

@@ -144,6 +144,8 @@ void facts_add(struct facts *into, const struct facts *from)
 #define ADD(name) into->name = add_sat_i64(into->name, from->name);
     FACTS_SUMS(ADD)
 #undef ADD
+    usage_lines_merge(&into->usage, &from->usage);
+    into->reported_cost = money_add(into->reported_cost, from->reported_cost);
     hist_add(&into->latency, &from->latency);
     hist_add(&into->ttft, &from->ttft);
     name_counts_merge(&into->error_classes, &from->error_classes);
@@ -152,6 +154,7 @@ void facts_add(struct facts *into, const struct facts *from)
 
 void facts_clear(struct facts *f)
 {
+    usage_lines_clear(&f->usage);
     hist_clear(&f->latency);
     hist_clear(&f->ttft);
     name_counts_clear(&f->error_classes);

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is counted of one series in one window (DESIGN 3): additive integers, two histograms, and
-// counts by name. The same struct is a delta in memory and the whole of a row while it is merged.
+// What is counted of one series in one window (DESIGN 3): additive integers, tokens by what
+// decides their price, two histograms, and counts by name. The same struct is a delta in memory and
+// the whole of a row while it is merged.
 #ifndef STREAMLENS_FACTS_H
 #define STREAMLENS_FACTS_H
 
 #include "common/core/hist.h"
+#include "common/core/money.h"
+#include "processor/usage_lines.h"
 
 // The additive integers, listed once: declared, summed, stored and read back by inclusion. Names
-// are the column names. Token sums and latencies are over answered requests.
+// are the column names.
 #define FACTS_SUMS(X)                                                                              \
-    X(requests)        /* distinct requests */                                                     \
-    X(responses)       /* of them answered */                                                      \
-    X(unanswered)      /* of them whose TTL passed */                                              \
-    X(errors)          /* answered with a non-empty error */                                       \
-    X(without_latency) /* answered without any latency to be had */                                \
-    X(prompt_tokens)   /* cached ones included */                                                  \
-    X(completion_tokens)                                                                           \
-    X(cached_prompt_tokens)                                                                        \
-    X(cache_write_tokens)                                                                          \
-    X(cache_write_1h_tokens)                                                                       \
-    X(reasoning_tokens)
+    X(requests)          /* distinct requests */                                                   \
+    X(responses)         /* of them answered */                                                    \
+    X(unanswered)        /* of them whose TTL passed */                                            \
+    X(errors)            /* answered with a non-empty error */                                     \
+    X(without_latency)   /* answered without any latency to be had */                              \
+    X(clamped_usage)     /* answered with token counts of which a part is larger than its whole */ \
+    X(reported_requests) /* answered with the provider's own cost */
 
 // Counts by name, sorted bytewise. At most FACTS_NAMES names: beyond it the bytewise greatest is
 // folded into `other`. A name that is among the smallest of all ever seen was so at every moment,
@@ -48,6 +47,8 @@ struct facts {
 #define FACTS_MEMBER(name) int64_t name;
     FACTS_SUMS(FACTS_MEMBER)
 #undef FACTS_MEMBER
+    struct usage_lines usage; // over answered requests, like the latencies
+    money reported_cost;      // the sum of the providers' own figures
     struct hist latency, ttft;
     struct name_counts error_classes, finish_reasons;
 };

@@ -25,21 +25,27 @@ struct join_limits {
     size_t max_waiting; // waiting records of each kind; the caller asks join_full() before it adds
 };
 
+// What of a request its answer is counted with.
+struct join_request {
+    struct series *series; // one reference, the caller's to take and drop
+    int64_t timestamp_us, prompt_tokens;
+    bool excludes_cached; // usage_excludes_cached() of its provider
+};
+
+struct join_response {
+    int64_t offset;
+    char *bytes; // owned by whoever takes the record out: key, value, authenticated tenant
+    size_t key_n, value_n, tenant_n;
+};
+
 // A request that waits for its answer, or a response that waits for its request.
 struct join_waiting {
     struct hash128 identity;
     int64_t time_ms;
     enum event_kind kind;
     union {
-        struct {
-            struct series *series; // one reference, the caller's to take and drop
-            int64_t timestamp_us, prompt_tokens;
-        } request;
-        struct {
-            int64_t offset;
-            char *bytes; // owned by whoever takes the record out: key, then value
-            size_t key_n, value_n;
-        } response;
+        struct join_request request;
+        struct join_response response;
     };
     uint32_t next_same;            // chain of one identity
     uint32_t fifo_prev, fifo_next; // in order of time, per kind

@@ -28,6 +28,8 @@
     COUNTER(unmatched, REJECTED_, "reason=\"unmatched\"", "")                                      \
     COUNTER(without_latency, "streamlens_processor_responses_without_latency_total", "",           \
             "Answers with neither latency_ms nor a usable difference of timestamps")               \
+    COUNTER(clamped_usage, "streamlens_processor_usage_clamped_total", "",                         \
+            "Answers with token counts of which a part is larger than its whole")                  \
     COUNTER(ticks, "streamlens_processor_ticks_total", "direction=\"read\"",                       \
             "Ticks, which move the time of a silent topic")                                        \
     COUNTER(ticks_sent, "streamlens_processor_ticks_total", "direction=\"written\"", "")           \

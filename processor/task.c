@@ -127,6 +127,7 @@ static void dead_letter_free(struct dead_letter *d)
     free(d->detail);
     free(d->key);
     free(d->value);
+    free(d->tenant);
 }
 
 static void drop_waiting(struct join_waiting *w, void *arg)
@@ -160,8 +161,8 @@ void task_free(struct task *t)
 
 // ---- outputs: all of them are off while the task replays ----
 
-static void dead_letter(struct task *t, enum event_kind topic, int64_t offset, const char *reason,
-                        const char *detail, struct str key, struct str value)
+static void dead_letter(struct task *t, const struct task_record *r, const char *reason,
+                        const char *detail)
 {
     if (!t->live)
         return;
@@ -169,16 +170,20 @@ static void dead_letter(struct task *t, enum event_kind topic, int64_t offset, c
         t->letter_cap = t->letter_cap ? t->letter_cap * 2 : 16;
         t->letters = xrealloc(t->letters, t->letter_cap * sizeof(*t->letters));
     }
+    // Any header may stand in the log; only one that is a tenant's is worth its room.
+    struct str tenant = r->tenant.n <= EVENT_NAME_MAX ? r->tenant : (struct str){0};
     t->letters[t->letter_count++] = (struct dead_letter){
-        .topic = topic,
+        .topic = r->topic,
         .partition = t->partition,
-        .offset = offset,
+        .offset = r->offset,
         .reason = reason,
         .detail = detail ? xstrdup(detail) : NULL,
-        .key = xmemdup(key.p, key.n),
-        .key_n = key.n,
-        .value = xmemdup(value.p, value.n),
-        .value_n = value.n,
+        .key = xmemdup(r->key.p, r->key.n),
+        .key_n = r->key.n,
+        .value = xmemdup(r->value.p, r->value.n),
+        .value_n = r->value.n,
+        .tenant = xmemdup(tenant.p, tenant.n),
+        .tenant_n = tenant.n,
     };
 }
 
@@ -193,7 +198,7 @@ static void reject(struct task *t, const struct task_record *r, const char *reas
 {
     char detail[640];
     snprintf(detail, sizeof(detail), "%s%s%s", e->field, e->field[0] ? ": " : "", e->detail);
-    dead_letter(t, r->topic, r->offset, reason, detail, r->key, r->value);
+    dead_letter(t, r, reason, detail);
 }
 
 static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
@@ -210,13 +215,37 @@ static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
     hist_record(&f->latency, latency_us);
 }
 
-static void count_answer(struct task *t, struct series *series, int64_t asked_us,
-                         int64_t prompt_tokens, const struct event *answer)
+static void count_usage(struct task *t, struct facts *f, const struct join_request *asked,
+                        const struct event *answer)
+{
+    struct usage u;
+    if (usage_of_answer(answer, asked->prompt_tokens, asked->excludes_cached, &u)) {
+        f->clamped_usage++;
+        COUNT(t, clamped_usage);
+    }
+    char tier[EVENT_NAME_MAX];
+    struct str model = asked->series->model;
+    bool other = answer->model.n && !str_eq(answer->model, model);
+    struct usage_key key = {
+        .model = other ? answer->model : model,
+        .asked = other ? model : (struct str){"", 0},
+        .tier = usage_tier(answer->service_tier, tier),
+        .context_above = usage_context_above(&u),
+    };
+    usage_lines_add(&f->usage, &key, &u);
+    if (answer->cost_pusd != EVENT_ABSENT) {
+        f->reported_requests++;
+        f->reported_cost = money_add(f->reported_cost, answer->cost_pusd);
+    }
+}
+
+static void count_answer(struct task *t, const struct join_request *asked,
+                         const struct event *answer)
 {
     if (!t->live)
         return;
     COUNT(t, responses);
-    struct facts *f = window_facts(t->deltas, series, asked_us);
+    struct facts *f = window_facts(t->deltas, asked->series, asked->timestamp_us);
     f->responses++;
     if (answer->error.n) {
         f->errors++;
@@ -224,24 +253,10 @@ static void count_answer(struct task *t, struct series *series, int64_t asked_us
     }
     if (answer->finish_reason.n)
         name_counts_add(&f->finish_reasons, answer->finish_reason, 1);
-    record_latency(t, f, asked_us, answer);
+    record_latency(t, f, asked->timestamp_us, answer);
     if (answer->ttft_us != EVENT_ABSENT)
         hist_record(&f->ttft, answer->ttft_us);
-    if (answer->prompt_tokens != EVENT_ABSENT)
-        prompt_tokens = answer->prompt_tokens;
-    struct {
-        int64_t *sum, value;
-    } sums[] = {
-        {&f->prompt_tokens, prompt_tokens},
-        {&f->completion_tokens, answer->completion_tokens},
-        {&f->cached_prompt_tokens, answer->cached_prompt_tokens},
-        {&f->cache_write_tokens, answer->cache_write_tokens},
-        {&f->cache_write_1h_tokens, answer->cache_write_1h_tokens},
-        {&f->reasoning_tokens, answer->reasoning_tokens},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(sums); i++)
-        if (sums[i].value != EVENT_ABSENT)
-            *sums[i].sum = add_sat_i64(*sums[i].sum, sums[i].value);
+    count_usage(t, f, asked, answer);
 }
 
 // ---- time ----
@@ -259,16 +274,46 @@ static void expire_requests(struct task *t)
     }
 }
 
+static struct str kept_part(const struct join_response *w, size_t at, size_t n)
+{
+    return n ? (struct str){w->bytes + at, n} : (struct str){0};
+}
+
+// A response that waited, as it was fed.
+static struct task_record kept_record(const struct join_response *w)
+{
+    return (struct task_record){
+        .topic = EVENT_RESPONSE,
+        .offset = w->offset,
+        .key = kept_part(w, 0, w->key_n),
+        .value = kept_part(w, w->key_n, w->value_n),
+        .tenant = kept_part(w, w->key_n + w->value_n, w->tenant_n),
+    };
+}
+
+static struct join_response keep_record(const struct task_record *r)
+{
+    struct join_response w = {r->offset, xmalloc(r->key.n + r->value.n + r->tenant.n + 1), r->key.n,
+                              r->value.n, r->tenant.n};
+    const struct str parts[] = {r->key, r->value, r->tenant};
+    char *at = w.bytes;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (parts[i].n)
+            memcpy(at, parts[i].p, parts[i].n);
+        at += parts[i].n;
+    }
+    return w;
+}
+
 // Responses whose request can no longer come, once the request time has passed s + skew.
 static void expire_responses(struct task *t)
 {
     struct join_waiting w;
     while (join_expire(t->join, EVENT_RESPONSE, t->log[EVENT_REQUEST].at.time_ms, &w)) {
         COUNT(t, unmatched);
-        dead_letter(t, EVENT_RESPONSE, w.response.offset, "unmatched",
-                    "no request with this request_id within TTL before and skew after it",
-                    (struct str){w.response.bytes, w.response.key_n},
-                    (struct str){w.response.bytes + w.response.key_n, w.response.value_n});
+        struct task_record r = kept_record(&w.response);
+        dead_letter(t, &r, "unmatched",
+                    "no request with this request_id within TTL before and skew after it");
         free(w.response.bytes);
     }
 }
@@ -331,17 +376,21 @@ static enum join_seen see(struct task *t, const struct task_record *r, struct ha
 static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
                            struct hash128 identity)
 {
-    struct series *series = series_take(t->env.series, tenant, ev->route, ev->model);
-    int64_t asked_us = ev->timestamp_us, prompt_tokens = ev->prompt_tokens;
+    struct join_request asked = {
+        .series = series_take(t->env.series, tenant, ev->route, ev->model),
+        .timestamp_us = ev->timestamp_us,
+        .prompt_tokens = ev->prompt_tokens,
+        .excludes_cached = usage_excludes_cached(ev->provider),
+    };
     COUNT(t, requests);
     if (t->live)
-        window_facts(t->deltas, series, asked_us)->requests++;
+        window_facts(t->deltas, asked.series, asked.timestamp_us)->requests++;
     struct join_waiting w;
     if (!join_match(t->join, EVENT_REQUEST, identity, t->log[EVENT_REQUEST].at.time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
                                                   .kind = EVENT_REQUEST,
                                                   .time_ms = t->log[EVENT_REQUEST].at.time_ms,
-                                                  .request = {series, asked_us, prompt_tokens}});
+                                                  .request = asked});
         // The time of the answers may have passed its TTL already; then only this look finds out.
         expire_requests(t);
         return;
@@ -349,14 +398,13 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
     // The answer came first. It was kept as bytes, which is rare enough to read them twice. From
     // here on `ev` is void: its strings belonged to the parser.
     struct event answer;
-    int rc = event_parse(t->env.parser, EVENT_RESPONSE,
-                         (struct str){w.response.bytes + w.response.key_n, w.response.value_n},
-                         &answer, NULL);
+    int rc =
+        event_parse(t->env.parser, EVENT_RESPONSE, kept_record(&w.response).value, &answer, NULL);
     assert(rc == 0);
     (void)rc;
-    count_answer(t, series, asked_us, prompt_tokens, &answer);
+    count_answer(t, &asked, &answer);
     free(w.response.bytes);
-    series_drop(t->env.series, series);
+    series_drop(t->env.series, asked.series);
 }
 
 // Whoever may write to the topic may write any header; a tenant that is no name could not be
@@ -416,19 +464,14 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
     int64_t time_ms = t->log[EVENT_RESPONSE].at.time_ms;
     struct join_waiting w;
     if (join_match(t->join, EVENT_RESPONSE, identity, time_ms, &w)) {
-        count_answer(t, w.request.series, w.request.timestamp_us, w.request.prompt_tokens, ev);
+        count_answer(t, &w.request, ev);
         series_drop(t->env.series, w.request.series);
         return;
     }
-    char *bytes = xmalloc(r->key.n + r->value.n);
-    if (r->key.n)
-        memcpy(bytes, r->key.p, r->key.n);
-    memcpy(bytes + r->key.n, r->value.p, r->value.n);
-    join_wait(t->join,
-              &(struct join_waiting){.identity = identity,
-                                     .kind = EVENT_RESPONSE,
-                                     .time_ms = time_ms,
-                                     .response = {r->offset, bytes, r->key.n, r->value.n}});
+    join_wait(t->join, &(struct join_waiting){.identity = identity,
+                                              .kind = EVENT_RESPONSE,
+                                              .time_ms = time_ms,
+                                              .response = keep_record(r)});
     // Its request may be too far gone already, then nothing but this look would find out.
     expire_responses(t);
 }

@@ -98,6 +98,27 @@ CREATE TABLE llm_tenant (
 -- bytea EXTERNAL with toast_tuple_target 8160 (see llm_make_partition) keeps a histogram inside its row
 -- and uncompressed, as PLAIN would, but a row that outgrows its page is moved out instead of refused:
 -- a client that spreads its latencies over every bucket must not be able to stop a flush.
+-- Tokens of a row by what decides their price: which model answered ('__other__': of several that a row
+-- has no more room for), which was asked for where that was another one, the service tier ('' = standard),
+-- and the context band: the greatest of 32000, 128000, 200000, 256000, 272000, 512000 and 1000000 that the
+-- prompt's tokens exceeded, else 0. The classes are disjoint, but for reasoning_tokens, which are a part
+-- of completion_tokens. Readers: FROM llm_minute, unnest(usage) u.
+CREATE TYPE llm_usage AS (
+    model text,
+    asked text,
+    tier text,
+    context_above bigint,
+    requests bigint,
+    uncached_prompt_tokens bigint,
+    cached_prompt_tokens bigint,
+    cache_write_5m_tokens bigint,
+    cache_write_1h_tokens bigint,
+    completion_tokens bigint,
+    reasoning_tokens bigint
+);
+
+-- The token columns are the sums of `usage`. Costs are picodollars (10^-12 USD): of a minute what its
+-- usage costs by version price_version of the catalogue, of an hour the sum of its minutes' costs.
 CREATE TABLE llm_minute (
     series_id bigint NOT NULL,
     window_start timestamptz NOT NULL,
@@ -106,12 +127,21 @@ CREATE TABLE llm_minute (
     unanswered bigint NOT NULL,
     errors bigint NOT NULL,
     without_latency bigint NOT NULL,
-    prompt_tokens bigint NOT NULL,
-    completion_tokens bigint NOT NULL,
+    clamped_usage bigint NOT NULL,
+    reported_requests bigint NOT NULL,
+    uncached_prompt_tokens bigint NOT NULL,
     cached_prompt_tokens bigint NOT NULL,
-    cache_write_tokens bigint NOT NULL,
+    cache_write_5m_tokens bigint NOT NULL,
     cache_write_1h_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
     reasoning_tokens bigint NOT NULL,
+    usage llm_usage[] NOT NULL,
+    price_version bigint NOT NULL,
+    cost_pusd numeric(38, 0) NOT NULL,
+    unpriced_requests bigint NOT NULL,
+    unpriced_tokens bigint NOT NULL,
+    guessed_requests bigint NOT NULL,
+    reported_cost_pusd numeric(38, 0) NOT NULL,
     latency_count bigint NOT NULL,
     latency_sum_us bigint NOT NULL,
     latency_max_us bigint NOT NULL,
@@ -187,10 +217,10 @@ CREATE FUNCTION llm_ratio(sum bigint, count bigint) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(sum::float8 / nullif(count, 0), 0);
 
--- USD per million input and output tokens: the original's flat price.
-CREATE FUNCTION llm_cost_usd(prompt_tokens bigint, completion_tokens bigint) RETURNS double precision
+-- Picodollars as USD: exact, and as the double that the original showed.
+CREATE FUNCTION llm_usd(pusd numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ((prompt_tokens::numeric * 10 + completion_tokens::numeric * 30) / 1000000)::float8;
+RETURN trim_scale(pusd * 0.000000000001);
 
 -- The columns up to created_at are those of the original's table, in its order; as there, a latency is
 -- 0 where none was measured. Times to first token, which it had not, are NULL then.
@@ -202,9 +232,9 @@ SELECT s.tenant_id, s.route, s.model,
        m.errors,
        llm_ratio(m.latency_sum_us, m.latency_count * 1000) AS avg_latency_ms,
        coalesce(m.latency_p95_us, 0) / 1000.0::float8 AS p95_latency_ms,
-       llm_ratio(m.prompt_tokens, m.responses) AS avg_prompt_tokens,
+       llm_ratio(t.prompt_tokens, m.responses) AS avg_prompt_tokens,
        llm_ratio(m.completion_tokens, m.responses) AS avg_completion_tokens,
-       llm_cost_usd(m.prompt_tokens, m.completion_tokens) AS estimated_cost_usd,
+       llm_usd(m.cost_pusd)::float8 AS estimated_cost_usd,
        m.created_at,
        m.responses,
        m.unanswered,
@@ -219,11 +249,24 @@ SELECT s.tenant_id, s.route, s.model,
        m.ttft_p95_us / 1000.0::float8 AS p95_ttft_ms,
        m.ttft_p99_us / 1000.0::float8 AS p99_ttft_ms,
        CASE WHEN m.ttft_count > 0 THEN m.ttft_max_us / 1000.0::float8 END AS max_ttft_ms,
-       m.prompt_tokens,
+       t.prompt_tokens,
        m.completion_tokens,
        m.cached_prompt_tokens,
-       m.cache_write_tokens,
+       m.cache_write_5m_tokens + m.cache_write_1h_tokens AS cache_write_tokens,
        m.reasoning_tokens,
+       m.uncached_prompt_tokens,
+       m.cache_write_5m_tokens,
+       m.cache_write_1h_tokens,
+       llm_usd(m.cost_pusd) AS estimated_cost_usd_decimal,
+       m.unpriced_requests,
+       m.unpriced_tokens,
+       m.guessed_requests,
+       m.price_version,
+       CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd)::float8 END AS reported_cost_usd,
+       CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd) END AS reported_cost_usd_decimal,
+       m.reported_requests,
+       m.clamped_usage,
+       m.usage,
        m.without_latency,
        m.error_classes,
        m.finish_reasons,
@@ -232,4 +275,6 @@ SELECT s.tenant_id, s.route, s.model,
        m.latency_hdr,
        m.ttft_hdr
 FROM llm_minute m
-JOIN llm_series s USING (series_id);
+JOIN llm_series s USING (series_id),
+LATERAL (SELECT m.uncached_prompt_tokens + m.cached_prompt_tokens + m.cache_write_5m_tokens
+                + m.cache_write_1h_tokens AS prompt_tokens) t;

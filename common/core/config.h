@@ -40,6 +40,10 @@ struct config {
     int64_t http_port; // 0 = any free one
     int64_t http_max_connections, http_header_timeout_ms, http_body_timeout_ms,
         http_idle_timeout_ms, http_max_header_bytes, http_drain_timeout_ms;
+    // authentication (common/io/auth.h)
+    char *auth; // "none", "key", "jwt" or "key,jwt"
+    int64_t auth_refresh_ms, auth_failures_per_minute, allow_insecure;
+    char *jwt_jwks_file, *jwt_issuer, *jwt_audience, *jwt_tenant_claim;
     // ingest-api
     int64_t max_body_bytes, max_batch_bytes, max_batch_events, ack_timeout_ms, linger_ms,
         produce_buffer_bytes;
@@ -51,6 +55,8 @@ struct config {
     char *start; // "earliest" or "latest": where a task begins that has no position yet
     // metrics-api
     int64_t pg_pool_size, pg_queue_size, query_timeout_ms;
+    // prices: setup writes it into the catalogue
+    char *price_default; // "input/output" in USD per million tokens, or ""
     // logging
     char *log_format, *log_level; // text|json, debug|info|warn|error
 };

@@ -8,7 +8,8 @@
 #define ALL (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_METRICS | PROGRAM_ADMIN)
 #define SERVICES (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_METRICS)
 #define KAFKA (PROGRAM_INGEST | PROGRAM_PROCESSOR | PROGRAM_ADMIN)
-#define POSTGRES (PROGRAM_PROCESSOR | PROGRAM_METRICS | PROGRAM_ADMIN)
+#define POSTGRES ALL
+#define APIS (PROGRAM_INGEST | PROGRAM_METRICS)
 #define INGEST PROGRAM_INGEST
 #define PROCESSOR PROGRAM_PROCESSOR
 #define METRICS PROGRAM_METRICS
@@ -80,6 +81,27 @@ const struct setting config_settings[] = {
      NUMBER(http_drain_timeout_ms, 10000, 0, HOUR_MS),
      .help = "After SIGTERM, requests under way get this time to end."},
 
+    {.name = "AUTH", .section = "Authentication", .programs = APIS,
+     CHOICE(auth, "none", "none|key|jwt|key,jwt"),
+     .help = "What clients show: nothing, API keys (kept in PostgreSQL), signed JSON Web Tokens, or "
+             "either. `none` is for loopback addresses."},
+    {.name = "ALLOW_INSECURE", .programs = APIS, NUMBER(allow_insecure, 0, 0, 1),
+     .help = "1 lets AUTH=none listen on an address that others can reach."},
+    {.name = "AUTH_REFRESH_MS", .programs = APIS, NUMBER(auth_refresh_ms, 5000, 10, HOUR_MS),
+     .help = "How often keys and JWT_JWKS_FILE are read anew: a revoked key works at most this "
+             "much longer."},
+    {.name = "AUTH_FAILURES_PER_MINUTE", .programs = APIS,
+     NUMBER(auth_failures_per_minute, 60, 1, 1000000),
+     .help = "Refused credentials of one address; further ones are answered 429."},
+    {.name = "JWT_JWKS_FILE", .programs = APIS, STRING(jwt_jwks_file, "", 0, 4096),
+     .help = "JSON Web Key Set whose keys sign tokens; each key names its `kid` and `alg`."},
+    {.name = "JWT_ISSUER", .programs = APIS, STRING(jwt_issuer, "", 0, 1024),
+     .help = "The `iss` that tokens must bear."},
+    {.name = "JWT_AUDIENCE", .programs = APIS, STRING(jwt_audience, "", 0, 1024),
+     .help = "The `aud` that tokens must bear, alone or among others."},
+    {.name = "JWT_TENANT_CLAIM", .programs = APIS, STRING(jwt_tenant_claim, "tenant_id", 1, 255),
+     .help = "The claim that holds the tenant."},
+
     {.name = "MAX_BODY_BYTES", .section = "Ingest", .programs = INGEST,
      NUMBER(max_body_bytes, 262144, 256, 16 * MIB),
      .help = "Body of one event."},
@@ -148,6 +170,12 @@ const struct setting config_settings[] = {
     {.name = "QUERY_TIMEOUT_MS", .programs = METRICS,
      NUMBER(query_timeout_ms, 5000, 10, HOUR_MS),
      .help = "A query that takes longer is given up."},
+
+    {.name = "PRICE_DEFAULT", .section = "Prices", .programs = ADMIN,
+     STRING(price_default, "", 0, 100),
+     .help = "Price of models that no price list has, as input/output in USD per million tokens: "
+             "10/30 is what the original charged for all. Setup writes it into the catalogue. "
+             "Empty: what has no price stays unpriced."},
 
     {.name = "LOG_FORMAT", .section = "Log", .programs = ALL,
      CHOICE(log_format, "text", "text|json"),

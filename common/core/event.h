@@ -4,8 +4,10 @@
 //
 // Bounds (DESIGN 2.1): ids and names are 1 to 255 bytes of valid UTF-8 without control characters
 // (U+0000 to U+001F, U+007F); token counts are whole numbers 0 to EVENT_MAX_TOKENS; durations are 0
-// to EVENT_MAX_MS milliseconds, fractions allowed, rounded to µs. Duplicate keys are refused.
-// Unknown fields are ignored. A known optional field that is null counts as absent.
+// to EVENT_MAX_MS milliseconds, fractions allowed, rounded to µs; cost_usd is 0 to EVENT_MAX_USD,
+// rounded to picodollars (exact up to 15 significant digits, as JSON's numbers are in general).
+// Duplicate keys are refused. Unknown fields are ignored. A known optional field that is null
+// counts as absent.
 #ifndef STREAMLENS_EVENT_H
 #define STREAMLENS_EVENT_H
 
@@ -14,9 +16,9 @@
 #define EVENT_NAME_MAX 255
 #define EVENT_MAX_TOKENS INT64_C(1000000000000)
 #define EVENT_MAX_MS INT64_C(1000000000)
-#define EVENT_MAX_USD INT64_C(1000000000) // of cost_usd
-#define EVENT_JSON_DEPTH 32               // the event itself is level 1
-#define EVENT_JSON_TOKENS 32768           // brackets that open, commas and colons, in one event
+#define EVENT_MAX_USD INT64_C(1000000) // of cost_usd
+#define EVENT_JSON_DEPTH 32            // the event itself is level 1
+#define EVENT_JSON_TOKENS 32768        // brackets that open, commas and colons, in one event
 // A request's timestamp lies between 7 days before and 1 hour after the reference time.
 #define EVENT_PAST_US (INT64_C(7) * 86400 * 1000000)
 #define EVENT_FUTURE_US (INT64_C(3600) * 1000000)
@@ -32,7 +34,7 @@ struct event {
     enum event_kind kind;
     struct str request_id;
     int64_t timestamp_us;     // the payload's own time
-    struct str tenant_id;     // request: { NULL, 0 } where the event names none
+    struct str tenant_id;     // { NULL, 0 } where the event names none
     struct str route;         // request
     struct str model;         // request: asked for; response: that answered, or absent
     struct str provider;      // request, optional
@@ -43,7 +45,7 @@ struct event {
     int64_t completion_tokens, cached_prompt_tokens, cache_write_tokens, cache_write_1h_tokens,
         reasoning_tokens;        // response
     int64_t latency_us, ttft_us; // response
-    double cost_usd;             // response; negative = absent
+    int64_t cost_pusd;           // response: cost_usd in picodollars
     bool stream;                 // request; true only where sent as true
 };
 

@@ -15,7 +15,7 @@ enum event_field_type {
     EVENT_FIELD_TIME,     // RFC 3339, or epoch ms as a number; stored as µs
     EVENT_FIELD_COUNT,    // whole number, 0 to EVENT_MAX_TOKENS
     EVENT_FIELD_DURATION, // ms, 0 to EVENT_MAX_MS; stored as µs
-    EVENT_FIELD_COST,     // USD, 0 to EVENT_MAX_USD
+    EVENT_FIELD_COST,     // USD, 0 to EVENT_MAX_USD; stored as picodollars
     EVENT_FIELD_BOOL,
     EVENT_FIELD_OBJECT, // its content is not looked at
 };

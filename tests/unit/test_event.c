@@ -48,7 +48,7 @@ START_TEST(reads_a_whole_response)
     ck_assert_int_eq(ev.cache_write_1h_tokens, 4);
     ck_assert_int_eq(ev.reasoning_tokens, 5);
     ck_assert_int_eq(ev.completion_tokens, 7);
-    ck_assert(ev.cost_usd == 0.0125);
+    ck_assert_int_eq(ev.cost_pusd, 12500000000);
 }
 END_TEST
 
@@ -66,7 +66,7 @@ static void expect_nothing_optional(void)
     ck_assert_int_eq(ev.reasoning_tokens, EVENT_ABSENT);
     ck_assert_int_eq(ev.latency_us, EVENT_ABSENT);
     ck_assert_int_eq(ev.ttft_us, EVENT_ABSENT);
-    ck_assert(ev.cost_usd < 0);
+    ck_assert_int_eq(ev.cost_pusd, EVENT_ABSENT);
     ck_assert(!ev.stream);
 }
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/core/money.h"
+
+#define DECIMALS 12
+
+static money bounded(money m)
+{
+    return m > MONEY_MAX ? MONEY_MAX : m < -MONEY_MAX ? -MONEY_MAX : m;
+}
+
+money money_add(money a, money b)
+{
+    // Both are within 10^38, so their sum is within 128 bits only by a hair: bounded first.
+    money sum;
+    if (__builtin_add_overflow(bounded(a), bounded(b), &sum))
+        return a > 0 ? MONEY_MAX : -MONEY_MAX;
+    return bounded(sum);
+}
+
+void money_add_decimal(struct buf *out, money m)
+{
+    char text[48], *end = text + sizeof(text), *at = end;
+    unsigned __int128 rest = m < 0 ? -(unsigned __int128)m : (unsigned __int128)m;
+    bool shown = false; // a decimal that is not 0 stands to the right
+    for (int i = 0; i < DECIMALS; i++, rest /= 10) {
+        int digit = (int)(rest % 10);
+        shown = shown || digit != 0;
+        if (shown)
+            *--at = (char)('0' + digit);
+    }
+    if (shown)
+        *--at = '.';
+    do {
+        *--at = (char)('0' + (int)(rest % 10));
+        rest /= 10;
+    } while (rest != 0);
+    if (m < 0)
+        *--at = '-';
+    buf_add(out, at, (size_t)(end - at));
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int not_money(struct err *e)
+{
+    return err_set(e, "must be a decimal number of USD with at most %d decimals, such as 12.5",
+                   DECIMALS);
+}
+
+int money_parse(struct str text, money *out, struct err *e)
+{
+    size_t i = text.n > 0 && (text.p[0] == '-' || text.p[0] == '+');
+    bool negative = i == 1 && text.p[0] == '-';
+    money sum = 0;
+    int digits = 0, decimals = -1; // decimals: -1 before the point
+    for (; i < text.n; i++) {
+        if (text.p[i] == '.' && decimals < 0) {
+            decimals = 0;
+            continue;
+        }
+        if (!is_digit(text.p[i]))
+            return not_money(e);
+        digits++;
+        if (decimals == DECIMALS) {
+            if (text.p[i] != '0')
+                return not_money(e);
+            continue;
+        }
+        decimals += decimals >= 0;
+        if (sum > MONEY_MAX / 10)
+            return err_set(e, "is larger than any amount that can be kept");
+        sum = sum * 10 + (text.p[i] - '0');
+    }
+    if (digits == 0)
+        return not_money(e);
+    for (int n = decimals < 0 ? 0 : decimals; n < DECIMALS; n++) {
+        if (sum > MONEY_MAX / 10)
+            return err_set(e, "is larger than any amount that can be kept");
+        sum *= 10;
+    }
+    *out = negative ? -sum : sum;
+    return 0;
+}
+
+double money_usd(money m)
+{
+    return (double)m / (double)MONEY_PER_USD;
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The price catalogue: cards with versions, which of them a model's name finds, and what usage
+// costs by it. Pure.
+//
+// Unit: picodollars (10^-12 USD) a token, which is micro-USD per million tokens. USD only.
+//
+// A version is a set of cards added at once (a price file, a `price set`); versions count from 1
+// and are never changed, so that a row which names the version that priced it can be priced again
+// alike. What holds for a row is asked as of a version and a minute: of the cards of a model with
+// at most that version and an effective_from at or before the minute, the one with the latest
+// effective_from, of these the greatest version. A card replaces its model's earlier ones whole.
+#ifndef STREAMLENS_PRICE_H
+#define STREAMLENS_PRICE_H
+
+#include "common/core/money.h"
+#include "common/core/usage.h"
+
+// X(class, where its price comes from when a line does not give it). `input` and `output` have
+// none: absent they are 0, which only a line with a `request` fee may be.
+#define PRICE_CLASSES(X)                                                                           \
+    X(input)          /* uncached_prompt_tokens */                                                 \
+    X(cached_input)   /* cached_prompt_tokens; else as input */                                    \
+    X(cache_write_5m) /* else as input */                                                          \
+    X(cache_write_1h) /* else as cache_write_5m */                                                 \
+    X(output)         /* completion_tokens that are no reasoning_tokens */                         \
+    X(reasoning)      /* else as output */                                                         \
+    X(request)        /* a fee each answered request; else none */
+#define PRICE_NUMBER(name) PRICE_##name,
+enum price_class { PRICE_CLASSES(PRICE_NUMBER) PRICE_CLASS_COUNT };
+#undef PRICE_NUMBER
+
+#define PRICE_NONE INT64_C(-1)
+#define PRICE_EVERY "*" // as a card's model: see below
+
+struct price_line {
+    char *tier;                      // usage_tier(): "" is the standard one
+    int64_t above;                   // a number of USAGE_BANDS, or 0
+    int64_t pusd[PRICE_CLASS_COUNT]; // PRICE_NONE where not given
+};
+
+// A price card: all of one model's prices from a minute on. Strings are owned, never NULL.
+//
+// Tenant "" is everybody's. A tenant's card comes before everybody's. A card with a discount has no
+// token prices: it takes what everybody pays for the model, less discount_ppm (each price rounded
+// half up to a whole picodollar a token), plus its own request fee.
+//
+// The model PRICE_EVERY: of a tenant, only as a discount: for all models that have no card of that
+// tenant. Of everybody: the price of what is otherwise unpriced (PRICE_DEFAULT); counted as
+// guessed.
+struct price_card {
+    int64_t version, effective_from_us; // a whole minute
+    char *tenant, *provider, *model;
+    char **aliases; // other names of the same model, as exact as `model`
+    size_t alias_count;
+    int64_t discount_ppm;     // parts of a million, 0 to 1,000,000; PRICE_NONE: no discount card
+    struct price_line *lines; // by tier, then above; the first is ("", 0)
+    size_t line_count;        // at least 1
+    char *source;             // where the figures were read
+    char as_of[11];           // and when: YYYY-MM-DD, or ""
+};
+void price_card_clear(struct price_card *c);
+void price_card_copy(struct price_card *out, const struct price_card *from);
+
+#define CATALOGUE_CARDS_MAX 100000 // a catalogue that holds more is refused
+
+struct catalogue;
+struct catalogue *catalogue_new(void);
+void catalogue_free(struct catalogue *c);
+// Takes over what the card owns. In any order; versions need not be whole in between.
+void catalogue_add(struct catalogue *c, struct price_card *card);
+int64_t catalogue_version(const struct catalogue *c); // the greatest, 0 where empty
+size_t catalogue_count(const struct catalogue *c);
+const struct price_card *catalogue_at(const struct catalogue *c, size_t i); // in order of adding
+
+// The card that holds for a model of a tenant ("" = everybody) by its own name or alias, in any
+// case of letters, as of a version and an instant; NULL where none does. No step of the ladder.
+const struct price_card *catalogue_card(const struct catalogue *c, int64_t version, int64_t at_us,
+                                        struct str tenant, struct str name);
+
+// How a name was found, in the order of trying. Each of the names (see price_name.h) is looked up
+// exactly, never as the beginning of another.
+enum price_step {
+    PRICE_UNPRICED,
+    PRICE_EXACT,
+    PRICE_WITHOUT_PREFIX, // of provider or region
+    PRICE_WITHOUT_SUFFIX, // of date or version, perhaps without prefix too
+    PRICE_GUESSED,        // PRICE_DEFAULT
+};
+const char *
+price_step_name(enum price_step step); // "unpriced", "exact", "prefix", "suffix", "default"
+
+struct price_hit {
+    const struct price_card *card;     // whose lines hold; NULL = unpriced
+    const struct price_card *discount; // the tenant's card that lowers them, or NULL
+    enum price_step step;
+    bool by_asked; // the model asked for was found, the one that answered was not
+};
+
+// model, then asked (absent or "": none); for each the tenant's cards by all steps, then
+// everybody's by all steps; then PRICE_DEFAULT. Tenant "" asks for what everybody pays.
+struct price_hit catalogue_resolve(const struct catalogue *c, int64_t version, int64_t at_us,
+                                   struct str tenant, struct str model, struct str asked);
+
+// The line for a tier and a context band: of the tier's lines the one with the greatest `above`
+// that is at most context_above. NULL where the card does not know the tier: that usage is unpriced
+// too.
+const struct price_line *price_line_for(const struct price_card *card, struct str tier,
+                                        int64_t context_above);
+// What a token (or a request) of the class costs after the rules above, picodollars.
+int64_t price_of(const struct price_hit *hit, const struct price_line *line, enum price_class k);
+
+// Additive; a difference of two may be negative.
+struct cost {
+    money estimated;
+    int64_t unpriced_requests, unpriced_tokens, guessed_requests;
+};
+// Adds what one usage line costs. version: of the catalogue, as the row names it.
+void cost_add_usage(struct cost *into, const struct catalogue *c, int64_t version, int64_t at_us,
+                    struct str tenant, struct str model, struct str asked, struct str tier,
+                    int64_t context_above, const struct usage *u);
+void cost_add(struct cost *into, const struct cost *more);
+void cost_subtract(struct cost *from, const struct cost *less);
+
+#endif

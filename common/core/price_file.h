@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Price files: CSV (RFC 4180), a header line and a line for each price, so that a spreadsheet reads
+// them and an error names a line. Empty lines and lines that begin with '#' are skipped.
+//
+//   tenant            empty: everybody                         provider   for people
+//   model             as the API names it, or *                aliases    other names, by blanks
+//   tier              empty: standard; batch, flex, priority …
+//   above_tokens      empty or 0, or a number of USAGE_BANDS: the price of requests with a longer
+//                     prompt
+//   unit              of the token prices: USD/Mtok, USD/ktok or USD/tok; required
+//   input cached_input cache_write_5m cache_write_1h output reasoning
+//                     decimals; must come out as whole picodollars a token
+//   request           USD an answered request
+//   discount_percent  see struct price_card; at most 4 decimals
+//   effective_from    RFC 3339, a whole minute; empty: from ever on
+//   source as_of      where and when (YYYY-MM-DD) the figure was read
+//
+// Columns may come in any order; those not needed may be left out; an unknown one is refused.
+// Lines of the same tenant, model and effective_from make one card and agree in provider, aliases
+// (an empty cell takes the first line's), source and as_of.
+//
+// Refused, beside what is no number, date, tier or unit: a negative price; a card without a
+// standard line; the same line twice; a name that two models of one tenant would bear (within the
+// file, or with what `known` has); and what looks like a slip of the unit:
+//   - a token price above PRICE_FILE_MOST or, if not 0, below PRICE_FILE_LEAST USD/Mtok
+//   - output below 1/20 or above 200 times the input (both not 0)
+//   - cached_input above the input or below 1/200 of it, cache writes below 1/4 or above 10 times
+//   it
+//   - a tier's or band's price more than 20 times, or less than 1/20, of the standard line's
+//   - a price 100 times more or less than the one that `known` has for the model then
+#ifndef STREAMLENS_PRICE_FILE_H
+#define STREAMLENS_PRICE_FILE_H
+
+#include "common/core/price.h"
+
+#define PRICE_FILE_MOST 2000        // USD per million tokens
+#define PRICE_FILE_LEAST "0.001"    // likewise
+#define PRICE_FILE_REQUEST_MOST 100 // USD a request
+#define PRICE_FILE_BYTES_MAX (16 << 20)
+
+// Cards in the file's order, with version 0; the caller frees the array and clears the cards. known
+// may be NULL. -1: nothing is given; e->field is the column, e->detail begins with "line 12: ".
+int price_file_parse(struct str text, const struct catalogue *known, struct price_card **cards,
+                     size_t *count, struct err *e) MUST_CHECK;
+
+// The columns of a file, in the order in which they are written, with commas and a newline; and a
+// card's lines.
+void price_file_write_header(struct buf *out);
+void price_file_write_card(struct buf *out, const struct price_card *card);
+
+#endif
