@@ -138,6 +138,18 @@ static void render_time(struct render_metrics *r, int64_t t_us)
     buf_add(r->out, text, (size_t)(at - text));
 }
 
+// Digits, a sign and a point need no escapes.
+static void render_decimal(struct buf *out, struct str digits)
+{
+    if (!digits.p) {
+        ADD_LIT(out, "null");
+        return;
+    }
+    buf_addc(out, '"');
+    buf_add(out, digits.p, digits.n);
+    buf_addc(out, '"');
+}
+
 void render_metrics_begin(struct render_metrics *r, struct buf *out)
 {
     *r = (struct render_metrics){.out = out};
@@ -158,13 +170,15 @@ void render_metrics_row(struct render_metrics *r, const struct row *row)
 #define TIME(name) KEY(name) render_time(r, row->name##_us);
 #define COUNT(name) KEY(name) render_int(out, row->name);
 #define NUMBER(name) KEY(name) render_double(out, row->name);
+#define DECIMAL(name) KEY(name) render_decimal(out, row->name);
 #define OBJECT(name) KEY(name) buf_add(out, row->name.p, row->name.n);
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, OBJECT)
+    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, OBJECT)
 #undef KEY
 #undef TEXT
 #undef TIME
 #undef COUNT
 #undef NUMBER
+#undef DECIMAL
 #undef OBJECT
     buf_addc(out, '}');
 }

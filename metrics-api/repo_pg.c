@@ -28,15 +28,19 @@
     MINE_BEGIN " AND ($2::text IS NULL OR route = $2::text)"                                       \
                " AND ($3::text IS NULL OR model = $3::text))"
 
+#define PROMPT_TOKENS                                                                              \
+    "(m.uncached_prompt_tokens + m.cached_prompt_tokens + m.cache_write_5m_tokens"                 \
+    " + m.cache_write_1h_tokens)"
+
 // The view's columns, of s (series) and m (llm_minute).
 #define VIEW_COLUMNS                                                                               \
     " s.tenant_id, s.route, s.model, m.window_start,"                                              \
     " m.window_start + interval '1 minute' AS window_end, m.requests, m.errors,"                   \
     " llm_ratio(m.latency_sum_us, m.latency_count * 1000) AS avg_latency_ms,"                      \
     " m.latency_p95_us / 1000.0::float8 AS p95_latency_ms,"                                        \
-    " llm_ratio(m.prompt_tokens, m.responses) AS avg_prompt_tokens,"                               \
+    " llm_ratio(" PROMPT_TOKENS ", m.responses) AS avg_prompt_tokens,"                             \
     " llm_ratio(m.completion_tokens, m.responses) AS avg_completion_tokens,"                       \
-    " llm_cost_usd(m.prompt_tokens, m.completion_tokens) AS estimated_cost_usd,"                   \
+    " llm_usd(m.cost_pusd)::float8 AS estimated_cost_usd,"                                         \
     " m.responses, m.unanswered, m.requests - m.responses - m.unanswered AS in_flight,"            \
     " m.latency_p50_us / 1000.0::float8 AS p50_latency_ms,"                                        \
     " m.latency_p90_us / 1000.0::float8 AS p90_latency_ms,"                                        \
@@ -49,9 +53,16 @@
     " m.ttft_p95_us / 1000.0::float8 AS p95_ttft_ms,"                                              \
     " m.ttft_p99_us / 1000.0::float8 AS p99_ttft_ms,"                                              \
     " CASE WHEN m.ttft_count > 0 THEN m.ttft_max_us / 1000.0::float8 END AS max_ttft_ms,"          \
-    " m.prompt_tokens, m.completion_tokens, m.cached_prompt_tokens, m.cache_write_tokens,"         \
-    " m.reasoning_tokens, m.without_latency, m.error_classes, m.finish_reasons, m.revision,"       \
-    " m.updated_at"
+    " " PROMPT_TOKENS " AS prompt_tokens, m.completion_tokens, m.cached_prompt_tokens,"            \
+    " m.cache_write_5m_tokens + m.cache_write_1h_tokens AS cache_write_tokens,"                    \
+    " m.reasoning_tokens, m.uncached_prompt_tokens, m.cache_write_5m_tokens,"                      \
+    " m.cache_write_1h_tokens, llm_usd(m.cost_pusd) AS estimated_cost_usd_decimal,"                \
+    " m.unpriced_requests, m.unpriced_tokens, m.guessed_requests, m.price_version,"                \
+    " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd)::float8 END"            \
+    " AS reported_cost_usd,"                                                                       \
+    " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd) END"                    \
+    " AS reported_cost_usd_decimal, m.reported_requests, m.clamped_usage, m.without_latency,"      \
+    " m.error_classes, m.finish_reasons, m.revision, m.updated_at"
 
 // One series: its key is read backwards, newest partition first, and no further than the limit. $5
 // is the oldest instant looked at: partitions before it are not even opened, and opening each of a
@@ -94,14 +105,12 @@
 #define COUNT(name) ", v." #name "::int8"
 #define NUMBER(name) ", coalesce(v." #name ", 0)::float8"
 #define MAYBE(name) ", v." #name "::float8"
-#define OBJECT(name) ", v." #name "::text"
-static const char columns[] = ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, OBJECT);
+static const char columns[] = ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, TEXT, TEXT);
 #undef TEXT
 #undef TIME
 #undef COUNT
 #undef NUMBER
 #undef MAYBE
-#undef OBJECT
 
 #define ORDER " ORDER BY v.window_start DESC, v.route, v.model"
 
@@ -162,6 +171,12 @@ static bool get_text(struct cell c, struct str *out)
     return c.p != NULL;
 }
 
+static bool get_decimal(struct cell c, struct str *out)
+{
+    *out = (struct str){c.p, (size_t)c.n};
+    return true;
+}
+
 static bool get_count(struct cell c, int64_t *out)
 {
     if (!c.p || c.n != 8)
@@ -200,12 +215,14 @@ int repo_rows_get(const struct repo_rows *rows, size_t i, struct row *row, struc
 #define TIME(name) READ(name, get_time, name##_us)
 #define COUNT(name) READ(name, get_count, name)
 #define NUMBER(name) READ(name, get_maybe, name)
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, TEXT)
+#define DECIMAL(name) READ(name, get_decimal, name)
+    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, TEXT)
 #undef READ
 #undef TEXT
 #undef TIME
 #undef COUNT
 #undef NUMBER
+#undef DECIMAL
     return 0;
 }
 

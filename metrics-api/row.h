@@ -8,8 +8,9 @@
 #include "common/core/base.h"
 
 // TEXT: UTF-8. TIME: an instant. COUNT: an integer. NUMBER: 0 where there is nothing to measure, as
-// the original answered. MAYBE: null where there is nothing to measure. OBJECT: a JSON object.
-#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, OBJECT)                                       \
+// the original answered. MAYBE: null where there is nothing to measure. DECIMAL: an exact number
+// with as many digits as it has, a string in JSON; null where there is none. OBJECT: a JSON object.
+#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT)                              \
     TEXT(tenant_id)                                                                                \
     TEXT(route)                                                                                    \
     TEXT(model)                                                                                    \
@@ -40,6 +41,18 @@
     COUNT(cached_prompt_tokens)                                                                    \
     COUNT(cache_write_tokens)                                                                      \
     COUNT(reasoning_tokens)                                                                        \
+    COUNT(uncached_prompt_tokens)                                                                  \
+    COUNT(cache_write_5m_tokens)                                                                   \
+    COUNT(cache_write_1h_tokens)                                                                   \
+    DECIMAL(estimated_cost_usd_decimal)                                                            \
+    COUNT(unpriced_requests)                                                                       \
+    COUNT(unpriced_tokens)                                                                         \
+    COUNT(guessed_requests)                                                                        \
+    COUNT(price_version)                                                                           \
+    MAYBE(reported_cost_usd)                                                                       \
+    DECIMAL(reported_cost_usd_decimal)                                                             \
+    COUNT(reported_requests)                                                                       \
+    COUNT(clamped_usage)                                                                           \
     COUNT(without_latency)                                                                         \
     OBJECT(error_classes)                                                                          \
     OBJECT(finish_reasons)                                                                         \
@@ -51,14 +64,16 @@ struct row {
 #define ROW_TIME(name) int64_t name##_us; /* wall clock */
 #define ROW_COUNT(name) int64_t name;
 #define ROW_NUMBER(name) double name;
-#define ROW_MAYBE(name) double name; /* NAN where there is nothing */
+#define ROW_MAYBE(name) double name;       /* NAN where there is nothing */
+#define ROW_DECIMAL(name) struct str name; /* p NULL where there is none */
 #define ROW_OBJECT(name) struct str name;
-    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_OBJECT)
+    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_DECIMAL, ROW_OBJECT)
 #undef ROW_TEXT
 #undef ROW_TIME
 #undef ROW_COUNT
 #undef ROW_NUMBER
 #undef ROW_MAYBE
+#undef ROW_DECIMAL
 #undef ROW_OBJECT
 };
 

@@ -23,8 +23,11 @@ FIELDS = """tenant_id route model window_start window_end requests errors avg_la
     avg_prompt_tokens avg_completion_tokens estimated_cost_usd responses unanswered in_flight
     p50_latency_ms p90_latency_ms p99_latency_ms max_latency_ms avg_ttft_ms p50_ttft_ms p90_ttft_ms
     p95_ttft_ms p99_ttft_ms max_ttft_ms prompt_tokens completion_tokens cached_prompt_tokens
-    cache_write_tokens reasoning_tokens without_latency error_classes finish_reasons revision
-    updated_at""".split()
+    cache_write_tokens reasoning_tokens uncached_prompt_tokens cache_write_5m_tokens
+    cache_write_1h_tokens estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests
+    price_version reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
+    without_latency error_classes finish_reasons revision updated_at""".split()
+DECIMALS = ("estimated_cost_usd_decimal", "reported_cost_usd_decimal")
 TIMES = ("window_start", "window_end", "updated_at")
 
 
@@ -47,23 +50,31 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
             timed = rng.choice((0, responses))
             first = rng.choice((0, timed))
             us = [rng.randrange(1, 10**7) for _ in range(5)]
-            sql.append(
-                "INSERT INTO llm_minute (series_id, window_start, requests, responses, unanswered, errors,"
-                " without_latency, prompt_tokens, completion_tokens, cached_prompt_tokens,"
-                " cache_write_tokens, cache_write_1h_tokens, reasoning_tokens, latency_count,"
-                " latency_sum_us, latency_max_us, latency_clamped, latency_p50_us, latency_p90_us,"
-                " latency_p95_us, latency_p99_us, ttft_count, ttft_sum_us, ttft_max_us, ttft_clamped,"
-                " ttft_p50_us, ttft_p90_us, ttft_p95_us, ttft_p99_us, error_classes, finish_reasons,"
-                " revision, updated_at) SELECT series_id,"
-                f" {newest} - interval '{w} min', {responses + 3}, {responses},"
-                f" 1, {responses // 3}, {responses - timed}, {responses * 997}, {responses * 331},"
-                f" {responses * 5}, {responses * 2}, 0, {responses * 7}, {timed}, {timed * us[0]},"
-                f" {us[4] if timed else 0}, 0, "
-                + ", ".join(str(u) if timed else "NULL" for u in us[:4])
-                + f", {first}, {first * us[1]}, {us[3] if first else 0}, 0, "
-                + ", ".join(str(u) if first else "NULL" for u in us[1:])
-                + f""", '{{"x": {responses}}}', '{{}}', {rng.randrange(1, 99)}, '2025-11-20 13:00:00.25+00'"""
-                f" FROM llm_series WHERE (tenant_id, route, model) = ({names});")
+            reported = rng.choice((0, responses))
+            row = {
+                "requests": responses + 3, "responses": responses, "unanswered": 1,
+                "errors": responses // 3, "without_latency": responses - timed,
+                "clamped_usage": responses % 5, "reported_requests": reported,
+                "uncached_prompt_tokens": responses * 983, "cached_prompt_tokens": responses * 5,
+                "cache_write_5m_tokens": responses * 2, "cache_write_1h_tokens": responses * 3,
+                "completion_tokens": responses * 331, "reasoning_tokens": responses * 7, "usage": "'{}'",
+                "price_version": rng.randrange(0, 5),
+                "cost_pusd": rng.choice((0, 1, responses * 10**9, rng.randrange(10**38))),
+                "unpriced_requests": responses % 3, "unpriced_tokens": responses % 3 * 11,
+                "guessed_requests": responses % 2,
+                "reported_cost_pusd": reported * rng.randrange(10**13),
+                "latency_count": timed, "latency_sum_us": timed * us[0],
+                "latency_max_us": us[4] if timed else 0, "latency_clamped": 0,
+                **{f"latency_p{q}_us": u if timed else "NULL" for q, u in zip((50, 90, 95, 99), us)},
+                "ttft_count": first, "ttft_sum_us": first * us[1], "ttft_max_us": us[3] if first else 0,
+                "ttft_clamped": 0,
+                **{f"ttft_p{q}_us": u if first else "NULL" for q, u in zip((50, 90, 95, 99), us[1:])},
+                "error_classes": f"""'{{"x": {responses}}}'""", "finish_reasons": "'{}'",
+                "revision": rng.randrange(1, 99), "updated_at": "'2025-11-20 13:00:00.25+00'"}
+            sql.append(f"INSERT INTO llm_minute (series_id, window_start, {', '.join(row)})"
+                       f" SELECT series_id, {newest} - interval '{w} min',"
+                       f" {', '.join(map(str, row.values()))}"
+                       f" FROM llm_series WHERE (tenant_id, route, model) = ({names});")
     subprocess.run(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", s.dsn], text=True,
                    input="\n".join(sql), check=True, timeout=60)
 
@@ -130,8 +141,9 @@ class Answers(unittest.TestCase):
         cls.api = s.start("metrics-api")
 
     def expected(self, where, limit):
+        columns = (f"{f}::text" if f in DECIMALS else f for f in FIELDS)
         text = self.stack.sql(
-            f"SELECT coalesce(json_agg(v), '[]') FROM (SELECT {', '.join(FIELDS)} FROM llm_metrics"
+            f"SELECT coalesce(json_agg(v), '[]') FROM (SELECT {', '.join(columns)} FROM llm_metrics"
             f" WHERE {where} ORDER BY window_start DESC, route, model LIMIT {limit}) v")
         rows = json.loads(text)
         for row in rows:

@@ -136,7 +136,9 @@ static struct row sample(void)
     r.avg_latency_ms = 12.5;
     r.avg_ttft_ms = r.p50_ttft_ms = r.p90_ttft_ms = r.p95_ttft_ms = r.p99_ttft_ms = r.max_ttft_ms =
         NAN;
+    r.reported_cost_usd = NAN;
     r.completion_tokens = INT64_MAX;
+    r.estimated_cost_usd_decimal = STR_LIT("12345678901234567890.000000000001");
     r.error_classes = STR_LIT("{\"timeout\": 1}");
     r.finish_reasons = STR_LIT("{}");
     return r;
@@ -187,6 +189,8 @@ static json_t *first_row(const struct row *row)
     return first;
 }
 
+#define json_is_decimal(o) (json_is_string(o) || json_is_null(o))
+
 START_TEST(every_field_is_there_once_and_of_its_kind)
 {
     struct row row = sample();
@@ -199,12 +203,25 @@ START_TEST(every_field_is_there_once_and_of_its_kind)
 #define COUNT(name) IS(name, json_is_integer)
 #define NUMBER(name) IS(name, json_is_number)
 #define MAYBE(name) IS(name, json_is_null)
+#define DECIMAL(name) IS(name, json_is_decimal)
 #define OBJECT(name) IS(name, json_is_object)
-    ROW_FIELDS(TEXT, TEXT, COUNT, NUMBER, MAYBE, OBJECT)
+    ROW_FIELDS(TEXT, TEXT, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT)
     ck_assert_uint_eq(json_object_size(o), fields);
     ck_assert_int_eq(json_integer_value(json_object_get(o, "completion_tokens")), INT64_MAX);
     ck_assert_str_eq(json_string_value(json_object_get(o, "updated_at")),
                      "2026-11-21T06:15:00.123456Z");
+    json_decref(o);
+}
+END_TEST
+
+START_TEST(an_amount_keeps_every_digit_and_none_is_null)
+{
+    struct row row = sample();
+    json_t *o = first_row(&row);
+    ck_assert_str_eq(json_string_value(json_object_get(o, "estimated_cost_usd_decimal")),
+                     "12345678901234567890.000000000001");
+    ck_assert(json_is_null(json_object_get(o, "reported_cost_usd_decimal")));
+    ck_assert(json_is_null(json_object_get(o, "reported_cost_usd")));
     json_decref(o);
 }
 END_TEST
@@ -295,6 +312,7 @@ int main(void)
     tcase_add_test(tc, no_rows_are_an_empty_list);
     tcase_add_test(tc, the_originals_fields_come_first_and_in_its_order);
     tcase_add_test(tc, every_field_is_there_once_and_of_its_kind);
+    tcase_add_test(tc, an_amount_keeps_every_digit_and_none_is_null);
     tcase_add_loop_test(tc, hostile_names_stay_strings, 0, ARRAY_LEN(hostile));
     tcase_add_test(tc, instants_are_right_in_any_order_of_days);
     tcase_add_test(tc, rows_are_counted_and_kept_in_order);
