@@ -201,9 +201,12 @@ static int take_cost(const struct event_field *f, const struct event_value *v, i
 {
     if (check_amount(f, v, EVENT_MAX_USD, e) != 0)
         return -1;
-    // The product's error is below half a picodollar for amounts below 1,000 USD, so that what was
-    // written with 12 decimals comes out.
-    *out = llround(v->number * (double)MONEY_PER_USD);
+    int64_t pusd = llround(v->number * (double)MONEY_PER_USD), step = 1;
+    // A double keeps 15 digits of what was written. What stands behind them is the conversion's,
+    // and of amounts from 1,000 USD on some of it is above half a picodollar.
+    while (pusd / step >= INT64_C(1000000000000000))
+        step *= 10;
+    *out = (pusd + step / 2) / step * step;
     return 0;
 }
 

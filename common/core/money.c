@@ -10,7 +10,7 @@ static money bounded(money m)
 
 money money_add(money a, money b)
 {
-    // Both are within 10^38, so their sum is within 128 bits only by a hair: bounded first.
+    // Even so the sum may be beyond 128 bits, which end at 1.7 × 10^38.
     money sum;
     if (__builtin_add_overflow(bounded(a), bounded(b), &sum))
         return a > 0 ? MONEY_MAX : -MONEY_MAX;
@@ -87,5 +87,11 @@ int money_parse(struct str text, money *out, struct err *e)
 
 double money_usd(money m)
 {
-    return (double)m / (double)MONEY_PER_USD;
+    // By way of the decimal: a quotient of doubles rounds twice where m has more than 53 bits.
+    struct buf text = {0};
+    money_add_decimal(&text, m);
+    buf_addc(&text, '\0');
+    double usd = strtod(text.p, NULL);
+    buf_free(&text);
+    return usd;
 }

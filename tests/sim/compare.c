@@ -47,14 +47,15 @@ static int64_t count_of(const struct name_counts *c, const char *name)
 
 static struct oracle_row numbers_of(const struct facts *f)
 {
+    struct usage usage = usage_lines_total(&f->usage);
     return (struct oracle_row){
         .requests = f->requests,
         .responses = f->responses,
         .unanswered = f->unanswered,
         .errors = f->errors,
         .without_latency = f->without_latency,
-        .prompt_tokens = f->prompt_tokens,
-        .completion_tokens = f->completion_tokens,
+        .prompt_tokens = usage_prompt_tokens(&usage),
+        .completion_tokens = usage.completion_tokens,
         .latency_count = f->latency.total,
         .latency_sum_us = f->latency.sum_us,
         .latency_max_us = f->latency.max_us,

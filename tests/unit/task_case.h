@@ -168,6 +168,18 @@ static inline const struct facts *facts_now(void)
     return facts_of(task, "t", 0);
 }
 
+// What was counted of tokens there.
+static inline struct usage usage_now(void)
+{
+    return usage_lines_total(&facts_now()->usage);
+}
+
+static inline int64_t prompt_tokens_now(void)
+{
+    struct usage u = usage_now();
+    return usage_prompt_tokens(&u);
+}
+
 static inline size_t letter_count(void)
 {
     size_t n;

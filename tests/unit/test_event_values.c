@@ -3,8 +3,6 @@
 #include "common/core/timeunit.h"
 #include "tests/unit/event_case.h"
 
-#include <math.h>
-
 // --- accepted and refused values, each at its bound and one beyond ---
 
 struct value_case {
@@ -139,9 +137,11 @@ static const struct value_case bad_values[] = {
     {EVENT_RESPONSE, "model", "\"\"", 0},
     {EVENT_RESPONSE, "model", "5", 0},
     {EVENT_RESPONSE, "cost_usd", "-0.01", 0},
-    {EVENT_RESPONSE, "cost_usd", "1000000000.01", 0},
+    {EVENT_RESPONSE, "cost_usd", "1000000.00001", 0},
     {EVENT_RESPONSE, "cost_usd", "1e400", 0},
     {EVENT_RESPONSE, "cost_usd", "\"1\"", 0},
+    {EVENT_RESPONSE, "tenant_id", "5", 0},
+    {EVENT_RESPONSE, "tenant_id", "\"\"", 0},
 };
 
 START_TEST(refuses_values_and_names_the_field)
@@ -164,14 +164,37 @@ START_TEST(reads_what_is_only_checked)
 }
 END_TEST
 
+static const struct {
+    const char *usd;
+    int64_t pusd;
+} costs[] = {
+    {"0", 0},
+    {"-0.0", 0},
+    {"0.000000000001", 1},
+    {"1e-12", 1},
+    {"0.0000000000005", 1},
+    {"0.00000000000049", 0},
+    {"0.0125", 12500000000},
+    {"0.000000150001", 150001},
+    {"999.999999999999", 999999999999999}, // 15 digits: the last that every double keeps
+    {"1000.00000000001", 1000000000000010},
+    {"9007.19925474097", 9007199254740970},
+    {"12345.6789012345", 12345678901234500},
+    {"12345.67890123451", 12345678901234500}, // the 16th is not kept
+    {"99999.9999999999", 99999999999999900},
+    {"999999.123456789", 999999123456789000},
+    {"999999.999999999", 999999999999999000},
+    {"1000000", 1000000000000000000},
+};
+
 START_TEST(reads_costs)
 {
-    ck_assert_int_eq(parse_text(EVENT_RESPONSE, RESPONSE ",\"cost_usd\":0}"), 0);
-    ck_assert(ev.cost_usd == 0);
-    ck_assert_int_eq(parse_text(EVENT_RESPONSE, RESPONSE ",\"cost_usd\":-0.0}"), 0);
-    ck_assert(ev.cost_usd == 0 && !signbit(ev.cost_usd));
-    ck_assert_int_eq(parse_text(EVENT_RESPONSE, RESPONSE ",\"cost_usd\":1e9}"), 0);
-    ck_assert(ev.cost_usd == 1e9);
+    struct buf text = {0};
+    buf_addf(&text, RESPONSE ",\"cost_usd\":%s}", costs[_i].usd);
+    ck_assert_int_eq(parse(EVENT_RESPONSE, (struct str){text.p, text.n}), 0);
+    ck_assert_msg(ev.cost_pusd == costs[_i].pusd, "%s gave %lld", costs[_i].usd,
+                  (long long)ev.cost_pusd);
+    buf_free(&text);
 }
 END_TEST
 
@@ -421,7 +444,7 @@ static void add_tests(TCase *tc)
     tcase_add_loop_test(tc, reads_numbers, 0, ARRAY_LEN(numbers));
     tcase_add_loop_test(tc, refuses_values_and_names_the_field, 0, ARRAY_LEN(bad_values));
     tcase_add_test(tc, reads_what_is_only_checked);
-    tcase_add_test(tc, reads_costs);
+    tcase_add_loop_test(tc, reads_costs, 0, ARRAY_LEN(costs));
     tcase_add_loop_test(tc, bounds_names, 0, ARRAY_LEN(names));
     tcase_add_loop_test(tc, checks_names_from_elsewhere, 0, ARRAY_LEN(names));
     tcase_add_test(tc, names_have_at_most_255_bytes);

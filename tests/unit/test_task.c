@@ -66,8 +66,8 @@ START_TEST(a_response_before_its_request_matches)
     ask(SKEW, "a", ",\"prompt_tokens\":3");
     ck_assert_int_eq(facts_now()->requests, 1);
     ck_assert_int_eq(facts_now()->responses, 1);
-    ck_assert_int_eq(facts_now()->prompt_tokens, 3);
-    ck_assert_int_eq(facts_now()->completion_tokens, 7);
+    ck_assert_int_eq(prompt_tokens_now(), 3);
+    ck_assert_int_eq(usage_now().completion_tokens, 7);
     ck_assert_int_eq(facts_now()->latency.sum_us, 12500);
     ck_assert_int_eq(stats.responses, 1);
 }
@@ -174,7 +174,7 @@ START_TEST(duplicates_of_both_kinds_count_once)
     take(EVENT_REQUEST, append(EVENT_REQUEST, 20, "a", NULL, q->value)); // after the answer, too
     ck_assert_int_eq(facts_now()->requests, 1);
     ck_assert_int_eq(facts_now()->responses, 1);
-    ck_assert_int_eq(facts_now()->prompt_tokens, 5);
+    ck_assert_int_eq(prompt_tokens_now(), 5);
     ck_assert_int_eq(stats.duplicate_requests, 2);
     ck_assert_int_eq(stats.duplicate_responses, 1);
     ck_assert_int_eq(stats.conflicting_requests + stats.conflicting_responses, 0);
@@ -189,8 +189,8 @@ START_TEST(duplicates_with_other_content_are_conflicting_and_the_first_counts)
     answer(10, "a", ",\"completion_tokens\":7");
     answer(10, "a", ",\"completion_tokens\":8");
     ck_assert_int_eq(facts_now()->requests, 1);
-    ck_assert_int_eq(facts_now()->prompt_tokens, 5);
-    ck_assert_int_eq(facts_now()->completion_tokens, 7);
+    ck_assert_int_eq(prompt_tokens_now(), 5);
+    ck_assert_int_eq(usage_now().completion_tokens, 7);
     ck_assert_int_eq(stats.conflicting_requests, 1);
     ck_assert_int_eq(stats.conflicting_responses, 1);
     ck_assert_int_eq(stats.duplicate_requests + stats.duplicate_responses, 0);
@@ -399,12 +399,12 @@ START_TEST(the_responses_own_prompt_tokens_win)
     ask(0, "b", ",\"prompt_tokens\":50");
     ask(0, "c", ",\"prompt_tokens\":500");
     ask(0, "d", "");
-    ck_assert_int_eq(facts_now()->prompt_tokens, 0); // over answered requests alone
+    ck_assert_int_eq(prompt_tokens_now(), 0); // over answered requests alone
     answer(1, "a", ",\"prompt_tokens\":7");
     answer(1, "b", ",\"prompt_tokens\":0");
     answer(1, "c", "");
     answer(1, "d", "");
-    ck_assert_int_eq(facts_now()->prompt_tokens, 507);
+    ck_assert_int_eq(prompt_tokens_now(), 507);
 }
 END_TEST
 
@@ -412,14 +412,18 @@ START_TEST(sums_every_class_of_tokens_and_time_to_first_token)
 {
     ask(0, "a", "");
     answer(1, "a",
-           ",\"completion_tokens\":1,\"cached_prompt_tokens\":20,\"cache_write_tokens\":300,"
-           "\"cache_write_1h_tokens\":4000,\"reasoning_tokens\":50000,"
+           ",\"completion_tokens\":100000,\"cached_prompt_tokens\":20,"
+           "\"cache_write_tokens\":4300,\"cache_write_1h_tokens\":4000,"
+           "\"prompt_tokens\":4321,\"reasoning_tokens\":50000,"
            "\"time_to_first_token_ms\":1.5");
-    ck_assert_int_eq(facts_now()->completion_tokens, 1);
-    ck_assert_int_eq(facts_now()->cached_prompt_tokens, 20);
-    ck_assert_int_eq(facts_now()->cache_write_tokens, 300);
-    ck_assert_int_eq(facts_now()->cache_write_1h_tokens, 4000);
-    ck_assert_int_eq(facts_now()->reasoning_tokens, 50000);
+    ck_assert_int_eq(usage_now().requests, 1);
+    ck_assert_int_eq(usage_now().uncached_prompt_tokens, 1);
+    ck_assert_int_eq(usage_now().cached_prompt_tokens, 20);
+    ck_assert_int_eq(usage_now().cache_write_5m_tokens, 300);
+    ck_assert_int_eq(usage_now().cache_write_1h_tokens, 4000);
+    ck_assert_int_eq(usage_now().completion_tokens, 100000);
+    ck_assert_int_eq(usage_now().reasoning_tokens, 50000);
+    ck_assert_int_eq(facts_now()->clamped_usage, 0);
     ck_assert_int_eq(facts_now()->ttft.sum_us, 1500);
     ck_assert_int_eq(facts_now()->ttft.total, 1);
 }
@@ -431,7 +435,7 @@ START_TEST(a_failed_answer_counts_like_any_other_and_as_an_error)
     answer(1, "a", ",\"error\":\"rate_limit\",\"completion_tokens\":9,\"latency_ms\":3");
     ck_assert_int_eq(facts_now()->responses, 1);
     ck_assert_int_eq(facts_now()->errors, 1);
-    ck_assert_int_eq(facts_now()->completion_tokens, 9);
+    ck_assert_int_eq(usage_now().completion_tokens, 9);
     ck_assert_int_eq(facts_now()->latency.sum_us, 3000);
 }
 END_TEST
@@ -464,9 +468,13 @@ START_TEST(sums_saturate)
 {
     ask(0, "a", "");
     struct facts *f = &window_at(task_deltas(task), 0)->facts;
-    f->prompt_tokens = INT64_MAX - 5;
-    answer(1, "a", ",\"prompt_tokens\":6");
-    ck_assert_int_eq(facts_now()->prompt_tokens, INT64_MAX);
+    usage_lines_add(&f->usage, &(struct usage_key){.model = STR_LIT("m")},
+                    &(struct usage){.uncached_prompt_tokens = INT64_MAX - 5});
+    f->reported_cost = MONEY_MAX - 5;
+    answer(1, "a", ",\"prompt_tokens\":6,\"cost_usd\":0.000000000006");
+    ck_assert_uint_eq(f->usage.n, 1);
+    ck_assert_int_eq(prompt_tokens_now(), INT64_MAX);
+    ck_assert(f->reported_cost == MONEY_MAX);
 }
 END_TEST
 
