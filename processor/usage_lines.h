@@ -20,11 +20,10 @@ struct usage_line {
 };
 
 // Sorted by key (model, asked, tier bytewise, then context_above). At most USAGE_LINES: beyond it
-// the greatest is folded into `other`, which no price fits. A key that is among the smallest of all
-// ever seen was so at every moment, hence the outcome depends neither on order nor on how events
-// were grouped into flushes.
+// the greatest is folded into `other`, which no price fits (stored with USAGE_OTHER as its model).
+// A key that is among the smallest of all ever seen was so at every moment, hence the outcome
+// depends neither on order nor on how events were grouped into flushes.
 #define USAGE_LINES 64
-#define USAGE_OTHER "__other__" // the model of `other` where it is stored; as a name it means that
 struct usage_lines {
     struct usage_line *v; // owned
     size_t n;

@@ -58,22 +58,37 @@ struct price_card {
     char *source;             // where the figures were read
     char as_of[11];           // and when: YYYY-MM-DD, or ""
 };
+#define PRICE_ALIASES_MAX 100
+#define PRICE_LINES_MAX 100
 void price_card_clear(struct price_card *c);
 void price_card_copy(struct price_card *out, const struct price_card *from);
+
+// Whether what was just said holds; names are bounded as in event.h, none of them is USAGE_OTHER.
+// -1: e->field is the column of a price file (price_file.h), e->detail what is wanted. The head is
+// all but the lines; one line, without its neighbours; the whole card.
+int price_card_check_head(const struct price_card *c, struct err *e) MUST_CHECK;
+int price_card_check_line(const struct price_card *c, const struct price_line *line,
+                          struct err *e) MUST_CHECK;
+int price_card_check(const struct price_card *c, struct err *e) MUST_CHECK;
 
 #define CATALOGUE_CARDS_MAX 100000 // a catalogue that holds more is refused
 
 struct catalogue;
 struct catalogue *catalogue_new(void);
 void catalogue_free(struct catalogue *c);
-// Takes over what the card owns. In any order; versions need not be whole in between.
+// Takes over what the card owns, one that passes price_card_check(). In any order; versions need
+// not be whole in between.
 void catalogue_add(struct catalogue *c, struct price_card *card);
+// The version is at least this: one may have no cards.
+void catalogue_set_version(struct catalogue *c, int64_t version);
 int64_t catalogue_version(const struct catalogue *c); // the greatest, 0 where empty
 size_t catalogue_count(const struct catalogue *c);
 const struct price_card *catalogue_at(const struct catalogue *c, size_t i); // in order of adding
 
 // The card that holds for a model of a tenant ("" = everybody) by its own name or alias, in any
 // case of letters, as of a version and an instant; NULL where none does. No step of the ladder.
+// Where the cards of several models bear the name, the newest version; of one version, the one
+// whose own name it is, else whose own name is bytewise the smallest.
 const struct price_card *catalogue_card(const struct catalogue *c, int64_t version, int64_t at_us,
                                         struct str tenant, struct str name);
 
@@ -97,7 +112,12 @@ struct price_hit {
 };
 
 // model, then asked (absent or "": none); for each the tenant's cards by all steps, then
-// everybody's by all steps; then PRICE_DEFAULT. Tenant "" asks for what everybody pays.
+// everybody's by all steps; then PRICE_DEFAULT. Tenant "" asks for what everybody pays. The model
+// USAGE_OTHER is unpriced.
+//
+// What a discount card is a discount on: everybody's card by all steps, for the name that was
+// looked for; where that is an alias of the discount card, for the card's own model. A name of
+// which everybody has none is not found by a discount. `step` is then everybody's.
 struct price_hit catalogue_resolve(const struct catalogue *c, int64_t version, int64_t at_us,
                                    struct str tenant, struct str model, struct str asked);
 
@@ -114,7 +134,8 @@ struct cost {
     money estimated;
     int64_t unpriced_requests, unpriced_tokens, guessed_requests;
 };
-// Adds what one usage line costs. version: of the catalogue, as the row names it.
+// Adds what one usage line costs: exact, so that lines of the same names, tier and band cost
+// together what their sum costs. version: of the catalogue, as the row names it.
 void cost_add_usage(struct cost *into, const struct catalogue *c, int64_t version, int64_t at_us,
                     struct str tenant, struct str model, struct str asked, struct str tier,
                     int64_t context_above, const struct usage *u);

@@ -23,11 +23,14 @@
 // standard line; the same line twice; a name that two models of one tenant would bear (within the
 // file, or with what `known` has); and what looks like a slip of the unit:
 //   - a token price above PRICE_FILE_MOST or, if not 0, below PRICE_FILE_LEAST USD/Mtok
-//   - output below 1/20 or above 200 times the input (both not 0)
+//   - output below 1/20 or above 200 times the input
 //   - cached_input above the input or below 1/200 of it, cache writes below 1/4 or above 10 times
 //   it
 //   - a tier's or band's price more than 20 times, or less than 1/20, of the standard line's
-//   - a price 100 times more or less than the one that `known` has for the model then
+//   - a price 100 times more or less (or further off) than the one that `known` has for the model
+//   then: the tenant's, else everybody's
+// 0 is no slip of a unit: it is compared with nothing, but that cached_input above 0 is above an
+// input of 0.
 #ifndef STREAMLENS_PRICE_FILE_H
 #define STREAMLENS_PRICE_FILE_H
 

@@ -28,6 +28,10 @@ void usage_add(struct usage *into, const struct usage *u); // saturates at INT64
 int64_t usage_prompt_tokens(const struct usage *u);
 int64_t usage_tokens(const struct usage *u);
 
+// The model's name under which usage of several models is kept together that a row has no more room
+// for. As a name it means that.
+#define USAGE_OTHER "__other__"
+
 // Whether prompt_tokens of this provider leave out what was read from and written to its cache.
 // OpenAI and OpenTelemetry's conventions include it (gen_ai.usage.input_tokens: "SHOULD include all
 // types of input tokens, including cached tokens"); Anthropic's raw usage does not (input_tokens
