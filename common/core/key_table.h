@@ -21,11 +21,13 @@ struct key_record {
 struct key_table;
 struct key_table *key_table_new(void);
 void key_table_free(struct key_table *t);
-// Takes over what the record owns. Revoked keys are not added. -1: KEY_TABLE_MAX, or the id is
-// there.
+// Takes over what the record owns (r->tenant is NULL then). Revoked keys are not added. -1, and
+// nothing taken: KEY_TABLE_MAX, or the id is there. Records move when others are added.
 int key_table_add(struct key_table *t, struct key_record *r) MUST_CHECK;
 size_t key_table_count(const struct key_table *t);
 struct key_record *key_table_at(struct key_table *t, size_t i);
+// By the API_KEY_ID_LEN characters of an id; NULL where it is not there. Proves nothing.
+struct key_record *key_table_by_id(struct key_table *t, const char *id);
 
 // The record of a presented key: NULL where its form, id, hash (compared in constant time) or time
 // is wrong. Which of them is not told.

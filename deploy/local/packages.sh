@@ -5,12 +5,13 @@
 PACKAGES_RUN=(
     build-essential pkg-config meson ninja-build                      # building
     libevent-dev librdkafka-dev libpq-dev libjansson-dev libxxhash-dev zlib1g-dev node-llhttp check
+    libssl-dev libcjose-dev
     postgresql-15 maven kcat                                          # database, broker
     python3 curl procps util-linux iproute2                           # these scripts
 )
 PACKAGES_TEST=(
     clang clang-tidy clang-format libclang-rt-14-dev llvm valgrind shellcheck prometheus
-    git
+    git openssl
 )
 
 package_installed() {
