@@ -64,27 +64,39 @@ static int check_size(const struct ingest *in, struct str bytes, struct err *e)
 }
 
 // What the grammar cannot say, because it depends on who sends and when.
-static int check_context(const struct event *ev, struct str tenant, int64_t now_us, struct err *e)
+static enum ingest_verdict check_context(const struct event *ev, struct str tenant, int64_t now_us,
+                                         struct err *e)
 {
+    if (tenant.p && ev->tenant_id.p && !str_eq(ev->tenant_id, tenant)) {
+        err_field(e, "tenant_id", -1,
+                  "must be left out, or be the tenant that the credential was given to");
+        return INGEST_OTHER_TENANT;
+    }
     if (ev->kind != EVENT_REQUEST)
-        return 0;
-    if (!ev->tenant_id.p && !tenant.p)
-        return err_field(e, "tenant_id", -1, "is required");
-    return event_check_time(ev, now_us, 0, e);
+        return INGEST_TAKEN;
+    if (!ev->tenant_id.p && !tenant.p) {
+        err_field(e, "tenant_id", -1, "is required");
+        return INGEST_MALFORMED;
+    }
+    return event_check_time(ev, now_us, 0, e) < 0 ? INGEST_MALFORMED : INGEST_TAKEN;
 }
 
-int ingest_single(struct ingest *in, enum event_kind kind, struct str body, struct str tenant,
-                  int64_t now_us, struct ingest_record *out, struct err *e)
+enum ingest_verdict ingest_single(struct ingest *in, enum event_kind kind, struct str body,
+                                  struct str tenant, int64_t now_us, struct ingest_record *out,
+                                  struct err *e)
 {
     struct event ev;
-    if (check_size(in, body, e) < 0 || event_parse(in->parser, kind, body, &ev, e) < 0 ||
-        check_context(&ev, tenant, now_us, e) < 0)
-        return -1;
-    *out = (struct ingest_record){.kind = kind, .key = ev.request_id, .value = body};
-    return 0;
+    if (check_size(in, body, e) < 0 || event_parse(in->parser, kind, body, &ev, e) < 0)
+        return INGEST_MALFORMED;
+    enum ingest_verdict verdict = check_context(&ev, tenant, now_us, e);
+    if (verdict == INGEST_TAKEN)
+        *out = (struct ingest_record){
+            .kind = kind, .key = ev.request_id, .value = body, .tenant = tenant};
+    return verdict;
 }
 
-static void keep_record(struct ingest *in, size_t index, const struct event *ev, struct str value)
+static void keep_record(struct ingest *in, size_t index, const struct event *ev, struct str value,
+                        struct str tenant)
 {
     if (in->record_count == in->record_cap) {
         in->record_cap = in->record_cap ? in->record_cap * 2 : 64;
@@ -93,8 +105,11 @@ static void keep_record(struct ingest *in, size_t index, const struct event *ev,
     // The parser forgets the key at the next item, and the buffer may move while it grows: the key
     // gets its address at the end.
     buf_add(&in->keys, ev->request_id.p, ev->request_id.n);
-    in->records[in->record_count++] = (struct ingest_record){
-        .kind = ev->kind, .index = index, .key = {NULL, ev->request_id.n}, .value = value};
+    in->records[in->record_count++] = (struct ingest_record){.kind = ev->kind,
+                                                             .index = index,
+                                                             .key = {NULL, ev->request_id.n},
+                                                             .value = value,
+                                                             .tenant = tenant};
 }
 
 static void place_keys(struct ingest *in)
@@ -111,9 +126,9 @@ static int read_item(struct ingest *in, size_t index, struct str item, struct st
 {
     struct event ev;
     if (check_size(in, item, e) < 0 || event_parse_typed(in->parser, item, &ev, e) < 0 ||
-        check_context(&ev, tenant, now_us, e) < 0)
+        check_context(&ev, tenant, now_us, e) != INGEST_TAKEN)
         return -1;
-    keep_record(in, index, &ev, item);
+    keep_record(in, index, &ev, item, tenant);
     return 0;
 }
 

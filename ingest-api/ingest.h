@@ -19,6 +19,7 @@ struct ingest_record {
     enum event_kind kind;
     size_t index; // position in the batch; 0 for a single event
     struct str key, value;
+    struct str tenant; // of the sender's credential, whatever the value says; absent without one
 };
 
 // Which items of a batch were refused and why. The counts are exact; the list ends after
@@ -39,13 +40,23 @@ struct ingest;
 struct ingest *ingest_new(const struct ingest_limits *limits);
 void ingest_free(struct ingest *in);
 
-// One event of the given kind. `tenant` is the one that the sender's credential names, or absent:
-// then a request must name its own. *out lives until the next call. -1 names the field.
-int ingest_single(struct ingest *in, enum event_kind kind, struct str body, struct str tenant,
-                  int64_t now_us, struct ingest_record *out, struct err *e) MUST_CHECK;
+// Whose event it is: `tenant` is the one that the sender's credential names, and lives as long as
+// the records do. An event may leave its tenant_id out then, and must not name another. Where
+// `tenant` is absent a request must name one.
+enum ingest_verdict {
+    INGEST_TAKEN,
+    INGEST_MALFORMED,
+    INGEST_OTHER_TENANT, // well-formed, and it names a tenant that is not the sender's
+};
+
+// One event of the given kind. *out lives until the next call; where it is not taken, e names the
+// field.
+enum ingest_verdict ingest_single(struct ingest *in, enum event_kind kind, struct str body,
+                                  struct str tenant, int64_t now_us, struct ingest_record *out,
+                                  struct err *e) MUST_CHECK;
 
 // The items of a batch (NDJSON or a JSON array), each with its "type". Good ones come as *count
-// records in the order sent, that live until the next call; bad ones go to the report, which the
+// records in the order sent, that live until the next call; the others go to the report, which the
 // caller zero-initialised and frees. An array that breaks off counts as one more bad item, at its
 // end. Returns 0, or -1 where the batch has more than max_batch_events items: then no record is
 // given.

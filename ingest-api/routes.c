@@ -187,7 +187,8 @@ static void post_single(struct http_exchange *x, struct routes *r, enum event_ki
 
     if (!check_headers(x))
         return;
-    if (ingest_single(r->ingest, kind, http_body(x), absent, clock_wall_us(), &record, &e) < 0) {
+    if (ingest_single(r->ingest, kind, http_body(x), absent, clock_wall_us(), &record, &e) !=
+        INGEST_TAKEN) {
         r->stats->events_rejected++;
         http_problem(x, 400, &e);
         return;

@@ -18,9 +18,10 @@ typedef void (*sink_done)(void *arg, const enum sink_result *results, size_t cou
 
 struct sink;
 
-// Appends the records (at least one), whose bytes are copied. `done` is called exactly once, by
-// deadline_us (monotonic) at the latest and possibly before this returns. A record that was not
-// acknowledged by then counts as SINK_UNAVAILABLE, whatever is heard of it later.
+// Appends the records (at least one), whose bytes are copied; a record's tenant goes with it as the
+// header `tenant`. `done` is called exactly once, by deadline_us (monotonic) at the latest and
+// possibly before this returns. A record that was not acknowledged by then counts as
+// SINK_UNAVAILABLE, whatever is heard of it later.
 void sink_publish(struct sink *s, const struct ingest_record *records, size_t count,
                   int64_t deadline_us, sink_done done, void *arg);
 

@@ -300,10 +300,12 @@ static rd_kafka_conf_t *producer_conf(const struct config *c, struct err *e)
     snprintf(linger, sizeof(linger), "%lld", (long long)c->linger_ms);
     snprintf(timeout, sizeof(timeout), "%lld", (long long)c->ack_timeout_ms);
     snprintf(kbytes, sizeof(kbytes), "%lld", (long long)max_i64(c->produce_buffer_bytes / 1024, 1));
-    // librdkafka counts a record's bytes without its own 200 or so of bookkeeping; this bounds
-    // those.
+    // librdkafka counts the bytes of values alone. A bound of the records bounds the rest: its own
+    // bookkeeping, 200 bytes or so, and twice that with a header. A batch must fit in any case.
+    int64_t uncounted = strcmp(c->auth, "none") == 0 ? 256 : 512;
     snprintf(messages, sizeof(messages), "%lld",
-             (long long)min_i64(max_i64(c->produce_buffer_bytes / 256, 1000), 10000000));
+             (long long)min_i64(max_i64(c->produce_buffer_bytes / uncounted, c->max_batch_events),
+                                10000000));
     const char *const props[] = {
         "enable.idempotence",
         "true",
@@ -449,18 +451,35 @@ static void on_wake(evutil_socket_t fd, short what UNUSED, void *arg)
 
 // ---- the seam
 
+// A header costs its record half as much again in time (0.16 us, measured) and 224 bytes, so there
+// is none without a tenant.
+static rd_kafka_resp_err_t produce(struct sink *s, const struct ingest_record *r,
+                                   struct batch **slot)
+{
+    union {
+        const char *in;
+        void *out; // librdkafka copies, its prototypes do not say so
+    } value = {r->value.p};
+    rd_kafka_topic_t *topic = s->topics[r->kind];
+    if (r->tenant.p)
+        return rd_kafka_producev(
+            s->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_VALUE(value.out, r->value.n), RD_KAFKA_V_KEY(r->key.p, r->key.n),
+            RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_HEADER("tenant", r->tenant.p, (ssize_t)r->tenant.n),
+            RD_KAFKA_V_END);
+    if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.out, r->value.n,
+                         r->key.p, r->key.n, slot) == 0)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return rd_kafka_last_error();
+}
+
 // Whether the producer took the record; if not, *result says what to answer.
 static bool hand_over(struct sink *s, const struct ingest_record *r, struct batch **slot,
                       enum sink_result *result)
 {
-    union {
-        const char *in;
-        void *out; // rd_kafka_produce copies, its prototype does not say so
-    } value = {r->value.p};
-    if (rd_kafka_produce(s->topics[r->kind], RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.out,
-                         r->value.n, r->key.p, r->key.n, slot) == 0)
+    switch (produce(s, r, slot)) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
         return true;
-    switch (rd_kafka_last_error()) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
         s->stats->failed_queue_full++;
         *result = SINK_BUSY;

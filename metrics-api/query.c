@@ -5,14 +5,20 @@
 
 typedef int (*parse_fn)(struct query *q, const char *name, struct str value, struct err *e);
 
+static char *text_of(struct str s)
+{
+    char *text = xmalloc(s.n + 1);
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    return text;
+}
+
 static int parse_name(char **into, const char *name, struct str value, struct err *e)
 {
     // Nothing else can be stored, and what reaches SQL as a C string holds no NUL.
     if (event_check_name(name, value, e) != 0)
         return -1;
-    *into = xmalloc(value.n + 1);
-    memcpy(*into, value.p, value.n);
-    (*into)[value.n] = '\0';
+    *into = text_of(value);
     return 0;
 }
 
@@ -80,13 +86,22 @@ int query_param(struct query *q, struct str name, struct str value, struct err *
     return 0;
 }
 
-int query_finish(struct query *q, struct err *e)
+enum query_verdict query_finish(struct query *q, const struct query_rights *rights, struct err *e)
 {
-    if (!q->tenant_id)
-        return err_field(e, "tenant_id", -1, "is required: whose metrics to show");
+    if (!q->tenant_id && rights->tenant.p)
+        q->tenant_id = text_of(rights->tenant);
+    if (!q->tenant_id) {
+        err_field(e, "tenant_id", -1, "is required: whose metrics to show");
+        return QUERY_WRONG;
+    }
+    if (!rights->any_tenant && !str_eq(str_of(q->tenant_id), rights->tenant)) {
+        err_field(e, "tenant_id", -1,
+                  "must be left out, or be the tenant that the credential was given to");
+        return QUERY_OTHER_TENANT;
+    }
     if (q->limit <= 0)
         q->limit = QUERY_LIMIT_DEFAULT;
-    return 0;
+    return QUERY_FINE;
 }
 
 void query_clear(struct query *q)

@@ -21,6 +21,7 @@ struct metrics_request {
 
 static int query_read(struct http_exchange *x, struct query *q, struct err *e)
 {
+    static const struct query_rights rights = {.any_tenant = true};
     struct http_query_iter it = {http_query(x)};
     struct buf scratch = {0};
     struct str name, value;
@@ -31,7 +32,7 @@ static int query_read(struct http_exchange *x, struct query *q, struct err *e)
             break;
         }
     buf_free(&scratch);
-    return more == 0 ? query_finish(q, e) : -1;
+    return more == 0 && query_finish(q, &rights, e) == QUERY_FINE ? 0 : -1;
 }
 
 static void answer_unavailable(struct http_exchange *x, const struct err *e)

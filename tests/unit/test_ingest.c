@@ -33,7 +33,7 @@ static void teardown(void)
     ingest_free(in);
 }
 
-static int single(enum event_kind kind, const char *body, struct ingest_record *out)
+static enum ingest_verdict single(enum event_kind kind, const char *body, struct ingest_record *out)
 {
     return ingest_single(in, kind, str_of(body), absent, NOW_US, out, &e);
 }
@@ -66,8 +66,9 @@ START_TEST(an_event_keeps_its_bytes)
 {
     struct ingest_record r;
     const char *body = " \n" REQUEST("a-1") "\r\n ";
-    ck_assert_int_eq(single(EVENT_REQUEST, body, &r), 0);
+    ck_assert_int_eq(single(EVENT_REQUEST, body, &r), INGEST_TAKEN);
     ck_assert_int_eq(r.kind, EVENT_REQUEST);
+    ck_assert_ptr_null(r.tenant.p);
     ck_assert_ptr_eq(r.value.p, body);
     ck_assert_uint_eq(r.value.n, strlen(body));
     assert_str(r.key, "a-1");
@@ -77,7 +78,8 @@ END_TEST
 START_TEST(a_key_is_the_decoded_id)
 {
     struct ingest_record r;
-    ck_assert_int_eq(single(EVENT_RESPONSE, "{\"request_id\":\"\\u00e9\\/\\\"\"," NOW "}", &r), 0);
+    ck_assert_int_eq(single(EVENT_RESPONSE, "{\"request_id\":\"\\u00e9\\/\\\"\"," NOW "}", &r),
+                     INGEST_TAKEN);
     assert_str(r.key, "\xc3\xa9/\"");
 }
 END_TEST
@@ -97,18 +99,71 @@ static const struct {
 START_TEST(a_bad_request_names_the_field)
 {
     struct ingest_record r;
-    ck_assert_int_eq(single(EVENT_REQUEST, bad_requests[_i].body, &r), -1);
+    ck_assert_int_eq(single(EVENT_REQUEST, bad_requests[_i].body, &r), INGEST_MALFORMED);
     ck_assert_str_eq(e.field, bad_requests[_i].field);
     ck_assert_str_ne(e.detail, "");
 }
 END_TEST
 
-START_TEST(a_credential_stands_in_for_the_tenant)
+#define REQUEST_OF(tenant)                                                                         \
+    "{\"type\":\"request\",\"request_id\":\"a\",\"route\":\"r\",\"model\":\"m\"," NOW tenant "}"
+#define RESPONSE_OF(tenant) "{\"type\":\"response\",\"request_id\":\"a\"," NOW tenant "}"
+
+static const struct {
+    enum event_kind kind;
+    const char *body, *sender; // sender NULL: nobody was authenticated
+    enum ingest_verdict verdict;
+} tenants[] = {
+    {EVENT_REQUEST, REQUEST_OF(""), "t", INGEST_TAKEN},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":null"), "t", INGEST_TAKEN},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"t\""), "t", INGEST_TAKEN},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"\\u0074\""), "t", INGEST_TAKEN}, // decoded
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"u\""), "t", INGEST_OTHER_TENANT},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"tt\""), "t", INGEST_OTHER_TENANT},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"t\""), "tt", INGEST_OTHER_TENANT},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"T\""), "t", INGEST_OTHER_TENANT},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"\""), "t", INGEST_MALFORMED},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"t\",\"tenant_id\":\"u\""), "t", INGEST_MALFORMED},
+    {EVENT_REQUEST, REQUEST_OF(""), NULL, INGEST_MALFORMED},
+    {EVENT_REQUEST, REQUEST_OF(",\"tenant_id\":\"u\""), NULL, INGEST_TAKEN},
+    {EVENT_RESPONSE, RESPONSE_OF(""), "t", INGEST_TAKEN},
+    {EVENT_RESPONSE, RESPONSE_OF(",\"tenant_id\":\"t\""), "t", INGEST_TAKEN},
+    {EVENT_RESPONSE, RESPONSE_OF(",\"tenant_id\":\"u\""), "t", INGEST_OTHER_TENANT},
+    {EVENT_RESPONSE, RESPONSE_OF(""), NULL, INGEST_TAKEN},
+    {EVENT_RESPONSE, RESPONSE_OF(",\"tenant_id\":\"u\""), NULL, INGEST_TAKEN},
+};
+
+START_TEST(an_event_is_its_senders)
 {
     struct ingest_record r;
-    struct str body = STR_LIT("{\"request_id\":\"a\",\"route\":\"r\",\"model\":\"m\"," NOW "}");
-    ck_assert_int_eq(ingest_single(in, EVENT_REQUEST, body, STR_LIT("t"), NOW_US, &r, &e), 0);
-    ck_assert_int_eq(ingest_single(in, EVENT_REQUEST, body, absent, NOW_US, &r, &e), -1);
+    struct str sender = str_of(tenants[_i].sender);
+    ck_assert_int_eq(
+        ingest_single(in, tenants[_i].kind, str_of(tenants[_i].body), sender, NOW_US, &r, &e),
+        tenants[_i].verdict);
+    if (tenants[_i].verdict == INGEST_TAKEN)
+        ck_assert_ptr_eq(r.tenant.p, sender.p);
+    if (tenants[_i].verdict == INGEST_OTHER_TENANT)
+        ck_assert_str_eq(e.field, "tenant_id");
+}
+END_TEST
+
+START_TEST(so_is_an_item_of_a_batch)
+{
+    const struct ingest_record *r;
+    size_t n;
+    struct str body = str_of(tenants[_i].body), sender = str_of(tenants[_i].sender);
+    ck_assert_int_eq(ingest_batch(in, body, sender, NOW_US, &r, &n, &report, &e), 0);
+    bool taken = tenants[_i].verdict == INGEST_TAKEN;
+    ck_assert_uint_eq(n, taken);
+    ck_assert_uint_eq(report.rejected, !taken);
+    if (taken)
+        ck_assert_ptr_eq(r[0].tenant.p, sender.p);
+    if (tenants[_i].verdict == INGEST_OTHER_TENANT) {
+        json_t *root = rendered();
+        json_t *item = json_array_get(json_object_get(root, "errors"), 0);
+        ck_assert_str_eq(json_string_value(json_object_get(item, "field")), "tenant_id");
+        json_decref(root);
+    }
 }
 END_TEST
 
@@ -117,15 +172,17 @@ START_TEST(a_request_is_of_the_last_seven_days_or_the_next_hour)
 {
     static const struct {
         int64_t ahead_us;
-        int rc;
-    } cases[] = {
-        {-7 * US_PER_DAY, 0}, {-7 * US_PER_DAY - 1, -1}, {US_PER_HOUR, 0}, {US_PER_HOUR + 1, -1}};
+        enum ingest_verdict verdict;
+    } cases[] = {{-7 * US_PER_DAY, INGEST_TAKEN},
+                 {-7 * US_PER_DAY - 1, INGEST_MALFORMED},
+                 {US_PER_HOUR, INGEST_TAKEN},
+                 {US_PER_HOUR + 1, INGEST_MALFORMED}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct ingest_record r;
-        int rc = ingest_single(in, EVENT_REQUEST, str_of(REQUEST("a")), absent,
-                               NOW_US - cases[i].ahead_us, &r, &e);
-        ck_assert_int_eq(rc, cases[i].rc);
-        if (rc < 0)
+        enum ingest_verdict verdict = ingest_single(in, EVENT_REQUEST, str_of(REQUEST("a")), absent,
+                                                    NOW_US - cases[i].ahead_us, &r, &e);
+        ck_assert_int_eq(verdict, cases[i].verdict);
+        if (verdict != INGEST_TAKEN)
             ck_assert_str_eq(e.field, "timestamp");
     }
 }
@@ -135,7 +192,7 @@ START_TEST(a_response_may_be_of_any_time)
 {
     struct ingest_record r;
     const char *body = "{\"request_id\":\"a\",\"timestamp\":\"2001-01-01T00:00:00Z\"}";
-    ck_assert_int_eq(single(EVENT_RESPONSE, body, &r), 0);
+    ck_assert_int_eq(single(EVENT_RESPONSE, body, &r), INGEST_TAKEN);
 }
 END_TEST
 
@@ -147,7 +204,7 @@ START_TEST(an_event_has_a_largest_size)
         int want = (int)limits.max_event_bytes + over;
         int n = snprintf(body, sizeof(body), "%-*s", want, REQUEST("a"));
         ck_assert_int_eq(n, want);
-        ck_assert_int_eq(single(EVENT_REQUEST, body, &r), over ? -1 : 0);
+        ck_assert_int_eq(single(EVENT_REQUEST, body, &r), over ? INGEST_MALFORMED : INGEST_TAKEN);
     }
 }
 END_TEST
@@ -324,7 +381,8 @@ int main(void)
     tcase_add_test(tc, an_event_keeps_its_bytes);
     tcase_add_test(tc, a_key_is_the_decoded_id);
     tcase_add_loop_test(tc, a_bad_request_names_the_field, 0, ARRAY_LEN(bad_requests));
-    tcase_add_test(tc, a_credential_stands_in_for_the_tenant);
+    tcase_add_loop_test(tc, an_event_is_its_senders, 0, ARRAY_LEN(tenants));
+    tcase_add_loop_test(tc, so_is_an_item_of_a_batch, 0, ARRAY_LEN(tenants));
     tcase_add_test(tc, a_request_is_of_the_last_seven_days_or_the_next_hour);
     tcase_add_test(tc, a_response_may_be_of_any_time);
     tcase_add_test(tc, an_event_has_a_largest_size);

@@ -8,14 +8,22 @@ struct pair {
     const char *name, *value;
 };
 
+static const struct query_rights anybody = {.any_tenant = true};
+
 // Up to four parameters, as they come; the first error ends it.
-static int ask(struct query *q, const struct pair *pairs, struct err *e)
+static enum query_verdict ask_with(struct query *q, const struct query_rights *rights,
+                                   const struct pair *pairs, struct err *e)
 {
     *q = (struct query){0};
     for (size_t i = 0; i < 4 && pairs[i].name; i++)
         if (query_param(q, str_of(pairs[i].name), str_of(pairs[i].value), e) != 0)
-            return -1;
-    return query_finish(q, e);
+            return QUERY_WRONG;
+    return query_finish(q, rights, e);
+}
+
+static enum query_verdict ask(struct query *q, const struct pair *pairs, struct err *e)
+{
+    return ask_with(q, &anybody, pairs, e);
 }
 
 #define TENANT                                                                                     \
@@ -56,7 +64,7 @@ START_TEST(takes_what_is_documented)
 {
     struct query q;
     struct err e = {0};
-    ck_assert_msg(ask(&q, taken[_i].pairs, &e) == 0, "refused: %s: %s", e.field, e.detail);
+    ck_assert_msg(ask(&q, taken[_i].pairs, &e) == QUERY_FINE, "refused: %s: %s", e.field, e.detail);
     ck_assert_str_eq(q.tenant_id, "acme");
     check_text(q.route, taken[_i].route);
     check_text(q.model, taken[_i].model);
@@ -99,10 +107,68 @@ START_TEST(refuses_the_rest_by_name)
 {
     struct query q;
     struct err e = {0};
-    ck_assert_int_eq(ask(&q, refused[_i].pairs, &e), -1);
+    ck_assert_int_eq(ask(&q, refused[_i].pairs, &e), QUERY_WRONG);
     ck_assert_str_eq(e.field, refused[_i].field);
     ck_assert_msg(strstr(e.detail, refused[_i].says) != NULL, "says: %s", e.detail);
     ck_assert(e.detail[0] != '\0');
+    query_clear(&q);
+}
+END_TEST
+
+#define READER                                                                                     \
+    {                                                                                              \
+        .tenant = STR_LIT("acme")                                                                  \
+    }
+#define OPERATOR                                                                                   \
+    {                                                                                              \
+        .any_tenant = true                                                                         \
+    }
+#define BOTH                                                                                       \
+    {                                                                                              \
+        .tenant = STR_LIT("acme"), .any_tenant = true                                              \
+    }
+
+static const struct {
+    struct query_rights rights;
+    const char *asks; // NULL: names no tenant
+    enum query_verdict verdict;
+    const char *gets; // with QUERY_FINE
+} whose[] = {
+    {READER, NULL, QUERY_FINE, "acme"},         {READER, "", QUERY_FINE, "acme"},
+    {READER, "acme", QUERY_FINE, "acme"},       {READER, "other", QUERY_OTHER_TENANT, NULL},
+    {READER, "acm", QUERY_OTHER_TENANT, NULL},  {READER, "acme2", QUERY_OTHER_TENANT, NULL},
+    {READER, "ACME", QUERY_OTHER_TENANT, NULL}, {OPERATOR, NULL, QUERY_WRONG, NULL},
+    {OPERATOR, "", QUERY_WRONG, NULL},          {OPERATOR, "other", QUERY_FINE, "other"},
+    {BOTH, NULL, QUERY_FINE, "acme"},           {BOTH, "other", QUERY_FINE, "other"},
+};
+
+START_TEST(rights_decide_whose_rows)
+{
+    struct query q;
+    struct err e = {0};
+    const struct pair pairs[4] = {{whose[_i].asks ? "tenant_id" : NULL, whose[_i].asks}};
+    ck_assert_int_eq(ask_with(&q, &whose[_i].rights, pairs, &e), whose[_i].verdict);
+    if (whose[_i].verdict == QUERY_FINE) {
+        ck_assert_str_eq(q.tenant_id, whose[_i].gets);
+        ck_assert_int_eq(q.limit, QUERY_LIMIT_DEFAULT);
+    } else {
+        ck_assert_str_eq(e.field, "tenant_id");
+        ck_assert_str_ne(e.detail, "");
+    }
+    query_clear(&q);
+}
+END_TEST
+
+// Without a tenant of one's own and without the right to name one, nothing is left to read.
+START_TEST(no_rights_are_no_rows)
+{
+    static const struct query_rights none;
+    static const struct pair named[4] = {TENANT}, unnamed[4];
+    struct query q;
+    struct err e = {0};
+    ck_assert_int_eq(ask_with(&q, &none, named, &e), QUERY_OTHER_TENANT);
+    query_clear(&q);
+    ck_assert_int_eq(ask_with(&q, &none, unnamed, &e), QUERY_WRONG);
     query_clear(&q);
 }
 END_TEST
@@ -137,6 +203,8 @@ int main(void)
     TCase *tc = tcase_create("query");
     tcase_add_loop_test(tc, takes_what_is_documented, 0, ARRAY_LEN(taken));
     tcase_add_loop_test(tc, refuses_the_rest_by_name, 0, ARRAY_LEN(refused));
+    tcase_add_loop_test(tc, rights_decide_whose_rows, 0, ARRAY_LEN(whose));
+    tcase_add_test(tc, no_rights_are_no_rows);
     tcase_add_test(tc, names_have_the_bounds_of_events);
     tcase_add_loop_test(tc, a_nul_cannot_cut_a_name, 0, 3);
     Suite *suite = suite_create("query");
