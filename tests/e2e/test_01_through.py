@@ -11,14 +11,14 @@ class Through(unittest.TestCase):
         with Stack() as s:
             s.start_all()
             now = time.time()
-            s.request("id-1", now, prompt_tokens=1000)
+            s.request("id-1", now, model="gpt-4o", prompt_tokens=1000)
             s.response("id-1", now + 0.25, latency_ms=250.5, completion_tokens=500,
                        finish_reason="stop", time_to_first_token_ms=40)
             row = wait_for(lambda: next((r for r in s.metrics("tenant_id=t")[1]["metrics"]
                                          if r["responses"] == 1), None), "an answered row")
             self.assertEqual(row["tenant_id"], "t")
             self.assertEqual(row["route"], "/chat")
-            self.assertEqual(row["model"], "m")
+            self.assertEqual(row["model"], "gpt-4o")
             minute = int(now) // 60 * 60
             self.assertEqual(row["window_start"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute)))
             self.assertEqual(row["window_end"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(minute + 60)))
@@ -27,7 +27,8 @@ class Through(unittest.TestCase):
             self.assertAlmostEqual(row["p95_latency_ms"], 250.5, delta=2.505)
             self.assertEqual(row["avg_prompt_tokens"], 1000)
             self.assertEqual(row["avg_completion_tokens"], 500)
-            self.assertAlmostEqual(row["estimated_cost_usd"], (1000 * 10 + 500 * 30) / 1e6)
+            self.assertEqual(row["estimated_cost_usd"], 0.0075)  # 2.5 and 10 USD a million tokens
+            self.assertEqual((row["estimated_cost_usd_decimal"], row["unpriced_requests"]), ("0.0075", 0))
             self.assertEqual(row["finish_reasons"], {"stop": 1})
             self.assertAlmostEqual(row["p50_ttft_ms"], 40, delta=0.4)
 

@@ -8,11 +8,13 @@ import os
 import random
 import time
 import unittest
+from decimal import Decimal
 
 from stack import Stack, wait_for
 
 SEED = int(os.environ.get("SL_SEED", "20261121"))
 PAIRS = 51_000
+PICODOLLARS = {"gpt-4o": (2_500_000, 10_000_000), "claude-sonnet-4-5": (3_000_000, 15_000_000)}  # a token; in, out
 
 
 class Cell:
@@ -125,7 +127,10 @@ class Truth(unittest.TestCase):
         answered = cell.responses or 1
         self.assertAlmostEqual(row["avg_prompt_tokens"], cell.prompt / answered, places=9)
         self.assertAlmostEqual(row["avg_completion_tokens"], cell.completion / answered, places=9)
-        self.assertAlmostEqual(row["estimated_cost_usd"], (cell.prompt * 10 + cell.completion * 30) / 1e6, places=9)
+        prices = PICODOLLARS.get(row["model"])
+        cost = cell.prompt * prices[0] + cell.completion * prices[1] if prices else 0
+        self.assertEqual(row["estimated_cost_usd"], float(Decimal(cost).scaleb(-12)))
+        self.assertEqual(row["unpriced_requests"], 0 if prices else cell.responses)
         for prefix, values in (("latency", cell.latencies_us), ("ttft", cell.ttfts_us)):
             if not values:
                 continue

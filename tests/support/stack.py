@@ -186,6 +186,13 @@ class Stack:
         if r.returncode != 0:
             raise AssertionError(f"setup failed: {r.stdout}\n{r.stderr}")
 
+    def key(self, *options):
+        """Makes an API key, such as with --tenant=t --scope=ingest,read; its text."""
+        r = self.admin("key", "create", *options)
+        if r.returncode != 0:
+            raise AssertionError(f"key create {options} failed: {r.stdout}\n{r.stderr}")
+        return r.stdout.strip()
+
     def start(self, name, program=None, env=None, ready=True):
         """Starts (or starts again) a service under a name, such as processor-2 of program processor."""
         program = program or SERVICES[re.sub(r"-\d+$", "", name)]
@@ -253,6 +260,16 @@ class Stack:
                               "-t", self.prefix + topic], check=True, timeout=60,
                              capture_output=True, stdin=subprocess.DEVNULL).stdout
         return [json.loads(line) for line in out.decode("utf-8", "replace").splitlines() if line]
+
+    def end_offsets(self):
+        """Of the partitions of both input topics: equal ones mean that nothing was produced in between."""
+        partitions = [f"{self.prefix}{topic}:{p}:-1" for topic in ("llm.requests", "llm.responses")
+                      for p in range(int(self.env["PARTITIONS"]))]
+        out = subprocess.run(["kcat", "-Q", "-b", self.brokers, *(a for p in partitions for a in ("-t", p))],
+                             check=True, timeout=60, capture_output=True, text=True).stdout
+        lines = sorted(out.split("\n"))[1:]
+        assert len(lines) == len(partitions), out
+        return lines
 
     # ---- what came out ----
 
