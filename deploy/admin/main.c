@@ -1,30 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
-// streamlens-admin: the operator's tool. A subcommand is a function in the table.
+// streamlens-admin: the operator's tool. A command is a row of the table.
 #include <stdio.h>
 
 #include "common/io/log.h"
+#include "deploy/admin/key.h"
 #include "deploy/admin/setup.h"
 
 extern char **environ;
 
+// clang-format off
+#define JSON {"json", NULL, "print JSON"}
+
 static const struct command {
-    const char *name;
-    int (*run)(const struct config *c, struct err *e);
-    const char *help;
+    const char *name, *verb; // verb NULL: the command has none
+    const char *words, *help;
+    size_t least, most; // words
+    struct arg_option options[ARGS_OPTIONS_MAX];
+    int (*run)(const struct config *c, const struct args *a, struct err *e);
 } commands[] = {
-    {"setup", setup_run, "make or check the topics, the schema and the pinned settings"},
+    {"setup", NULL, "",
+     "make or check the topics, the schema, the pinned settings and the default prices", 0, 0,
+     {{0}},
+     setup_run},
+    {"key", "create", "", "make an API key; it is printed this once", 0, 0,
+     {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},
+      {"scope", "S", "ingest, read, admin, or several with commas between"},
+      {"name", "N", "what the key is for (default); two of a tenant and name may be active"},
+      {"expires", "WHEN", "90d, 12h, 30m, or RFC 3339; else never"},
+      {"rate", "N", "events a second; else no limit"}},
+     key_create},
+    {"key", "list", "", "keys and their state, never their text", 0, 0,
+     {{"tenant", "T", "only the keys of this tenant"}, JSON},
+     key_list},
+    {"key", "revoke", "ID", "end a key at once", 1, 1,
+     {{0}},
+     key_revoke},
+    {"key", "rotate", "ID", "make a key like this one, which then ends after the overlap", 1, 1,
+     {{"overlap", "TIME", "24h, 90m, 0 = at once (24h)"},
+      {"expires", "WHEN", "of the new key; else it lives as long as this one was made for"}},
+     key_rotate},
 };
+// clang-format on
+
+// ---- help
+// ----------------------------------------------------------------------------------------
+
+static void help_line(const struct command *c, FILE *to)
+{
+    char usage[80];
+    snprintf(usage, sizeof(usage), "%s%s%s%s%s", c->name, c->verb ? " " : "",
+             c->verb ? c->verb : "", c->words[0] ? " " : "", c->words);
+    fprintf(to, "  %s\n      %s\n", usage, c->help);
+}
 
 static void help(FILE *to)
 {
     fputs("Commands:\n", to);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+        help_line(&commands[i], to);
+    fputs("\nstreamlens-admin COMMAND --help has the options of each.\n", to);
     struct buf settings = {0};
     config_help(PROGRAM_ADMIN, &settings);
     fprintf(to, "\n%.*s", (int)settings.n, settings.p ? settings.p : "");
     buf_free(&settings);
 }
+
+// Of all commands of a name, or of one.
+static void help_of(const char *name, const char *verb, FILE *to)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        const struct command *c = &commands[i];
+        if (strcmp(c->name, name) != 0 || (verb && (!c->verb || strcmp(c->verb, verb) != 0)))
+            continue;
+        help_line(c, to);
+        for (size_t k = 0; k < ARGS_OPTIONS_MAX && c->options[k].name; k++) {
+            const struct arg_option *o = &c->options[k];
+            char flag[40];
+            snprintf(flag, sizeof(flag), "--%s%s%s", o->name, o->value ? "=" : "",
+                     o->value ? o->value : "");
+            fprintf(to, "        %-16s %s\n", flag, o->help);
+        }
+    }
+    fputs("\nEvery setting is a flag too (--postgres-dsn=...): streamlens-admin --help\n", to);
+}
+
+// ---- running
+// -------------------------------------------------------------------------------------
 
 static int say(const struct err *e, int exit_code)
 {
@@ -32,69 +93,108 @@ static int say(const struct err *e, int exit_code)
     return exit_code;
 }
 
-static const struct command *find(const char *name)
+static bool is_name(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+            return true;
+    return false;
+}
+
+static const struct command *find(const char *name, const char *verb)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        const struct command *c = &commands[i];
+        if (strcmp(c->name, name) == 0 && (!c->verb || (verb && strcmp(c->verb, verb) == 0)))
+            return c;
+    }
     return NULL;
 }
 
-static int print_config(const struct config *c)
+static int check_words(const struct command *c, const struct args *a, struct err *e)
 {
-    struct buf out = {0};
-    config_print(c, &out);
-    fwrite(out.p, 1, out.n, stdout);
-    buf_free(&out);
+    const char *verb = c->verb ? c->verb : "", *blank = c->verb ? " " : "";
+    if (a->word_count < c->least)
+        return err_set(e, "%s%s%s wants %s; see streamlens-admin %s --help", c->name, blank, verb,
+                       c->words, c->name);
+    if (a->word_count > c->most)
+        return err_set(e, "unexpected argument \"%.60s\" of %s%s%s; see streamlens-admin %s --help",
+                       a->words[c->most], c->name, blank, verb, c->name);
     return 0;
 }
 
-static int run(struct config *c, int argc, char **argv)
+// c: NULL where only the settings are looked at.
+static int run(const struct command *c, const struct args *a, struct config *config, struct err *e)
 {
-    // The command comes first; what follows it is flags, for which it stands as argv[0].
-    const struct command *command = NULL;
-    if (argc > 1 && argv[1][0] != '-') {
-        command = find(argv[1]);
-        if (!command) {
-            fprintf(stderr, "streamlens-admin: no command '%s'; see streamlens-admin --help\n",
-                    argv[1]);
-            return 2;
-        }
-        argc--;
-        argv++;
-    }
-    struct err e;
     enum config_action action;
-    if (config_load(c, PROGRAM_ADMIN, environ, argc, argv, NULL, &action, &e) < 0)
-        return say(&e, 2);
-    log_init("streamlens-admin", c->log_format, c->log_level);
-    switch (action) {
-    case CONFIG_HELP:
+    if (config_load(config, PROGRAM_ADMIN, environ, a->setting_count, a->settings, NULL, &action,
+                    e) < 0)
+        return say(e, 2);
+    log_init("streamlens-admin", config->log_format, config->log_level);
+    if (action == CONFIG_HELP && c) {
+        help_of(c->name, c->verb, stdout);
+        return 0;
+    }
+    struct buf answer = {0};
+    bool answered = action == CONFIG_HELP;
+    if (answered)
         help(stdout);
+    else if (config_answer(action, PROGRAM_ADMIN, config, &answer))
+        answered = true;
+    fwrite(answer.p, 1, answer.n, stdout);
+    buf_free(&answer);
+    if (answered)
         return 0;
-    case CONFIG_VERSION:
-        puts("streamlens-admin " STREAMLENS_VERSION);
-        return 0;
-    case CONFIG_PRINT:
-        return print_config(c);
-    case CONFIG_CHECK:
-        return 0;
-    case CONFIG_RUN:
-        break;
+    if (!c) {
+        err_set(e, "which command? See streamlens-admin --help");
+        return say(e, 2);
     }
-    if (!command) {
-        fputs("streamlens-admin: which command? See streamlens-admin --help\n", stderr);
-        return 2;
-    }
-    return command->run(c, &e) < 0 ? say(&e, 1) : 0;
+    if (check_words(c, a, e) < 0)
+        return say(e, 2);
+    int rc = c->run(config, a, e);
+    return rc == 0 ? 0 : say(e, rc == ARGS_WRONG ? 2 : 1);
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+    static const struct arg_option none[ARGS_OPTIONS_MAX];
+    struct err e;
+    struct args a;
+    struct config config = {0};
+    int rc = args_read(c ? c->options : none, argc, argv, &a, &e) < 0 ? say(&e, 2)
+                                                                      : run(c, &a, &config, &e);
+    config_free(&config);
+    args_free(&a);
+    return rc;
+}
+
+// `help`, `help price`, `help price set`, and a command without its verb.
+static int run_help(const char *name, const char *verb)
+{
+    if (!name)
+        help(stdout);
+    else
+        help_of(name, verb, stdout);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     // Progress is seen as it happens, also through a pipe.
     setvbuf(stdout, NULL, _IOLBF, 0);
-    struct config c = {0};
-    int rc = run(&c, argc, argv);
-    config_free(&c);
-    return rc;
+    const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+    if (!name)
+        return run_command(NULL, argc - 1, argv + 1);
+    if (strcmp(name, "help") == 0 && (argc < 3 || is_name(argv[2])))
+        return run_help(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
+    const char *verb = argc > 2 ? argv[2] : NULL;
+    const struct command *c = find(name, verb);
+    if (c)
+        return run_command(c, argc - (c->verb ? 3 : 2), argv + (c->verb ? 3 : 2));
+    if (is_name(name) && verb && (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0))
+        return run_help(name, NULL);
+    fprintf(stderr, "streamlens-admin: no command '%s%s%s'; see streamlens-admin %s%s\n", name,
+            is_name(name) && verb ? " " : "", is_name(name) && verb ? verb : "",
+            is_name(name) ? name : "", is_name(name) ? " --help" : "--help");
+    return 2;
 }

@@ -63,8 +63,9 @@ static int run(const struct config *c, struct schema *s, struct topics *t, struc
     return schema_pin(s, &pins, e);
 }
 
-int setup_run(const struct config *c, struct err *e)
+int setup_run(const struct config *c, const struct args *a, struct err *e)
 {
+    (void)a; // it has no options
     struct topics *t = topics_open(c, e);
     struct schema *s = t ? schema_open(c, e) : NULL;
     int rc = s ? run(c, s, t, e) : -1;

@@ -4,9 +4,9 @@
 #define STREAMLENS_ADMIN_SETUP_H
 
 #include "common/core/config.h"
-#include "common/core/err.h"
+#include "deploy/admin/args.h"
 
 // Prints a line for each thing done or found.
-int setup_run(const struct config *c, struct err *e) MUST_CHECK;
+int setup_run(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "deploy/admin/db_pg.h"
+
+#include <stdio.h>
+
+#include "sql/schema.h"
+
+#define CONNECT_TIMEOUT_S "5"
+#define OLDEST_SERVER 14
+
+// libpq's messages end in newlines and may have several lines; ours are one sentence.
+static const char *one_line(const char *message, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (; *message && n + 1 < cap; message++) {
+        char c = *message == '\n' || *message == '\t' ? ' ' : *message;
+        if (c != ' ' || (n > 0 && out[n - 1] != ' '))
+            out[n++] = c;
+    }
+    while (n > 0 && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+    return out;
+}
+
+static int fail(struct db *db, const char *doing, struct err *e)
+{
+    char message[384];
+    return err_set(e, "%s: %s", doing,
+                   one_line(PQerrorMessage(db->conn), message, sizeof(message)));
+}
+
+// ---- connection ----
+
+// A schema file tells what it found by RAISE NOTICE.
+static void on_notice(void *arg, const PGresult *r)
+{
+    (void)arg;
+    const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    if (severity && message && strcmp(severity, "NOTICE") == 0)
+        printf("database: %s\n", message);
+}
+
+static int connect_to(struct db *db, const char *dsn, struct err *e)
+{
+    PQconninfoOption *parsed = PQconninfoParse(dsn, NULL);
+    if (!parsed) // libpq's own words may repeat the password
+        return err_field(e, "POSTGRES_DSN", -1,
+                         "cannot be read; want postgresql://user:password@host:port/database, or "
+                         "pairs such as host=… dbname=…");
+    PQconninfoFree(parsed);
+    const char *const names[] = {"connect_timeout", "dbname", "application_name", "client_encoding",
+                                 NULL};
+    const char *const values[] = {CONNECT_TIMEOUT_S, dsn, "streamlens-admin", "UTF8", NULL};
+    db->conn = PQconnectdbParams(names, values, 1);
+    if (PQstatus(db->conn) != CONNECTION_OK) {
+        char message[320];
+        return err_field(e, "POSTGRES_DSN", -1, "no connection to database '%.60s' as '%.60s': %s",
+                         PQdb(db->conn) ? PQdb(db->conn) : "",
+                         PQuser(db->conn) ? PQuser(db->conn) : "",
+                         one_line(PQerrorMessage(db->conn), message, sizeof(message)));
+    }
+    if (PQserverVersion(db->conn) < OLDEST_SERVER * 10000)
+        return err_field(e, "POSTGRES_DSN", -1, "the server is PostgreSQL %d; want %d or newer",
+                         PQserverVersion(db->conn) / 10000, OLDEST_SERVER);
+    PQsetNoticeReceiver(db->conn, on_notice, NULL);
+    return 0;
+}
+
+struct db *db_open(const struct config *c, struct err *e)
+{
+    struct db *db = xcalloc(1, sizeof(*db));
+    if (connect_to(db, c->postgres_dsn, e) == 0)
+        return db;
+    db_close(db);
+    return NULL;
+}
+
+static int check_schema(struct db *db, struct err *e)
+{
+    PGresult *r = PQexec(db->conn, SQL_CHECK_VERSION);
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    int64_t version = PQresultStatus(r) == PGRES_TUPLES_OK ? db_int(r, 0, 0) : 0;
+    int64_t oldest_writer = version > 0 ? db_int(r, 0, 1) : 0;
+    bool failed = version == 0 && state && strcmp(state, "42P01") != 0; // undefined_table
+    PQclear(r);
+    if (failed)
+        return fail(db, "reading the schema's version", e);
+    if (version < SQL_SCHEMA_VERSION)
+        return err_field(e, "POSTGRES_DSN", -1,
+                         "the database's schema is version %lld, want %d: run streamlens-admin "
+                         "setup",
+                         (long long)version, SQL_SCHEMA_VERSION);
+    if (oldest_writer > SQL_SCHEMA_VERSION)
+        return err_field(e, "POSTGRES_DSN", -1,
+                         "the database's schema is version %lld and wants programs of version %lld "
+                         "or newer; this streamlens-admin knows version %d: use a newer build",
+                         (long long)version, (long long)oldest_writer, SQL_SCHEMA_VERSION);
+    return 0;
+}
+
+struct db *db_open_set_up(const struct config *c, struct err *e)
+{
+    struct db *db = db_open(c, e);
+    if (db && check_schema(db, e) == 0 &&
+        db_exec(db, "preparing", "SET statement_timeout = '60s'", e) == 0)
+        return db;
+    db_close(db);
+    return NULL;
+}
+
+void db_close(struct db *db)
+{
+    if (!db)
+        return;
+    PQfinish(db->conn);
+    free(db);
+}
+
+// ---- statements ----
+
+PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
+                   const char *const *params, struct err *e)
+{
+    PGresult *r = PQexecParams(db->conn, sql, n, NULL, params, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(r);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return r;
+    PQclear(r);
+    fail(db, doing, e);
+    return NULL;
+}
+
+int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
+           struct err *e)
+{
+    PGresult *r = db_query(db, doing, sql, n, params, e);
+    PQclear(r);
+    return r ? 0 : -1;
+}
+
+int db_exec(struct db *db, const char *doing, const char *sql, struct err *e)
+{
+    PGresult *r = PQexec(db->conn, sql);
+    ExecStatusType status = PQresultStatus(r);
+    PQclear(r);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return 0;
+    return fail(db, doing, e);
+}
+
+int64_t db_int(const PGresult *r, int row, int column)
+{
+    return strtoll(PQgetvalue(r, row, column), NULL, 10);
+}
+
+int64_t db_us(const PGresult *r, int row, int column, int64_t null_us)
+{
+    return PQgetisnull(r, row, column) ? null_us : db_int(r, row, column);
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection to the database for one command, and statements whose errors are one sentence.
+#ifndef STREAMLENS_ADMIN_DB_PG_H
+#define STREAMLENS_ADMIN_DB_PG_H
+
+#include <libpq-fe.h>
+
+#include "common/core/config.h"
+
+struct db {
+    PGconn *conn;
+};
+
+// Connects to POSTGRES_DSN, which the error names. NOTICEs are printed. NULL with an error.
+struct db *db_open(const struct config *c, struct err *e) MUST_CHECK;
+// The same, and the schema has all tables that this program knows; else the error says what to run.
+struct db *db_open_set_up(const struct config *c, struct err *e) MUST_CHECK;
+void db_close(struct db *db); // what was not committed is undone
+
+// `doing` begins the error. NULL where the server refused; else a result to be cleared. Parameters
+// and results are text.
+PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
+                   const char *const *params, struct err *e) MUST_CHECK;
+// The same for one statement without a result, or several without parameters.
+int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
+           struct err *e) MUST_CHECK;
+int db_exec(struct db *db, const char *doing, const char *sql, struct err *e) MUST_CHECK;
+
+// A cell of a result that is known to be a whole number.
+int64_t db_int(const PGresult *r, int row, int column);
+// An instant selected as DB_US("expression"), NULL as `null_us`.
+#define DB_US(expression) "(extract(epoch FROM " expression ") * 1000000)::bigint"
+int64_t db_us(const PGresult *r, int row, int column, int64_t null_us);
+
+#endif
