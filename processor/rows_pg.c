@@ -6,11 +6,18 @@
 // A row that does not exist yet cannot be locked. So the upsert takes a row only at the revision
 // that was read; where somebody made or changed one in between, it changes fewer rows than it
 // should, is undone and done again from the reading on.
+//
+// What a row costs is computed from the whole of its usage each time, never added up, so that the
+// parts and the whole agree whichever flushes brought them. An hour has many minutes, each with its
+// own prices, and does not know which of its tokens were whose: it takes over by how much the costs
+// of its minutes changed in this flush. These changes are kept beside the deltas and are set, not
+// added, so that a batch that is done again counts them once.
 #include "processor/rows_pg.h"
 
 #include <stdio.h>
 
 #include "common/core/timeunit.h"
+#include "processor/usage_pg.h"
 #include "processor/window.h"
 
 #define BATCH_ROWS 16384       // bounds the memory of results
@@ -22,19 +29,25 @@
 #define COMMA_NAME(name) ", " #name
 #define HIST_COLUMNS(h) ", " h "_count, " h "_sum_us, " h "_max_us, " h "_clamped, " h "_hdr"
 #define QUANTILE_COLUMNS(h) ", " h "_p50_us, " h "_p90_us, " h "_p95_us, " h "_p99_us"
+#define COST_COLUMNS(X)                                                                            \
+    X(price_version)                                                                               \
+    X(cost_pusd) X(unpriced_requests) X(unpriced_tokens) X(guessed_requests) X(reported_cost_pusd)
 #define READ_COLUMNS                                                                               \
-    "series_id, window_start, revision" FACTS_SUMS(COMMA_NAME) HIST_COLUMNS("latency")             \
-        HIST_COLUMNS("ttft") ", error_classes, finish_reasons"
-#define COLUMNS READ_COLUMNS QUANTILE_COLUMNS("latency") QUANTILE_COLUMNS("ttft")
+    "series_id, window_start, revision" COST_COLUMNS(COMMA_NAME)                                   \
+        FACTS_SUMS(COMMA_NAME) ", usage" HIST_COLUMNS("latency")                                   \
+            HIST_COLUMNS("ttft") ", error_classes, finish_reasons"
+// And those that are read from them, for whoever reads the row.
+#define COLUMNS                                                                                    \
+    READ_COLUMNS USAGE_CLASSES(COMMA_NAME) QUANTILE_COLUMNS("latency") QUANTILE_COLUMNS("ttft")
 
 static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
 
-#define NUMBER(name) SUM_##name,
+#define COUNT_ONE(name) +1
 enum {
-    FACTS_SUMS(NUMBER) SUM_COUNT,
+    PRICE_VERSION_COLUMN = 3,
     HIST_FIELDS = 5,
-    READ_COUNT = 3 + SUM_COUNT + 2 * HIST_FIELDS + 2,
-    COLUMN_COUNT = READ_COUNT + 2 * (int)ARRAY_LEN(quantiles),
+    READ_COUNT = 3 COST_COLUMNS(COUNT_ONE) FACTS_SUMS(COUNT_ONE) + 1 + 2 * HIST_FIELDS + 2,
+    COLUMN_COUNT = READ_COUNT USAGE_CLASSES(COUNT_ONE) + 2 * (int)ARRAY_LEN(quantiles),
 };
 
 #define SET_NAME(name) ", " #name " = excluded." #name
@@ -57,8 +70,8 @@ enum {
             "TRUNCATE sl_" kind, "COPY sl_" kind " (" COLUMNS ") FROM STDIN (FORMAT binary)",      \
             "INSERT INTO llm_" kind " AS m (" COLUMNS ") SELECT " COLUMNS " FROM sl_" kind         \
             " ON CONFLICT (series_id, window_start) DO UPDATE SET revision = excluded.revision,"   \
-            " updated_at = now()" FACTS_SUMS(SET_NAME) SET_HIST(latency) SET_HIST(ttft)            \
-                SET_NAME(error_classes)                                                            \
+            " updated_at = now()" COST_COLUMNS(SET_NAME) FACTS_SUMS(SET_NAME) SET_NAME(usage)      \
+                USAGE_CLASSES(SET_NAME) SET_HIST(latency) SET_HIST(ttft) SET_NAME(error_classes)   \
                     SET_NAME(finish_reasons) " WHERE m.revision = excluded.revision - 1"           \
     }
 
@@ -67,17 +80,30 @@ static const struct table {
     const char *read, *empty, *copy, *upsert;
 } minute = TABLE("minute", WINDOW_US), hour = TABLE("hour", US_PER_HOUR);
 
-enum store_result rows_prepare(struct db *db, struct err *e)
+enum store_result rows_prepare(struct rows *rows, struct err *e)
 {
-    return db_exec(db,
-                   "CREATE TEMP TABLE sl_minute ON COMMIT DELETE ROWS AS"
-                   " SELECT " COLUMNS " FROM llm_minute WITH NO DATA;"
-                   "CREATE TEMP TABLE sl_hour ON COMMIT DELETE ROWS AS"
-                   " SELECT " COLUMNS " FROM llm_hour WITH NO DATA",
-                   NULL, e);
+    PGresult *r = NULL;
+    enum store_result rc = db_exec(rows->db,
+                                   "CREATE TEMP TABLE sl_minute ON COMMIT DELETE ROWS AS"
+                                   " SELECT " COLUMNS " FROM llm_minute WITH NO DATA;"
+                                   "CREATE TEMP TABLE sl_hour ON COMMIT DELETE ROWS AS"
+                                   " SELECT " COLUMNS " FROM llm_hour WITH NO DATA;"
+                                   "SELECT 'llm_usage'::regtype::oid",
+                                   &r, e);
+    if (rc == STORE_OK)
+        rows->usage_type = (Oid)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    return rc;
 }
 
 // ---- one row ----
+
+struct row {
+    int64_t revision; // 0: it is not there yet
+    int64_t price_version;
+    struct cost cost;
+    struct facts facts;
+};
 
 static int read_hist(const PGresult *r, int row, int *column, struct hist *h, struct err *e)
 {
@@ -106,22 +132,33 @@ static int read_names(const PGresult *r, int row, int column, struct name_counts
     return name_counts_from_json(c, (struct str){json.p + 1, json.n - 1}, e);
 }
 
-static int read_facts(const PGresult *r, int row, struct facts *f, struct err *e)
+static int read_row(const PGresult *r, int i, struct row *row, struct err *e)
 {
-    int column = 3;
-#define READ_SUM(name) f->name = db_i64(r, row, column++);
+    struct facts *f = &row->facts;
+    struct err why;
+    row->revision = db_i64(r, i, 2);
+    row->price_version = db_i64(r, i, PRICE_VERSION_COLUMN);
+    int column = PRICE_VERSION_COLUMN + 1;
+    int rc = db_numeric(r, i, column++, &row->cost.estimated, &why);
+    row->cost.unpriced_requests = db_i64(r, i, column++);
+    row->cost.unpriced_tokens = db_i64(r, i, column++);
+    row->cost.guessed_requests = db_i64(r, i, column++);
+    if (rc == 0)
+        rc = db_numeric(r, i, column, &f->reported_cost, &why);
+    column++;
+#define READ_SUM(name) f->name = db_i64(r, i, column++);
     FACTS_SUMS(READ_SUM)
 #undef READ_SUM
-    struct err why;
-    if (read_hist(r, row, &column, &f->latency, &why) == 0 &&
-        read_hist(r, row, &column, &f->ttft, &why) == 0 &&
-        read_names(r, row, column, &f->error_classes, &why) == 0 &&
-        read_names(r, row, column + 1, &f->finish_reasons, &why) == 0)
+    if (rc == 0 && usage_pg_read(&f->usage, db_bytes(r, i, column++), &why) == 0 &&
+        read_hist(r, i, &column, &f->latency, &why) == 0 &&
+        read_hist(r, i, &column, &f->ttft, &why) == 0 &&
+        read_names(r, i, column, &f->error_classes, &why) == 0 &&
+        read_names(r, i, column + 1, &f->finish_reasons, &why) == 0)
         return 0;
     char start[TIME_RFC3339_MAX];
-    time_format_rfc3339(db_time_us(r, row, 1), start);
+    time_format_rfc3339(db_time_us(r, i, 1), start);
     return err_set(e, "the row of series %lld at %s in PostgreSQL cannot be read: %.300s",
-                   (long long)db_i64(r, row, 0), start, why.detail);
+                   (long long)db_i64(r, i, 0), start, why.detail);
 }
 
 static void write_hist(struct buf *b, const struct hist *h)
@@ -156,28 +193,86 @@ static void write_names(struct buf *b, const struct name_counts *c)
     db_copy_close(b, field);
 }
 
-static void write_row(struct buf *b, const struct row_delta *key, int64_t revision,
-                      const struct facts *f)
+static void write_row(struct buf *b, const struct rows *rows, const struct row_delta *key,
+                      const struct row *row)
 {
+    const struct facts *f = &row->facts;
     db_copy_row(b, COLUMN_COUNT);
     db_copy_i64(b, key->series_id);
     db_copy_time(b, key->window_start_us);
-    db_copy_i64(b, revision);
+    db_copy_i64(b, row->revision);
+    db_copy_i64(b, row->price_version);
+    db_copy_numeric(b, row->cost.estimated);
+    db_copy_i64(b, row->cost.unpriced_requests);
+    db_copy_i64(b, row->cost.unpriced_tokens);
+    db_copy_i64(b, row->cost.guessed_requests);
+    db_copy_numeric(b, f->reported_cost);
 #define WRITE_SUM(name) db_copy_i64(b, f->name);
     FACTS_SUMS(WRITE_SUM)
 #undef WRITE_SUM
+    usage_pg_write(b, rows->usage_type, &f->usage);
     write_hist(b, &f->latency);
     write_hist(b, &f->ttft);
     write_names(b, &f->error_classes);
     write_names(b, &f->finish_reasons);
+    struct usage total = usage_lines_total(&f->usage);
+#define WRITE_TOTAL(name) db_copy_i64(b, total.name);
+    USAGE_CLASSES(WRITE_TOTAL)
+#undef WRITE_TOTAL
     write_quantiles(b, &f->latency);
     write_quantiles(b, &f->ttft);
+}
+
+// ---- costs ----
+
+// What a minute's usage costs by the version, from all of its lines anew.
+static struct cost cost_of(const struct catalogue *c, int64_t version, const struct row_delta *key,
+                           const struct usage_lines *l)
+{
+    struct cost sum = {0};
+    for (size_t i = 0; i < l->n; i++) {
+        const struct usage_key *k = &l->v[i].key;
+        cost_add_usage(&sum, c, version, key->window_start_us, key->tenant, k->model, k->asked,
+                       k->tier, k->context_above, &l->v[i].sum);
+    }
+    cost_add_usage(&sum, c, version, key->window_start_us, key->tenant, STR_LIT(USAGE_OTHER),
+                   (struct str){0}, (struct str){0}, 0, &l->other);
+    return sum;
+}
+
+// By how much a delta has changed the cost of its minute; of several deltas of one minute the first
+// has it all.
+struct cost_change {
+    struct cost by;
+    int64_t price_version; // of the minute
+};
+
+static void price_minute(const struct rows *rows, const struct row_delta *key, struct row *row,
+                         struct cost_change *change)
+{
+    int64_t ours = prices_version(rows->prices);
+    // A version that is still newer than ours is one that we could not use: see prices_pg.c.
+    row->price_version = row->revision == 0 ? ours : min_i64(row->price_version, ours);
+    struct cost before = row->cost;
+    row->cost = cost_of(prices_catalogue(rows->prices), row->price_version, key, &row->facts.usage);
+    change->by = row->cost;
+    cost_subtract(&change->by, &before);
+    change->price_version = row->price_version;
+}
+
+static void price_hour(struct row *row, const struct cost_change *changes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cost_add(&row->cost, &changes[i].by);
+        row->price_version = max_i64(row->price_version, changes[i].price_version);
+    }
 }
 
 // ---- a batch ----
 
 struct batch {
     const struct row_delta *deltas;
+    struct cost_change *changes; // of each delta: set with the minutes, read with the hours
     size_t n;
     size_t *firsts; // owned: where each row's deltas begin; firsts[rows] is n
     size_t rows;
@@ -201,9 +296,11 @@ void rows_sort(struct row_delta *deltas, size_t n)
 }
 
 // The first rows of the deltas, at most BATCH_ROWS of them. Returns how many deltas they take.
-static size_t batch_take(struct batch *b, const struct row_delta *deltas, size_t n)
+static size_t batch_take(struct batch *b, const struct row_delta *deltas,
+                         struct cost_change *changes, size_t n)
 {
     b->deltas = deltas;
+    b->changes = changes;
     b->rows = 0;
     size_t i = 0;
     for (; i < n; i++) {
@@ -242,83 +339,100 @@ static enum store_result read_rows(struct db *db, const struct table *t, const s
 
 // The row as it is plus its deltas, appended to `out` as it will be. *at: the next row of the
 // result.
-static int merge_row(const struct batch *b, size_t i, const PGresult *stored, int *at,
-                     struct buf *out, struct err *e)
+static int merge_row(const struct rows *rows, const struct table *t, const struct batch *b,
+                     size_t i, const PGresult *stored, int *at, struct buf *out, struct err *e)
 {
-    const struct row_delta *key = &b->deltas[b->firsts[i]];
-    struct facts sum = {0};
-    int64_t revision = 0;
+    size_t first = b->firsts[i], end = b->firsts[i + 1];
+    const struct row_delta *key = &b->deltas[first];
+    struct row row = {0};
     int rc = 0;
     if (*at < PQntuples(stored) && db_i64(stored, *at, 0) == key->series_id &&
         db_time_us(stored, *at, 1) == key->window_start_us) {
-        revision = db_i64(stored, *at, 2);
-        rc = read_facts(stored, *at, &sum, e);
+        rc = read_row(stored, *at, &row, e);
         (*at)++;
     }
-    for (size_t d = b->firsts[i]; rc == 0 && d < b->firsts[i + 1]; d++)
-        facts_add(&sum, b->deltas[d].facts);
-    if (rc == 0)
-        write_row(out, key, revision + 1, &sum);
-    facts_clear(&sum);
+    for (size_t d = first; rc == 0 && d < end; d++)
+        facts_add(&row.facts, b->deltas[d].facts);
+    if (rc == 0) {
+        if (t == &minute)
+            price_minute(rows, key, &row, &b->changes[first]);
+        else
+            price_hour(&row, &b->changes[first], end - first);
+        row.revision++;
+        write_row(out, rows, key, &row);
+    }
+    facts_clear(&row.facts);
     return rc;
 }
 
-static enum store_result copy_rows(struct db *db, const struct table *t, const struct batch *b,
-                                   const PGresult *stored, struct err *e)
+static enum store_result copy_rows(const struct rows *rows, const struct table *t,
+                                   const struct batch *b, const PGresult *stored, struct err *e)
 {
-    enum store_result rc = db_copy_begin(db, t->copy, e);
+    enum store_result rc = db_copy_begin(rows->db, t->copy, e);
     struct buf out = {0};
     db_copy_header(&out);
     int at = 0;
     for (size_t i = 0; rc == STORE_OK && i < b->rows; i++) {
-        if (merge_row(b, i, stored, &at, &out, e) < 0)
+        if (merge_row(rows, t, b, i, stored, &at, &out, e) < 0)
             rc = STORE_FATAL;
         else if (out.n >= COPY_CHUNK) {
-            rc = db_copy_put(db, &out, e);
+            rc = db_copy_put(rows->db, &out, e);
             buf_clear(&out);
         }
     }
     if (rc == STORE_OK) {
         assert(at == PQntuples(stored));
         db_copy_row(&out, -1);
-        rc = db_copy_put(db, &out, e);
+        rc = db_copy_put(rows->db, &out, e);
     }
     if (rc == STORE_OK)
-        rc = db_copy_end(db, e);
+        rc = db_copy_end(rows->db, e);
     buf_free(&out);
     return rc;
 }
 
-static enum store_result try_batch(struct db *db, const struct table *t, const struct batch *b,
-                                   size_t *changed, struct err *e)
+// The minutes' prices are those of the versions that their rows name: the newest must be there.
+static enum store_result reach_prices(const struct rows *rows, const PGresult *stored,
+                                      struct err *e)
+{
+    int64_t newest = 0;
+    for (int i = 0; i < PQntuples(stored); i++)
+        newest = max_i64(newest, db_i64(stored, i, PRICE_VERSION_COLUMN));
+    return prices_reach(rows->prices, rows->db, newest, e);
+}
+
+static enum store_result try_batch(const struct rows *rows, const struct table *t,
+                                   const struct batch *b, size_t *changed, struct err *e)
 {
     PGresult *stored = NULL, *done = NULL;
-    enum store_result rc = read_rows(db, t, b, &stored, e);
+    enum store_result rc = read_rows(rows->db, t, b, &stored, e);
+    if (rc == STORE_OK && t == &minute)
+        rc = reach_prices(rows, stored, e);
     if (rc == STORE_OK)
-        rc = copy_rows(db, t, b, stored, e);
+        rc = copy_rows(rows, t, b, stored, e);
     PQclear(stored);
     if (rc == STORE_OK)
-        rc = db_exec(db, t->upsert, &done, e);
+        rc = db_exec(rows->db, t->upsert, &done, e);
     if (rc == STORE_OK)
         *changed = strtoull(PQcmdTuples(done), NULL, 10);
     PQclear(done);
     return rc;
 }
 
-static enum store_result write_batch(struct db *db, const struct table *t, const struct batch *b,
-                                     struct err *e)
+static enum store_result write_batch(const struct rows *rows, const struct table *t,
+                                     const struct batch *b, struct err *e)
 {
     for (int i = 0; i < TRIES; i++) {
-        enum store_result rc = db_exec(db, "SAVEPOINT batch", NULL, e);
+        enum store_result rc = db_exec(rows->db, "SAVEPOINT batch", NULL, e);
         size_t changed = 0;
         if (rc == STORE_OK)
-            rc = try_batch(db, t, b, &changed, e);
+            rc = try_batch(rows, t, b, &changed, e);
         if (rc != STORE_OK)
             return rc;
         assert(changed <= b->rows);
         if (changed == b->rows)
-            return db_exec(db, "RELEASE batch", NULL, e);
-        rc = db_exec(db, "ROLLBACK TO batch; RELEASE batch", NULL, e);
+            return db_exec(rows->db, "RELEASE batch", NULL, e);
+        rc = db_exec(rows->db, "ROLLBACK TO batch; RELEASE batch", NULL, e);
         if (rc != STORE_OK)
             return rc;
     }
@@ -326,7 +440,8 @@ static enum store_result write_batch(struct db *db, const struct table *t, const
     return STORE_RETRY;
 }
 
-static enum store_result write_table(struct db *db, const struct table *t, struct row_delta *deltas,
+static enum store_result write_table(const struct rows *rows, const struct table *t,
+                                     struct row_delta *deltas, struct cost_change *changes,
                                      size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
@@ -335,19 +450,23 @@ static enum store_result write_table(struct db *db, const struct table *t, struc
     enum store_result rc = STORE_OK;
     for (size_t i = 0; rc == STORE_OK && i < n;) {
         if (i > 0)
-            rc = db_exec(db, t->empty, NULL, e);
+            rc = db_exec(rows->db, t->empty, NULL, e);
         if (rc != STORE_OK)
             break;
-        i += batch_take(&b, deltas + i, n - i);
-        rc = write_batch(db, t, &b, e);
+        i += batch_take(&b, deltas + i, changes + i, n - i);
+        rc = write_batch(rows, t, &b, e);
     }
     free(b.firsts);
     return rc;
 }
 
-enum store_result rows_write(struct db *db, struct row_delta *deltas, size_t n, struct err *e)
+enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n, struct err *e)
 {
+    struct cost_change *changes = xcalloc(n + 1, sizeof(*changes));
+    enum store_result rc = write_table(rows, &minute, deltas, changes, n, e);
     // Flooring keeps the order, so what is sorted by minute is sorted by hour.
-    enum store_result rc = write_table(db, &minute, deltas, n, e);
-    return rc == STORE_OK ? write_table(db, &hour, deltas, n, e) : rc;
+    if (rc == STORE_OK)
+        rc = write_table(rows, &hour, deltas, changes, n, e);
+    free(changes);
+    return rc;
 }

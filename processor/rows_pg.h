@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adding deltas to the rows of llm_minute and llm_hour, inside the caller's transaction.
+// Adding deltas to the rows of llm_minute and llm_hour, inside the caller's transaction, and what
+// they cost.
 #ifndef STREAMLENS_ROWS_PG_H
 #define STREAMLENS_ROWS_PG_H
 
 #include "processor/db_pg.h"
+#include "processor/prices_pg.h"
 
 // A delta by its row. Several may name the same row.
 struct row_delta {
     int64_t series_id, window_start_us;
+    struct str tenant;         // of the series; borrowed
     const struct facts *facts; // borrowed
 };
 
+struct rows {
+    struct db *db;         // borrowed
+    struct prices *prices; // borrowed
+    Oid usage_type;        // set by rows_prepare: what llm_usage is to this database
+};
+
 // Once a connection: the temporary tables.
-enum store_result rows_prepare(struct db *db, struct err *e) MUST_CHECK;
+enum store_result rows_prepare(struct rows *rows, struct err *e) MUST_CHECK;
 
 // Adds the deltas, sorted by series and window (rows_sort), to both tables: reads and locks the
-// rows that are there, merges, writes back. The windows of the deltas are left as hours.
-enum store_result rows_write(struct db *db, struct row_delta *deltas, size_t n,
+// rows that are there, merges, prices, writes back. The windows of the deltas are left as hours.
+enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n,
                              struct err *e) MUST_CHECK;
 void rows_sort(struct row_delta *deltas, size_t n);
 

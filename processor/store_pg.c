@@ -26,6 +26,8 @@ struct known {
 
 struct store {
     struct db *db;
+    struct prices *prices;
+    struct rows rows;
     int64_t token; // tells this process from any other that ever was or will be
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
@@ -48,6 +50,8 @@ struct store *store_pg_new(const struct config *c, int64_t timeout_ms, void (*id
 {
     struct store *s = xcalloc(1, sizeof(*s));
     s->db = db_new(c->postgres_dsn, timeout_ms, idle, arg);
+    s->prices = prices_new();
+    s->rows = (struct rows){.db = s->db, .prices = s->prices};
     s->token = random_token();
     return s;
 }
@@ -56,6 +60,7 @@ void store_free(struct store *s)
 {
     if (!s)
         return;
+    prices_free(s->prices);
     db_free(s->db);
     free(s);
 }
@@ -63,6 +68,11 @@ void store_free(struct store *s)
 bool store_pg_up(const struct store *s)
 {
     return s->up;
+}
+
+int64_t store_pg_price_version(const struct store *s)
+{
+    return prices_version(s->prices);
 }
 
 // Every call ends here.
@@ -96,7 +106,8 @@ static enum store_result open_call(struct store *s, struct err *e)
     if (rc != STORE_OK || !fresh)
         return rc;
     s->windows.n = s->days.n = 0;
-    rc = rows_prepare(s->db, e);
+    prices_forget(s->prices);
+    rc = rows_prepare(&s->rows, e);
     if (rc == STORE_OK && s->claimed)
         rc = adopt_rows(s, e);
     if (rc != STORE_OK)
@@ -289,7 +300,8 @@ static enum store_result lock_rows(struct store *s, const struct store_flush *f,
     struct db_params p = {0};
     db_param_i64s(&p, numbers, f->partition_count, sizeof(*numbers));
     enum store_result rc = db_query(s->db,
-                                    "SELECT partition, epoch, token, flush_seq"
+                                    "SELECT partition, epoch, token, flush_seq,"
+                                    " (SELECT max(version) FROM llm_price_version)"
                                     " FROM streamlens_position WHERE partition = ANY ($1::bigint[])"
                                     " ORDER BY partition FOR UPDATE",
                                     &p, out, e);
@@ -398,6 +410,8 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
         if (standing != STANDS_NOT_IN)
             rc = STORE_FENCED;
     }
+    if (rc == STORE_OK)
+        rc = prices_follow(s->prices, s->db, max_i64(db_i64(r, 0, 4), 0), e);
     PQclear(r);
     return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
 }
@@ -408,10 +422,11 @@ static enum store_result write_rows(struct store *s, const struct store_flush *f
     for (size_t i = 0; i < f->cell_count; i++) {
         const struct store_cell *c = &f->cells[i];
         assert(c->series->store_id > 0);
-        deltas[i] = (struct row_delta){c->series->store_id, c->window_start_us, c->facts};
+        deltas[i] = (struct row_delta){c->series->store_id, c->window_start_us, c->series->tenant,
+                                       c->facts};
     }
     rows_sort(deltas, f->cell_count);
-    enum store_result rc = rows_write(s->db, deltas, f->cell_count, e);
+    enum store_result rc = rows_write(&s->rows, deltas, f->cell_count, e);
     free(deltas);
     return rc;
 }

@@ -13,5 +13,7 @@ struct store *store_pg_new(const struct config *c, int64_t timeout_ms, void (*id
 void store_free(struct store *s);
 // Whether the last call reached the server.
 bool store_pg_up(const struct store *s);
+// Of the catalogue that new rows are priced by; 0 before the first flush, and where there is none.
+int64_t store_pg_price_version(const struct store *s);
 
 #endif

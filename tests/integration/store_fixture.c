@@ -2,7 +2,6 @@
 #include "tests/integration/store_fixture.h"
 
 #include <check.h>
-#include <libpq-fe.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -138,6 +137,16 @@ char *sql_bytes(size_t *n, const char *fmt, ...)
     return copy;
 }
 
+PGresult *sql_binary(const char *fmt, ...)
+{
+    char sql[1024];
+    FORMAT(sql, fmt);
+    PGresult *r = PQexecParams(database, sql, 0, NULL, NULL, NULL, NULL, 1);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK)
+        ck_abort_msg("%.200s: %s", sql, PQresultErrorMessage(r));
+    return r;
+}
+
 void sql_await(const char *fmt, ...)
 {
     char sql[1024];
@@ -197,6 +206,18 @@ struct facts *writer_add(struct writer *w, const char *tenant, const char *route
         series_take(w->series, str_of(tenant), str_of(route), str_of(model)), window_start_us, f};
     w->flush.cell_count = w->cell_count;
     return f;
+}
+
+void facts_use(struct facts *f, const char *model, int64_t n, int64_t prompt_tokens,
+               int64_t completion_tokens)
+{
+    struct usage_key key = {.model = str_of(model)};
+    struct usage u = {.requests = n,
+                      .uncached_prompt_tokens = n * prompt_tokens,
+                      .completion_tokens = n * completion_tokens};
+    f->requests += n;
+    f->responses += n;
+    usage_lines_add(&f->usage, &key, &u);
 }
 
 void writer_add_simple(struct writer *w, const char *model, int64_t requests)

@@ -5,6 +5,7 @@
 #define STREAMLENS_TEST_STORE_FIXTURE_H
 
 #include <check.h>
+#include <libpq-fe.h>
 
 #include "processor/store_pg.h"
 
@@ -25,6 +26,8 @@ int64_t sql_i64(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void sql_run(const char *fmt, ...) PRINTF_LIKE(1, 2);
 // The first field of the first row, as bytes of a hexadecimal text; caller frees.
 char *sql_bytes(size_t *n, const char *fmt, ...) PRINTF_LIKE(2, 3);
+// The whole result in binary form; the caller clears it.
+PGresult *sql_binary(const char *fmt, ...) PRINTF_LIKE(1, 2);
 // Looks every 10 ms until the statement yields other than 0; fails the test after 10 s.
 void sql_await(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
@@ -52,6 +55,9 @@ void writer_claim(struct writer *w, int partition); // must succeed
 // One more cell of the flush to come. Its facts are empty: fill w->facts[…] as returned.
 struct facts *writer_add(struct writer *w, const char *tenant, const char *route, const char *model,
                          int64_t window_start_us);
+// n answered requests of the model, with tokens in both directions each.
+void facts_use(struct facts *f, const char *model, int64_t n, int64_t prompt_tokens,
+               int64_t completion_tokens);
 // Forgets the cells of the flush before.
 void writer_clear(struct writer *w);
 // One call each, with the flush as it stands.

@@ -374,7 +374,7 @@ static void check_refused(const char *dsn, const char *words)
 
 START_TEST(a_database_that_does_not_fit_is_refused_in_words)
 {
-    sql_run("UPDATE streamlens_schema SET oldest_writer = 99, version = 99");
+    sql_run("INSERT INTO streamlens_schema VALUES (99, 'newest', 99)");
     check_refused(fixture_dsn(), "version 99");
     sql_run("DELETE FROM streamlens_schema");
     check_refused(fixture_dsn(), "run: streamlens-admin setup");

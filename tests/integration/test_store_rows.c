@@ -24,12 +24,14 @@ static void fill(struct facts *f)
     f->unanswered = 1;
     f->errors = 2;
     f->without_latency = 1;
-    f->prompt_tokens = 1000001;
-    f->completion_tokens = 30;
-    f->cached_prompt_tokens = 5;
-    f->cache_write_tokens = 6;
-    f->cache_write_1h_tokens = 7;
-    f->reasoning_tokens = 8;
+    f->clamped_usage = 1;
+    f->reported_requests = 2;
+    f->reported_cost = 123456;
+    struct usage_key key = {STR_LIT("m-1"), STR_LIT("m"), STR_LIT("flex"), 200000};
+    struct usage u = {1, 1000001, 5, 6, 7, 20, 8}, v = {3, 0, 0, 0, 0, 10, 0};
+    usage_lines_add(&f->usage, &key, &u);
+    key.tier = (struct str){0};
+    usage_lines_add(&f->usage, &key, &v);
     hist_record(&f->latency, 1000);
     hist_record(&f->latency, 2000);
     hist_record(&f->latency, HIST_MAX_US + 5);
@@ -48,9 +50,10 @@ START_TEST(a_row_holds_what_was_counted)
     ck_assert_int_eq(
         sql_i64(
             "SELECT count(*) " ROW " AND tenant_id = 't' AND (requests, responses, unanswered,"
-            " errors, without_latency, prompt_tokens, completion_tokens) = (7, 4, 1, 2, 1,"
-            " 1000001, 30) AND (cached_prompt_tokens, cache_write_tokens, cache_write_1h_tokens,"
-            " reasoning_tokens, revision) = (5, 6, 7, 8, 1)"
+            " errors, without_latency, clamped_usage, reported_requests, reported_cost_pusd)"
+            " = (7, 4, 1, 2, 1, 1, 2, 123456) AND (uncached_prompt_tokens, cached_prompt_tokens,"
+            " cache_write_5m_tokens, cache_write_1h_tokens, completion_tokens, reasoning_tokens,"
+            " revision) = (1000001, 5, 6, 7, 30, 8, 1)"
             " AND window_start = '2026-11-21T06:14:00Z'"),
         1);
     ck_assert_int_eq(
@@ -64,7 +67,10 @@ START_TEST(a_row_holds_what_was_counted)
     ck_assert_int_eq(
         sql_i64("SELECT count(*) FROM llm_metrics WHERE tenant_id = 't' AND in_flight = 2"
                 " AND window_end = '2026-11-21T06:15:00Z' AND avg_latency_ms = 3600003.005 / 3"
-                " AND avg_prompt_tokens = 250000.25 AND estimated_cost_usd = 10.00091"
+                " AND prompt_tokens = 1000019 AND avg_prompt_tokens = 250004.75"
+                " AND cache_write_tokens = 13 AND avg_completion_tokens = 7.5"
+                " AND reported_cost_usd_decimal = 0.000000123456 AND unpriced_tokens = 1000049"
+                " AND unpriced_requests = 4 AND estimated_cost_usd = 0"
                 " AND p50_latency_ms BETWEEN 2 AND 2.015 AND avg_ttft_ms = 0"),
         1);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_hour h, llm_minute m WHERE h.series_id ="
@@ -83,11 +89,13 @@ START_TEST(a_row_without_answers_has_no_histogram_and_averages_of_0)
     writer_add_simple(&w, "m", 3);
     ck_ok(&w, writer_flush(&w));
     ck_assert_int_eq(sql_i64("SELECT count(*) " ROW " AND latency_hdr IS NULL AND ttft_hdr IS NULL"
-                             " AND latency_p50_us IS NULL AND error_classes = '{}'"),
+                             " AND latency_p50_us IS NULL AND error_classes = '{}'"
+                             " AND usage = '{}' AND cost_pusd = 0"),
                      1);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_metrics WHERE avg_latency_ms = 0"
                              " AND p95_latency_ms = 0 AND avg_prompt_tokens = 0 AND in_flight = 3"
-                             " AND estimated_cost_usd = 0 AND avg_ttft_ms IS NULL"),
+                             " AND estimated_cost_usd = 0 AND avg_ttft_ms IS NULL"
+                             " AND reported_cost_usd IS NULL AND unpriced_requests = 0"),
                      1);
     writer_close(&w);
 }
@@ -188,8 +196,10 @@ START_TEST(a_row_that_cannot_be_read_is_not_overwritten)
     writer_claim(&w, 0);
     fill(writer_add(&w, "t", "r", "m", T0));
     ck_ok(&w, writer_flush(&w));
-    const char *const damage[] = {"latency_hdr = '\\x001122'", "latency_hdr = NULL",
-                                  "error_classes = '[]'", "latency_count = 2"};
+    const char *const damage[] = {"latency_hdr = '\\x001122'",   "latency_hdr = NULL",
+                                  "error_classes = '[]'",        "latency_count = 2",
+                                  "usage = ARRAY[usage, usage]", "usage = ARRAY[NULL::llm_usage]",
+                                  "reported_cost_pusd = 'NaN'"};
     const char *const table[] = {"llm_minute", "llm_hour"};
     sql_run("CREATE TABLE kept AS SELECT * FROM llm_minute");
     for (size_t i = 0; i < 2 * ARRAY_LEN(damage); i++) {
@@ -200,7 +210,8 @@ START_TEST(a_row_that_cannot_be_read_is_not_overwritten)
         ck_assert_int_eq(sql_i64("SELECT requests " ROW), 7);
         writer_clear(&w);
         sql_run("UPDATE %s d SET latency_hdr = k.latency_hdr, error_classes = k.error_classes,"
-                " latency_count = k.latency_count FROM kept k",
+                " latency_count = k.latency_count, usage = k.usage,"
+                " reported_cost_pusd = k.reported_cost_pusd FROM kept k",
                 table[i % 2]);
     }
     writer_add_simple(&w, "m", 1);
