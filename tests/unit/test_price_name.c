@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forms of a name, in the order in which they are tried. Which card each finds in the default
+// catalogue is test_price_names.c's matter.
+#include "common/core/price_name.h"
+
+#include <check.h>
+#include <stdio.h>
+
+// exact form; forms without prefix; forms without suffix. Separated by blanks.
+static const struct {
+    const char *name, *without_prefix, *without_suffix;
+} cases[] = {
+    {"gpt-4o", "", ""},
+    {"GPT-4o", "", ""},
+    {"gpt-4o-2024-05-13", "", "gpt-4o"},
+    {"openai/gpt-4o", "gpt-4o", ""},
+    {"OpenRouter/OpenAI/GPT-4o", "openai/gpt-4o gpt-4o", ""},
+    // Prefixes first, all of them; then what has lost one suffix, the longest first; then two.
+    {"bedrock/us-east-1/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+     "us-east-1/us.anthropic.claude-haiku-4-5-20251001-v1:0 "
+     "us.anthropic.claude-haiku-4-5-20251001-v1:0 anthropic.claude-haiku-4-5-20251001-v1:0 "
+     "claude-haiku-4-5-20251001-v1:0",
+     "bedrock/us-east-1/us.anthropic.claude-haiku-4-5-20251001 "
+     "us-east-1/us.anthropic.claude-haiku-4-5-20251001 us.anthropic.claude-haiku-4-5-20251001 "
+     "anthropic.claude-haiku-4-5-20251001 claude-haiku-4-5-20251001 "
+     "bedrock/us-east-1/us.anthropic.claude-haiku-4-5 us-east-1/us.anthropic.claude-haiku-4-5 "
+     "us.anthropic.claude-haiku-4-5 anthropic.claude-haiku-4-5 claude-haiku-4-5"},
+
+    // Segments: what is known, at the front, in any case, any number of times.
+    {"azure/eu/gpt-5.1", "eu/gpt-5.1 gpt-5.1", ""},
+    {"azure/global-standard/gpt-4o", "global-standard/gpt-4o gpt-4o", ""},
+    {"models/models/gemini-2.5-pro", "models/gemini-2.5-pro gemini-2.5-pro", ""},
+    {"bedrock/ap-southeast-2/x", "ap-southeast-2/x x", ""},
+    {"bedrock/mx-central-1/x", "mx-central-1/x x", ""},
+    // What is not known stays, with all behind it.
+    {"mycompany/gpt-4o", "", ""},
+    {"mycompany/openai/gpt-4o", "", ""},
+    {"openai/mycompany/gpt-4o", "mycompany/gpt-4o", ""},
+    {"openai2/gpt-4o", "", ""},
+    {"xopenai/gpt-4o", "", ""},
+    {"open/gpt-4o", "", ""},
+    {"/gpt-4o", "", ""},
+    {"//gpt-4o", "", ""},
+    {"groq/openai/gpt-oss-120b", "", ""},
+    {"github_copilot/gpt-4o", "", ""},
+    {"accounts/fireworks/models/llama-v3p1-8b-instruct", "", ""},
+    {"ft:gpt-4o:org::id", "", ""},
+    {"bedrock/us-east-1/1-month-commitment/anthropic.claude-v2:1",
+     "us-east-1/1-month-commitment/anthropic.claude-v2:1 1-month-commitment/anthropic.claude-v2:1",
+     "bedrock/us-east-1/1-month-commitment/anthropic.claude "
+     "us-east-1/1-month-commitment/anthropic.claude 1-month-commitment/anthropic.claude"},
+    {"my-company-1/x", "", ""},
+    {"us-east-/x", "", ""},
+    {"us-east-12/x", "", ""},
+    {"us-east/x", "", ""},
+    {"us-up-1/x", "", ""},
+    {"zz-east-1/x", "", ""},
+    {"us-gov-west-1/x", "", ""},
+    // A name that is a prefix and nothing else is a name.
+    {"openai", "", ""},
+    {"openai/", "", ""},
+    {"models/openai/", "openai/", ""},
+    {"anthropic.", "", ""},
+
+    // Bedrock's dots.
+    {"anthropic.claude-opus-4-7", "claude-opus-4-7", ""},
+    {"global.anthropic.claude-opus-4-7", "anthropic.claude-opus-4-7 claude-opus-4-7", ""},
+    {"us-gov.anthropic.claude-opus-4-7", "", ""},
+    {"xx.anthropic.claude-opus-4-7", "", ""},
+    {"us.claude-opus-4-7", "", ""},
+    {"us.mycompany.claude-opus-4-7", "", ""},
+    {"mycompany.claude-opus-4-7", "", ""},
+    {"gpt-4.1", "", ""},
+
+    // Resource names of Bedrock and Vertex.
+    {"arn:aws:bedrock:us-west-2::foundation-model/anthropic.claude-opus-4-7",
+     "anthropic.claude-opus-4-7 claude-opus-4-7", ""},
+    {"arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-opus-4-7",
+     "eu.anthropic.claude-opus-4-7 anthropic.claude-opus-4-7 claude-opus-4-7", ""},
+    {"bedrock/arn:aws:bedrock:us-west-2::foundation-model/x",
+     "arn:aws:bedrock:us-west-2::foundation-model/x x", ""},
+    {"arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc", "", ""},
+    {"arn:aws:bedrock:us-west-2:123456789012:provisioned-model/abc", "", ""},
+    {"arn:aws:bedrock:us-west-2:acct:foundation-model/x", "", ""},
+    {"arn:aws:bedrock:us-west-2:foundation-model/x", "", ""},
+    {"arn:aws:bedrock:us-west-2:12", "", ""},
+    {"arn:aws:bedrock:moon::foundation-model/x", "", ""},
+    {"arn:aws:bedrock:us-west-2", "", ""},
+    {"arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/x", "", ""},
+    {"arn:aws:sagemaker:us-west-2::foundation-model/x", "", ""},
+    {"arn:aws:bedrock:us-west-2::foundation-model/", "", ""},
+    {"projects/p/locations/us-central1/publishers/google/models/gemini-2.5-pro",
+     "publishers/google/models/gemini-2.5-pro gemini-2.5-pro", ""},
+    {"publishers/anthropic/models/claude-opus-4-1@20250805", "claude-opus-4-1@20250805",
+     "publishers/anthropic/models/claude-opus-4-1 claude-opus-4-1"},
+    {"projects/p/locations/us-central1/endpoints/123", "endpoints/123", ""},
+    {"projects/p/locations/l", "", ""},
+    {"projects/p/locations//x", "", ""},
+    {"projects//locations/l/x", "", ""},
+    {"projects/p/regions/l/x", "", ""},
+    {"publishers/google/gemini-2.5-pro", "", ""},
+    {"publishers//models/gemini-2.5-pro", "", ""},
+
+    // Dates: real days only, of this century.
+    {"m-2024-08-06", "", "m"},
+    {"m-20240806", "", "m"},
+    {"m@20240806", "", "m"},
+    {"m-2024-02-29", "", "m"},
+    {"m-2023-02-29", "", ""},
+    {"m-20230229", "", ""},
+    {"m-2024-00-06", "", ""},
+    {"m-2024-13-06", "", ""},
+    {"m-2024-08-00", "", ""},
+    {"m-2024-08-32", "", ""},
+    {"m@20240832", "", ""},
+    {"m-1999-12-31", "", ""},
+    {"m-2000-01-01", "", "m"},
+    {"m-20991231", "", "m"},
+    {"m-21000101", "", ""},
+    {"m-2024-8-06", "", ""},
+    {"m-2024_08_06", "", ""},
+    {"m-2024-08-06x", "", ""},
+    {"m_2024-08-06", "", ""},
+    {"m:20240806", "", ""},
+    {"m-202408061", "", ""},
+    {"m12024-08-06", "", ""},
+    {"m-2o24-08-06", "", ""},
+    {"m-0613", "", ""},
+    {"m-08-2024", "", ""},
+    {"m@2407", "", ""},
+
+    // Versions.
+    {"m-v1", "", "m"},
+    {"m-v12", "", "m"},
+    {"m-v123", "", ""},
+    {"m-v", "", ""},
+    {"m-v1:0", "", "m"},
+    {"m-v12:34", "", "m"},
+    {"m-v1:234", "", ""},
+    {"m-v123:0", "", ""},
+    {"m-v:0", "", ""},
+    {"m-v1:", "", ""},
+    {"m-v1:0:48k", "", ""},
+    {"m-v1.1", "", ""},
+    {"m-1:0", "", ""},
+    {"mv1", "", ""},
+    {"m-001", "", "m"},
+    {"m-009", "", "m"},
+    {"m@001", "", "m"},
+    {"m-000", "", ""},
+    {"m-010", "", ""},
+    {"m-0011", "", ""},
+    {"m:001", "", ""},
+    {"m1001", "", ""},
+    {"m-latest", "", "m"},
+    {"m@latest", "", "m"},
+    {"m@default", "", "m"},
+    {"m-default", "", ""},
+    {"m:latest", "", ""},
+    {"mlatest", "", ""},
+    {"m-LATEST", "", "m"},
+    {"m-v2@20241022", "", "m-v2 m"},
+
+    // What changes the price stays, and guards what stands before it.
+    {"m:free", "", ""},
+    {"m-2024-08-06:free", "", ""},
+    {"m:nitro", "", ""},
+    {"m:online", "", ""},
+    {"m:thinking", "", ""},
+    {"m:beta", "", ""},
+    {"m-preview", "", ""},
+    {"m-preview-05-06", "", ""},
+    {"m-preview-2024-10-01", "", "m-preview"},
+    {"m-exp", "", ""},
+    {"m-exp-0827", "", ""},
+    {"m-audio", "", ""},
+    {"m-mini", "", ""},
+    {"m-fast", "", ""},
+    {"m-32k", "", ""},
+
+    // A suffix and nothing else is a name, also behind a prefix.
+    {"-latest", "", ""},
+    {"-2024-08-06", "", ""},
+    {"-20240806", "", ""},
+    {"-v1", "", ""},
+    {"-001", "", ""},
+    {"openai/-latest", "-latest", "openai/"},
+    {"-v1-v1", "", "-v1"},
+};
+
+static const char *forms_between(const struct price_name_forms *f, size_t from, size_t to)
+{
+    static char text[PRICE_NAME_FORMS_MAX * (PRICE_NAME_MAX + 1)];
+    size_t n = 0;
+    for (size_t i = from; i < to; i++)
+        n += (size_t)sprintf(text + n, "%s%.*s", i > from ? " " : "", (int)f->form[i].n,
+                             f->form[i].p);
+    text[n] = '\0';
+    return text;
+}
+
+START_TEST(takes_away_what_is_known)
+{
+    struct price_name_forms f;
+    price_name_forms(str_of(cases[_i].name), &f);
+    char lower[PRICE_NAME_MAX + 1] = "";
+    for (size_t i = 0; cases[_i].name[i] != '\0'; i++)
+        lower[i] = (char)(cases[_i].name[i] >= 'A' && cases[_i].name[i] <= 'Z'
+                              ? cases[_i].name[i] + ('a' - 'A')
+                              : cases[_i].name[i]);
+    ck_assert_uint_eq(f.without_prefix, 1);
+    ck_assert_str_eq(forms_between(&f, 0, 1), lower);
+    ck_assert_str_eq(forms_between(&f, f.without_prefix, f.without_suffix),
+                     cases[_i].without_prefix);
+    ck_assert_str_eq(forms_between(&f, f.without_suffix, f.n), cases[_i].without_suffix);
+}
+END_TEST
+
+// A name is bytes: those beyond ASCII and NUL are kept as they are.
+START_TEST(keeps_other_bytes)
+{
+    static const char bytes[] = "openai/\xc3\x84\xff\0Z-latest";
+    struct price_name_forms f;
+    price_name_forms((struct str){bytes, sizeof(bytes) - 1}, &f);
+    ck_assert_uint_eq(f.n, 4);
+    ck_assert(str_eq(f.form[3], (struct str){"\xc3\x84\xff\0z", 5}));
+}
+END_TEST
+
+static struct price_name_forms forms_of_length(size_t n)
+{
+    char name[PRICE_NAME_MAX + 1];
+    ck_assert_uint_le(n, sizeof(name));
+    memset(name, 'm', sizeof(name));
+    struct price_name_forms f;
+    memset(&f, 0x5a, sizeof(f));
+    price_name_forms((struct str){name, n}, &f);
+    return f;
+}
+
+START_TEST(bounds_the_length)
+{
+    ck_assert_uint_eq(forms_of_length(PRICE_NAME_MAX).n, 1);
+    ck_assert_uint_eq(forms_of_length(PRICE_NAME_MAX).form[0].n, PRICE_NAME_MAX);
+    struct price_name_forms f = forms_of_length(PRICE_NAME_MAX + 1);
+    ck_assert_uint_eq(f.n, 0);
+    ck_assert_uint_eq(f.without_prefix, 0);
+    ck_assert_uint_eq(f.without_suffix, 0);
+    ck_assert_uint_eq(forms_of_length(1).n, 1);
+    ck_assert_uint_eq(forms_of_length(0).n, 0);
+}
+END_TEST
+
+// "us/" so often, then "m-v1-v1": 1 + prefixes + 2 x (1 + prefixes) forms.
+static struct price_name_forms forms_of_prefixes(size_t prefixes)
+{
+    static char name[PRICE_NAME_MAX];
+    for (size_t i = 0; i < prefixes; i++)
+        memcpy(name + 3 * i, "us/", 3);
+    memcpy(name + 3 * prefixes, "m-v1-v1", 7);
+    struct price_name_forms f;
+    price_name_forms((struct str){name, 3 * prefixes + 7}, &f);
+    return f;
+}
+
+// At the limit the least exact forms are left out: of the last step, the shortest.
+START_TEST(bounds_the_forms)
+{
+    struct price_name_forms f = forms_of_prefixes(15);
+    ck_assert_uint_eq(f.n, 48);
+    ck_assert_uint_eq(f.without_suffix, 16);
+    ck_assert(str_eq(f.form[47], STR_LIT("m")));
+
+    f = forms_of_prefixes(16);
+    ck_assert_uint_eq(f.n, 48);
+    ck_assert_uint_eq(f.without_suffix, 17);
+    ck_assert(str_eq(f.form[33], STR_LIT("m-v1")));
+    ck_assert(str_eq(f.form[47], STR_LIT("us/us/us/m")));
+
+    f = forms_of_prefixes(47);
+    ck_assert_uint_eq(f.n, 48);
+    ck_assert_uint_eq(f.without_suffix, 48);
+    ck_assert(str_eq(f.form[47], STR_LIT("m-v1-v1")));
+
+    f = forms_of_prefixes(48);
+    ck_assert_uint_eq(f.n, 48);
+    ck_assert_uint_eq(f.without_prefix, 1);
+    ck_assert_uint_eq(f.without_suffix, 48);
+    ck_assert(str_eq(f.form[47], STR_LIT("us/m-v1-v1")));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("price_name");
+    TCase *t = tcase_create("price_name");
+    tcase_add_loop_test(t, takes_away_what_is_known, 0, (int)ARRAY_LEN(cases));
+    tcase_add_test(t, keeps_other_bytes);
+    tcase_add_test(t, bounds_the_length);
+    tcase_add_test(t, bounds_the_forms);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}
