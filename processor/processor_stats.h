@@ -48,6 +48,10 @@
     COUNTER(claims, "streamlens_processor_claims_total", "", "Partitions taken over")              \
     COUNTER(tasks_kept, "streamlens_processor_tasks_kept_total", "",                               \
             "Partitions that came back with their state still in memory")                          \
+    COUNTER(unpriced_requests, "streamlens_processor_unpriced_requests_total", "",                 \
+            "Answered requests for which no price was found")                                      \
+    GAUGE(price_version, "streamlens_processor_price_version", "",                                 \
+          "Version of the price catalogue that new rows are priced by; 0 = none yet")              \
     GAUGE(tasks, "streamlens_processor_partitions", "state=\"live\"", "Partitions owned")          \
     GAUGE(tasks_replaying, "streamlens_processor_partitions", "state=\"replaying\"", "")           \
     GAUGE(waiting_requests, "streamlens_processor_waiting", "kind=\"requests\"",                   \

@@ -463,10 +463,13 @@ static enum store_result write_table(const struct rows *rows, const struct table
 enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n, struct err *e)
 {
     struct cost_change *changes = xcalloc(n + 1, sizeof(*changes));
+    rows->unpriced_requests = 0;
     enum store_result rc = write_table(rows, &minute, deltas, changes, n, e);
     // Flooring keeps the order, so what is sorted by minute is sorted by hour.
     if (rc == STORE_OK)
         rc = write_table(rows, &hour, deltas, changes, n, e);
+    for (size_t i = 0; i < n; i++)
+        rows->unpriced_requests += changes[i].by.unpriced_requests;
     free(changes);
     return rc;
 }

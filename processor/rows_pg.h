@@ -15,9 +15,10 @@ struct row_delta {
 };
 
 struct rows {
-    struct db *db;         // borrowed
-    struct prices *prices; // borrowed
-    Oid usage_type;        // set by rows_prepare: what llm_usage is to this database
+    struct db *db;             // borrowed
+    struct prices *prices;     // borrowed
+    Oid usage_type;            // set by rows_prepare: what llm_usage is to this database
+    int64_t unpriced_requests; // set by rows_write: by how many those of the minutes rose
 };
 
 // Once a connection: the temporary tables.

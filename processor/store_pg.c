@@ -28,7 +28,8 @@ struct store {
     struct db *db;
     struct prices *prices;
     struct rows rows;
-    int64_t token; // tells this process from any other that ever was or will be
+    int64_t unpriced_requests; // of committed flushes
+    int64_t token;             // tells this process from any other that ever was or will be
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
     bool in_transaction;
@@ -80,6 +81,20 @@ static enum store_result finish(struct store *s, enum store_result rc)
 {
     s->up = db_is_open(s->db);
     return rc;
+}
+
+int64_t store_pg_unpriced_requests(const struct store *s)
+{
+    return s->unpriced_requests;
+}
+
+// The flush that was written is in.
+static void count_flush(struct store *s)
+{
+    // A row that another version of the prices had to take over may need fewer; a counter only
+    // rises.
+    s->unpriced_requests += max_i64(s->rows.unpriced_requests, 0);
+    s->rows.unpriced_requests = 0;
 }
 
 // ---- connection ----
@@ -489,7 +504,9 @@ enum store_result store_commit(struct store *s, struct err *e)
     db_begin_call(s->db);
     enum store_result rc = db_commit(s->db, e);
     s->in_transaction = false;
-    if (rc != STORE_OK && rc != STORE_UNKNOWN)
+    if (rc == STORE_OK)
+        count_flush(s);
+    else if (rc != STORE_UNKNOWN)
         db_rollback(s->db);
     return finish(s, rc);
 }
@@ -507,6 +524,7 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f, st
     if (rc == STORE_OK)
         switch (compare_rows(s, f, r, e)) {
         case STANDS_IN:
+            count_flush(s);
             break;
         case STANDS_NOT_IN:
             err_set(e, "the flush was not committed");
