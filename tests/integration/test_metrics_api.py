@@ -8,7 +8,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -17,7 +16,8 @@ import time
 import unittest
 import urllib.parse
 
-from stack import ROOT, Stack, freeze, needed, wait_for
+from own_postgres import OwnPostgres
+from stack import Stack, needed, wait_for
 
 FIELDS = """tenant_id route model window_start window_end requests errors avg_latency_ms p95_latency_ms
     avg_prompt_tokens avg_completion_tokens estimated_cost_usd responses unanswered in_flight
@@ -448,62 +448,6 @@ class SlowDatabase(unittest.TestCase):
         self.assertEqual(ask(api, tenant_id="acme")[2]["count"], 5)
 
 
-class OwnPostgres:
-    """A cluster of this test's own, to be killed."""
-
-    def __init__(self, home, port):
-        self.home, self.port = home, port
-        shutil.rmtree(home, ignore_errors=True)
-
-    def run(self, command):
-        script = (f". {ROOT}/deploy/local/lib.sh; . {ROOT}/deploy/local/packages.sh;"
-                  f" . {ROOT}/deploy/local/postgres.sh; STREAMLENS_HOME={self.home}; PG_PORT={self.port};"
-                  f" PG_SCRATCH=1; SAY_FD=2; set -eu; mkdir -p {self.home}/log {self.home}/run; {command}")
-        r = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=90, check=False)
-        if r.returncode != 0:
-            raise AssertionError(r.stdout + r.stderr)
-        return r.stdout
-
-    def start(self):
-        self.run("postgres_start")
-
-    def dsn(self):
-        return self.run("postgres_admin_dsn").strip()
-
-    def pid(self):
-        with open(os.path.join(self.home, "run", "postgres.pid"), encoding="ascii") as f:
-            return int(f.read())
-
-    def kill(self):
-        """As a crash: no farewell to anybody. Children end by themselves."""
-        pid = self.pid()
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.answers(), "an end", 10)
-
-    def children(self):
-        return map(int, subprocess.run(["pgrep", "-P", str(self.pid())], capture_output=True, text=True,
-                                       check=True).stdout.split())
-
-    def freeze(self):
-        freeze(self.pid())  # first: it must not fork any more
-        for pid in self.children():
-            freeze(pid)
-
-    def thaw(self):
-        for pid in [self.pid(), *self.children()]:
-            os.kill(pid, signal.SIGCONT)
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        self.run("postgres_stop; postgres_wipe")
-
-
 class Asker(threading.Thread):
     """Asks one question after another on kept connections; notes (status, seconds, at)."""
 
@@ -568,18 +512,10 @@ class LostDatabase(unittest.TestCase):
         self.pg.kill()
         wait_for(lambda: all(a.seen[-1][0] == 503 for a in askers), "refusals", 5)
         self.assertEqual([ask_raw(self.api, p)[0] for p in ("/livez", "/readyz", "/health")], [200, 503, 503])
-        wait_for(self.restarted, "PostgreSQL", 60, 0.5)
+        self.pg.start_after_kill()
         self.assertLess(self.recovered(askers), 5)
         self.check_and_end(askers)
         self.assertEqual(ask_raw(self.api, "/readyz")[0], 200)
-
-    def restarted(self):
-        # The dead server's children may hold its shared memory for a moment.
-        try:
-            self.pg.start()
-            return True
-        except AssertionError:
-            return False
 
     def test_frozen_and_back_under_load_every_answer_comes_in_2_s(self):
         askers = self.askers(8)
