@@ -7,8 +7,8 @@
 
 #include "common/io/clock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -113,13 +113,31 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     http_conn_mark(c);
 }
 
-void http_conn_new(struct http_server *s, evutil_socket_t fd)
+static void peer_text(const struct sockaddr *addr, char out[INET6_ADDRSTRLEN])
+{
+    union {
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer;
+    if (addr->sa_family == AF_INET) {
+        memcpy(&peer.v4, addr, sizeof(peer.v4));
+        inet_ntop(AF_INET, &peer.v4.sin_addr, out, INET6_ADDRSTRLEN);
+    } else {
+        memcpy(&peer.v6, addr, sizeof(peer.v6));
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&peer.v6.sin6_addr);
+        inet_ntop(mapped ? AF_INET : AF_INET6, &peer.v6.sin6_addr.s6_addr[mapped ? 12 : 0], out,
+                  INET6_ADDRSTRLEN);
+    }
+}
+
+void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer)
 {
     int on = 1;
     // Without it the second of two pipelined answers waits for the ack of the first, 40 ms.
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct http_conn *c = xcalloc(1, sizeof(*c));
     c->server = s;
+    peer_text(peer, c->peer);
     c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
     c->out = evbuffer_new();
     TAILQ_INIT(&c->queue);

@@ -19,6 +19,7 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <llhttp.h>
+#include <netinet/in.h>
 #include <sys/queue.h>
 
 #define HTTP_MAX_FIELDS 100    // header fields of a request: 431 beyond
@@ -90,6 +91,7 @@ struct http_conn {
     TAILQ_ENTRY(http_conn) dirty_link;
     struct http_server *server;
     struct bufferevent *bev;
+    char peer[INET6_ADDRSTRLEN];
     struct evbuffer *out;            // answers in order that the socket has not seen
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
@@ -155,7 +157,7 @@ struct http_server {
 void http_server_conn_count_changed(struct http_server *s); // pauses or resumes accepting
 
 // http_conn.c
-void http_conn_new(struct http_server *s, evutil_socket_t fd);
+void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer);
 void http_conn_free(struct http_conn *c);
 void http_conn_mark(struct http_conn *c); // settle it soon
 void http_conn_settle(struct http_conn *c);

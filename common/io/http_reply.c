@@ -119,6 +119,21 @@ struct str http_header(const struct http_exchange *x, const char *lower_name)
     return (struct str){NULL, 0};
 }
 
+size_t http_header_count(const struct http_exchange *x, const char *lower_name)
+{
+    size_t n = strlen(lower_name), count = 0;
+    for (size_t i = 0; i < x->field_count; i++) {
+        const struct http_field *f = &x->fields[i];
+        count += f->name_n == n && memcmp(x->head + f->name, lower_name, n) == 0;
+    }
+    return count;
+}
+
+const char *http_peer(const struct http_exchange *x)
+{
+    return x->conn ? x->conn->peer : "";
+}
+
 int64_t http_received_us(const struct http_exchange *x)
 {
     return x->received_us;

@@ -74,8 +74,8 @@ void http_server_conn_count_changed(struct http_server *s)
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len,
                       void *arg)
 {
-    (void)l, (void)addr, (void)len;
-    http_conn_new(arg, fd);
+    (void)l, (void)len;
+    http_conn_new(arg, fd, addr);
 }
 
 // Out of descriptors, mostly. The listener stays readable, so going on would spin.

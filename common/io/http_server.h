@@ -90,6 +90,10 @@ struct str http_query(const struct http_exchange *x); // without '?', still perc
 struct str http_body(const struct http_exchange *x);
 // The header field's value, the name in lower case; { NULL, 0 } where absent. Of several the first.
 struct str http_header(const struct http_exchange *x, const char *lower_name);
+size_t http_header_count(const struct http_exchange *x, const char *lower_name);
+// The client's address, numeric, without the port; an IPv4 address in IPv6's form is given as IPv4.
+// "" once the client is gone.
+const char *http_peer(const struct http_exchange *x);
 int64_t http_received_us(const struct http_exchange *x); // monotonic, when the body was complete
 
 // Calls gone(arg) once if the client goes away before the answer: whoever worked for it may stop.

@@ -119,7 +119,8 @@ static void converse(const char *p, size_t n, size_t piece, struct buf *out, str
     int fds[2];
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     app.handled = handled;
-    http_conn_new(app.server, fds[1]);
+    static const struct sockaddr_in peer = {.sin_family = AF_INET};
+    http_conn_new(app.server, fds[1], (const struct sockaddr *)&peer);
     while (n > 0) {
         size_t more = piece > 0 && piece < n ? piece : n;
         if (send(fds[0], p, more, MSG_NOSIGNAL) != (ssize_t)more)

@@ -62,6 +62,14 @@ class Basics(WithServer):
         self.assertRegex(answer.headers["date"], r"^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT$")
         self.assertNotIn("connection", answer.headers)
 
+    def test_the_server_knows_its_peer_and_how_often_a_field_was_sent(self):
+        self.assertEqual(self.client().send(get("/peer")).answer().body, b"127.0.0.1 0")
+        c = self.client().send(get("/peer", "X-Test: 1", "X-Tes: 2", "x-test: 3", "X-Test:"))
+        self.assertEqual(c.answer().body, b"127.0.0.1 3")
+        with socket.create_connection(("127.0.0.1", self.server.port), 10, ("127.0.0.9", 0)) as s:
+            s.sendall(get("/peer", "Connection: close"))
+            self.assertIn(b"127.0.0.9 0", s.makefile("rb").read())
+
     def test_a_connection_serves_many_requests(self):
         c = self.client()
         for i in range(50):

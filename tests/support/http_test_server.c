@@ -142,6 +142,16 @@ static void handle_query(struct http_exchange *x, void *arg)
     buf_free(&out);
 }
 
+// Whom the server talks to, and how many fields x-test there are.
+static void handle_peer(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    struct buf out = {0};
+    buf_addf(&out, "%s %zu", http_peer(x), http_header_count(x, "x-test"));
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
 // Says how the request arrived: method, path, and the field x-test as "<value>" or "-".
 static void handle_describe(struct http_exchange *x, void *arg)
 {
@@ -179,11 +189,11 @@ static void handle_metrics(struct http_exchange *x, void *arg)
 static const struct http_route routes[] = {
     {"GET", "/hello", handle_hello, 0},      {"GET", "/big", handle_big, 0},
     {"GET", "/query", handle_query, 0},      {"GET", "/describe", handle_describe, 0},
-    {"GET", "/problem", handle_problem, 0},  {"GET", "/gone", handle_gone, 0},
-    {"GET", "/metrics", handle_metrics, 0},  {"GET", "/hold", handle_hold, 0},
-    {"POST", "/hold", handle_hold, 1 << 20}, {"POST", "/release", handle_release, 0},
-    {"POST", "/echo", handle_echo, 1 << 20}, {"PUT", "/echo", handle_echo, 1 << 20},
-    {"POST", "/small", handle_echo, 16},
+    {"GET", "/peer", handle_peer, 0},        {"GET", "/problem", handle_problem, 0},
+    {"GET", "/gone", handle_gone, 0},        {"GET", "/metrics", handle_metrics, 0},
+    {"GET", "/hold", handle_hold, 0},        {"POST", "/hold", handle_hold, 1 << 20},
+    {"POST", "/release", handle_release, 0}, {"POST", "/echo", handle_echo, 1 << 20},
+    {"PUT", "/echo", handle_echo, 1 << 20},  {"POST", "/small", handle_echo, 16},
 };
 
 static void on_drained(void *arg)
