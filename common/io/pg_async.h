@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool of non-blocking PostgreSQL connections on one event loop, for short read-only statements.
+// A pool of non-blocking PostgreSQL connections on one event loop, for short statements.
 //
 // Statements are prepared once a connection, planned once (plans must not depend on the parameters'
 // values), run with text parameters and answered in PostgreSQL's binary forms. A query takes an
@@ -50,6 +50,7 @@ struct pg_pool_options {
     int size;      // connections
     int queue_max; // queries waiting for one
     int64_t query_timeout_us, connect_timeout_us;
+    bool writes;                           // false: sessions are read-only
     const struct pg_statement *statements; // borrowed for the pool's life
     size_t statement_count;
     // Run on each new connection before statements are prepared; check_result returns -1 where the
