@@ -382,8 +382,10 @@ class Prices(unittest.TestCase):
         before = s.totals()["requests"]
         wait_for(lambda: s.totals()["requests"] > before + PAIRS * 0.2, "a third of the rest", 120, every=0.3)
         s.services["processor"].kill()
+        at_the_kill = s.totals()["requests"]
         s.start("processor", env={"FLUSH_INTERVAL_MS": flush_after_the_kill}, ready=False)
         counted("the rest, with a processor killed in between")
+        self.assertLess(at_the_kill, s.totals()["requests"] - 1000, "the kill came too late to matter")
         begin(None)
         cells, events = {}, 0
         for pipe, process in zip(pipes, processes):

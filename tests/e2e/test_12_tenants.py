@@ -9,14 +9,13 @@ import subprocess
 import threading
 import time
 import unittest
-import zlib
 
-from own_services import OwnServices
+from keys import id_of, with_checksum
+from own_postgres import OwnPostgres
 from stack import Stack, http_call, iso, needed, wait_for
 
 REFRESH_MS = 300
 EVENTS_PATH, REQUEST_PATH, RESPONSE_PATH = "/v1/llm/events", "/v1/llm/request", "/v1/llm/response"
-BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def bearer(credential):
@@ -187,13 +186,13 @@ class WithKeys(unittest.TestCase):
         expired = s.key("--tenant=acme", "--scope=ingest,read", "--name=expired", "--expires=1d")
         s.sql("UPDATE streamlens_key SET expires_at = now() - interval '1 s' WHERE name = 'expired'")
         revoked = s.key("--tenant=acme", "--scope=ingest,read", "--name=revoked")
-        self.assertEqual(s.admin("key", "revoke", revoked.split("_")[1]).returncode, 0)
+        self.assertEqual(s.admin("key", "revoke", id_of(revoked)).returncode, 0)
         s.start("ingest-api")
         s.start("metrics-api")
         Client(s, bearer(good)).request("seen")
         before = s.end_offsets()
-        forged = self.with_checksum(good.rsplit("_", 2)[0] + "_" + "A" * 43)
-        unknown = self.with_checksum("slk_" + "0" * 12 + "_" + good.split("_")[2])
+        forged = with_checksum(good.rsplit("_", 2)[0] + "_" + "A" * 43)
+        unknown = with_checksum("slk_" + "0" * 12 + "_" + good.split("_")[2])
         bad = {"none": {}, "another scheme": {"Authorization": "Basic " + good}, "no scheme": {"Authorization": good},
                "empty": {"Authorization": "Bearer "}, "not a key": bearer("hello"), "half": bearer(good[:40]),
                "a wrong checksum": bearer(good[:-1] + ("0" if good[-1] != "0" else "1")),
@@ -217,13 +216,6 @@ class WithKeys(unittest.TestCase):
         for service in s.services.values():
             for key in (good, expired, revoked, forged):
                 self.assertNotIn(key.split("_")[2], service.log())
-
-    def with_checksum(self, text):
-        crc, digits = zlib.crc32(text.encode()), ""
-        for _ in range(6):
-            crc, digit = divmod(crc, 62)
-            digits = BASE62[digit] + digits
-        return f"{text}_{digits}"
 
     def everything(self, client):
         """What can be asked for with a credential: (status, answer) of each."""
@@ -254,7 +246,8 @@ class WithKeys(unittest.TestCase):
         s = self.stack(AUTH_REFRESH_MS="1000")
         s.start("ingest-api")
         s.start("metrics-api")
-        client = Client(s, bearer(s.key("--tenant=acme", "--scope=ingest,read")))
+        key = s.key("--tenant=acme", "--scope=ingest,read")
+        client = Client(s, bearer(key))
         for status in (200, 401):
             began = time.monotonic()
             wait_for(lambda: client.read()[0] == status, f"a {status} of metrics-api", 30, every=0.02)
@@ -264,8 +257,7 @@ class WithKeys(unittest.TestCase):
             print(f"{status} after {took:.2f} s, refresh 1 s")
             self.assertLess(took, 1 + 5)  # the refresh, and a busy machine's slack
             if status == 200:
-                id_ = client.headers["Authorization"].split("_")[1]
-                self.assertEqual(s.admin("key", "revoke", id_).returncode, 0)
+                self.assertEqual(s.admin("key", "revoke", id_of(key)).returncode, 0)
         before = s.end_offsets()
         self.assertEqual({status for status, _ in self.everything(client)}, {401})
         self.assertEqual(s.end_offsets(), before)
@@ -348,10 +340,10 @@ class Away(unittest.TestCase):
     SECONDS = float(os.environ.get("SL_AWAY_SECONDS", "20"))
 
     def test_postgresql_away_does_not_stop_authenticated_ingest(self):
-        own = OwnServices("tenants", 70)
-        self.addCleanup(own.run, "down", "--wipe")
-        with Stack(brokers=own.brokers, pg_dsn=own.pg_dsn, env={
-                "AUTH": "key", "AUTH_REFRESH_MS": "500"}) as s:
+        own = OwnPostgres(os.path.join(needed("SL_TMP"), "tenants-postgres"), int(needed("SL_PORT_BASE")) + 70)
+        own.start()
+        self.addCleanup(own.stop)
+        with Stack(pg_dsn=own.dsn(), env={"AUTH": "key", "AUTH_REFRESH_MS": "500"}) as s:
             client = Client(s, bearer(s.key("--tenant=acme", "--scope=ingest,read")))
             bad = Client(s, bearer("slk_unknown"))
             s.start_all()
@@ -367,7 +359,7 @@ class Away(unittest.TestCase):
             sender = threading.Thread(target=traffic, daemon=True)
             sender.start()
             wait_for(lambda: client.acked["responses"] > 20, "traffic")
-            own.kill("postgres", 3)
+            own.kill()
             began, acked = time.monotonic(), client.acked["responses"]
             ingest = s.services["ingest-api"]
             wait_for(lambda: client.read()[0] == 503, "metrics-api without its database")
@@ -377,7 +369,7 @@ class Away(unittest.TestCase):
             self.assertGreater(during, 20)
             self.assertTrue(ingest.is_ready())
             self.assertEqual(bad.post(REQUEST_PATH, {})[0], 401)
-            own.run("up")
+            own.start_after_kill()
             stop.set()
             sender.join(30)
             self.assertEqual(failures, [])
