@@ -297,5 +297,5 @@ services_stop() {
 
 demo_run() {
     INGEST_URL=$(service_url ingest-api) METRICS_URL=$(service_url metrics-api) \
-        "$LOCAL_DIR/demo.py" 9>&-
+        STREAMLENS_ADMIN=$BUILD_DIR/deploy/admin/streamlens-admin "$LOCAL_DIR/demo.py" 9>&-
 }

@@ -106,6 +106,7 @@ class Up(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertRegex(text, r"(?m)^ +all +4000 +39\d\d +\d+ ", "no table of the metrics")
         self.assertIn("Each number is what was sent", text)
+        self.assertRegex(text, r"(?m)^ +llama-3.1-70b .* - +[1-9]\d+$", "no answers without a price")
         self.assertEqual(set(pids()), set(NAMES))
 
     def test_02_pid_files_name_the_services(self):
@@ -215,6 +216,15 @@ class Up(unittest.TestCase):
         self.assertEqual(pids(), before)
         self.assertEqual(script("status")[0], 0)
 
+    def test_09_an_address_for_others_needs_authentication(self):
+        before = pids()
+        status, text, _ = script("up", env={"HTTP_ADDR": "0.0.0.0"})
+        self.assertEqual(status, 1)
+        for word in ("HTTP_ADDR", "AUTH", "ALLOW_INSECURE=1"):
+            self.assertIn(word, text)
+        self.assertEqual(pids(), before)
+        self.assertEqual(script("status")[0], 0)
+
     def test_09_a_port_that_cannot_be_had_stops_nothing(self):
         before = pids()
         with socket.create_server(("127.0.0.1", BASE + 8)):
@@ -244,6 +254,22 @@ class Up(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertNotIn("processor-2", pids())
         self.assertFalse(alive(second))
+
+    def test_10_with_keys_the_demo_makes_its_own_and_takes_them_back(self):
+        status, text, _ = script("up", env={"AUTH": "key", "AUTH_REFRESH_MS": "500"})
+        self.assertEqual(status, 0, text)
+        for url in (f"http://127.0.0.1:{BASE + 3}/v1/llm/events", f"http://127.0.0.1:{BASE + 4}/v1/metrics"):
+            done = subprocess.run(["curl", "-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", url,
+                                   *(["-d", "[]"] if "events" in url else [])], stdout=subprocess.PIPE, check=True)
+            self.assertEqual(done.stdout, b"401")
+        status, text, _ = script("demo", env={"DEMO_REQUESTS": "300", "DEMO_SEED": "3"})
+        self.assertEqual(status, 0, text)
+        self.assertIn("Each number is what was sent", text)
+        listed = subprocess.run(["bash", "-c", f". {HOME}/env && {COPY}/build/deploy/admin/streamlens-admin key list"],
+                                stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertEqual((listed.count("revoked"), listed.count("active")), (3, 0), listed)
+        status, text, _ = script("up", env={"AUTH": "", "AUTH_REFRESH_MS": ""})
+        self.assertEqual(status, 0, text)
 
     def test_11_a_taken_port_is_named(self):
         with socket.create_server(("127.0.0.1", BASE + 13)):

@@ -283,7 +283,8 @@ class WithoutKeys(unittest.TestCase):
                 self.assertEqual(client.acked["requests"],
                                  client.totals("&tenant_id=" + tenant)["requests"] + conflicts[tenant])
             processor = s.services["processor"]
-            self.assertEqual(processor.metric("streamlens_processor_id_conflict_total"), n)
+            self.assertEqual(processor.metric(
+                'streamlens_processor_dead_letters_total{reason="id_conflict"}'), n)
 
 
 class Token(unittest.TestCase):
