@@ -314,28 +314,46 @@ static bool is_better(const struct found *a, const struct found *than)
 }
 
 // The name's models are those that bore it ever: whether a card that is in force does is asked
-// here.
-static struct found find(const struct view *v, const struct key *k)
+// here. How many there are, and the best two.
+static size_t find(const struct view *v, const struct key *k, struct found best[2])
 {
-    struct found best = {0};
     const struct entry *e = place_of(v->c, hash_stable64(k->p, k->n), k);
+    size_t n = 0;
+    best[0] = best[1] = (struct found){0};
     for (size_t i = 0; i < e->n; i++) {
         struct found f = {.model = e->models[i], .card = card_in_force(v, e->models[i])};
         f.own_name = is_own_name(f.model, name_of(k));
-        if (f.card && (f.own_name || has_alias(f.card, name_of(k))) && is_better(&f, &best))
-            best = f;
+        if (!f.card || (!f.own_name && !has_alias(f.card, name_of(k))))
+            continue;
+        n++;
+        if (is_better(&f, &best[0])) {
+            best[1] = best[0];
+            best[0] = f;
+        } else if (is_better(&f, &best[1])) {
+            best[1] = f;
+        }
     }
-    return best;
+    return n;
+}
+
+size_t catalogue_bearers(const struct catalogue *c, int64_t version, int64_t at_us,
+                         struct str tenant, struct str name, const struct price_card *best[2])
+{
+    struct view v = {c, version, at_us};
+    struct found found[2] = {{0}};
+    struct key k;
+    size_t n = key_begin(&k, tenant) && key_any_case(&k, name) ? find(&v, &k, found) : 0;
+    best[0] = found[0].card;
+    best[1] = found[1].card;
+    return n;
 }
 
 const struct price_card *catalogue_card(const struct catalogue *c, int64_t version, int64_t at_us,
                                         struct str tenant, struct str name)
 {
-    struct view v = {c, version, at_us};
-    struct key k;
-    if (!key_begin(&k, tenant) || !key_any_case(&k, name))
-        return NULL;
-    return find(&v, &k).card;
+    const struct price_card *best[2];
+    catalogue_bearers(c, version, at_us, tenant, name, best);
+    return best[0];
 }
 
 static enum price_step step_of(const struct price_name_forms *forms, size_t i)
@@ -355,11 +373,11 @@ static struct found find_form(const struct view *v, struct str tenant,
     if (!key_begin(&k, tenant) || !place_of(v->c, hash_stable64(k.p, k.n), &k)->key)
         return none;
     for (size_t i = 0; i < forms->n; i++) {
+        struct found best[2];
         key_name(&k, forms->form[i]);
-        struct found f = str_eq(forms->form[i], STR_LIT(PRICE_EVERY)) ? none : find(v, &k);
-        if (f.card) {
+        if (!str_eq(forms->form[i], STR_LIT(PRICE_EVERY)) && find(v, &k, best) > 0) {
             *step = step_of(forms, i);
-            return f;
+            return best[0];
         }
     }
     return none;

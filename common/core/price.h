@@ -92,6 +92,10 @@ const struct price_card *catalogue_at(const struct catalogue *c, size_t i); // i
 const struct price_card *catalogue_card(const struct catalogue *c, int64_t version, int64_t at_us,
                                         struct str tenant, struct str name);
 
+// Of the cards that bear the name then the best two, in the order just said; how many there are.
+size_t catalogue_bearers(const struct catalogue *c, int64_t version, int64_t at_us,
+                         struct str tenant, struct str name, const struct price_card *best[2]);
+
 // How a name was found, in the order of trying. Each of the names (see price_name.h) is looked up
 // exactly, never as the beginning of another.
 enum price_step {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Price files: CSV (RFC 4180), a header line and a line for each price, so that a spreadsheet reads
-// them and an error names a line. Empty lines and lines that begin with '#' are skipped.
+// Price files: CSV as csv.h reads it, a header line and a line for each price, so that a
+// spreadsheet reads them and an error names a line.
 //
 //   tenant            empty: everybody                         provider   for people
 //   model             as the API names it, or *                aliases    other names, by blanks
 //   tier              empty: standard; batch, flex, priority …
 //   above_tokens      empty or 0, or a number of USAGE_BANDS: the price of requests with a longer
 //                     prompt
-//   unit              of the token prices: USD/Mtok, USD/ktok or USD/tok; required
+//   unit              of the token prices: USD/Mtok, USD/ktok or USD/tok; required beside them
 //   input cached_input cache_write_5m cache_write_1h output reasoning
 //                     decimals; must come out as whole picodollars a token
 //   request           USD an answered request
@@ -22,7 +22,8 @@
 // Refused, beside what is no number, date, tier or unit: a negative price; a card without a
 // standard line; the same line twice; a name that two models of one tenant would bear (within the
 // file, or with what `known` has); and what looks like a slip of the unit:
-//   - a token price above PRICE_FILE_MOST or, if not 0, below PRICE_FILE_LEAST USD/Mtok
+//   - a token price above PRICE_FILE_MOST or, if not 0, below PRICE_FILE_LEAST; one of a request
+//   above PRICE_FILE_REQUEST_MOST
 //   - output below 1/20 or above 200 times the input
 //   - cached_input above the input or below 1/200 of it, cache writes below 1/4 or above 10 times
 //   it
@@ -36,10 +37,11 @@
 
 #include "common/core/price.h"
 
-#define PRICE_FILE_MOST 2000        // USD per million tokens
-#define PRICE_FILE_LEAST "0.001"    // likewise
-#define PRICE_FILE_REQUEST_MOST 100 // USD a request
+#define PRICE_FILE_MOST INT64_C(2000000000) // picodollars a token: 2000 USD/Mtok
+#define PRICE_FILE_LEAST 1000               // likewise: 0.001 USD/Mtok
+#define PRICE_FILE_REQUEST_MOST (100 * MONEY_PER_USD)
 #define PRICE_FILE_BYTES_MAX (16 << 20)
+#define PRICE_FILE_LINES_MAX 100000 // with prices
 
 // Cards in the file's order, with version 0; the caller frees the array and clears the cards. known
 // may be NULL. -1: nothing is given; e->field is the column, e->detail begins with "line 12: ".

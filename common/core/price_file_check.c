@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/core/price_file_check.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+static const char *const class_names[] = {
+#define CLASS_NAME(name) #name,
+    PRICE_CLASSES(CLASS_NAME)
+#undef CLASS_NAME
+};
+
+int price_file_refuse(struct err *e, size_t line, const char *column, const char *detail)
+{
+    return err_field(e, column, -1, "line %zu: %s", line, detail);
+}
+
+// ---- slips of the unit ----
+
+static int64_t price_at(const struct price_line *line, enum price_class k)
+{
+    const struct price_hit no_discount = {0};
+    return price_of(&no_discount, line, k);
+}
+
+// How far a price may be from another: from least_num / least_den of it to `most` times it, or
+// between the two. 0 compares with nothing.
+struct ratio {
+    int64_t least_num, least_den, most;
+    bool between;
+};
+
+static bool is_within(int64_t price, int64_t other, struct ratio r)
+{
+    if (price == 0 || other == 0)
+        return true;
+    money low = money_times(price, r.least_den) - money_times(other, r.least_num);
+    money high = money_times(other, r.most) - price;
+    return r.between ? low > 0 && high > 0 : low >= 0 && high >= 0;
+}
+
+static int slip(struct err *e, size_t line, enum price_class k, const char *wanted)
+{
+    char detail[160];
+    snprintf(detail, sizeof(detail), "must be %s; is the unit right?", wanted);
+    return price_file_refuse(e, line, class_names[k], detail);
+}
+
+static int check_line(const struct price_line *line, size_t at, struct err *e)
+{
+    static const struct {
+        enum price_class k;
+        struct ratio r;
+        const char *wanted;
+    } rules[] = {
+        {PRICE_output, {1, 20, 200, false}, "from 1/20 to 200 times the input price"},
+        {PRICE_cached_input,
+         {1, 200, 1, false},
+         "from 1/200 of the input price to all of it, or 0"},
+        {PRICE_cache_write_5m, {1, 4, 10, false}, "from 1/4 to 10 times the input price, or 0"},
+        {PRICE_cache_write_1h, {1, 4, 10, false}, "from 1/4 to 10 times the input price, or 0"},
+    };
+    int64_t input = price_at(line, PRICE_input);
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        int64_t price = price_at(line, rules[i].k);
+        bool above_nothing = rules[i].k == PRICE_cached_input && price > input;
+        if (above_nothing || !is_within(price, input, rules[i].r))
+            return slip(e, at, rules[i].k, rules[i].wanted);
+    }
+    return 0;
+}
+
+// The prices that the line gives, beside those of another.
+static int check_beside(const struct price_line *line, const struct price_line *other, size_t at,
+                        struct ratio r, const char *wanted, struct err *e)
+{
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++) {
+        if (line->pusd[k] == PRICE_NONE)
+            continue;
+        if (!is_within(line->pusd[k], price_at(other, (enum price_class)k), r))
+            return slip(e, at, (enum price_class)k, wanted);
+    }
+    return 0;
+}
+
+// The card by which the model is paid so far.
+static const struct price_card *card_so_far(const struct price_card *card,
+                                            const struct catalogue *known)
+{
+    const char *tenants[] = {card->tenant, ""};
+    for (size_t i = 0; known && i < ARRAY_LEN(tenants); i++) {
+        const struct price_card *so_far =
+            catalogue_card(known, catalogue_version(known), card->effective_from_us,
+                           str_of(tenants[i]), str_of(card->model));
+        if (so_far && so_far->discount_ppm == PRICE_NONE)
+            return so_far;
+    }
+    return NULL;
+}
+
+int price_file_check_slips(const struct price_file_card *c, const struct catalogue *known,
+                           struct err *e)
+{
+    static const struct ratio of_standard = {1, 20, 20, false};
+    // Cents instead of dollars come to 100 times.
+    static const struct ratio of_so_far = {1, 100, 100, true};
+    const struct price_card *card = &c->card;
+    if (card->discount_ppm != PRICE_NONE)
+        return 0;
+    const struct price_card *so_far = card_so_far(card, known);
+    for (size_t i = 0; i < card->line_count; i++) {
+        const struct price_line *line = &card->lines[i], *before = NULL;
+        if (so_far)
+            before = price_line_for(so_far, str_of(line->tier), line->above);
+        if (check_line(line, c->at[i], e) != 0 ||
+            check_beside(line, &card->lines[0], c->at[i], of_standard,
+                         "from 1/20 to 20 times the price of the standard line", e) != 0 ||
+            (before && check_beside(line, before, c->at[i], of_so_far,
+                                    "less than 100 times off the price so far", e) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+// ---- names ----
+
+// The known cards, and behind them the file's as the next version: what will hold.
+static struct catalogue *catalogue_with(const struct price_file_card *cards, size_t count,
+                                        const struct catalogue *known)
+{
+    struct catalogue *c = catalogue_new();
+    struct price_card copy;
+    for (size_t i = 0; known && i < catalogue_count(known); i++) {
+        price_card_copy(&copy, catalogue_at(known, i));
+        catalogue_add(c, &copy);
+    }
+    catalogue_set_version(c, known ? catalogue_version(known) : 0);
+    int64_t version = catalogue_version(c) + 1;
+    for (size_t i = 0; i < count; i++) {
+        price_card_copy(&copy, &cards[i].card);
+        copy.version = version;
+        catalogue_add(c, &copy);
+    }
+    return c;
+}
+
+// Which card of the file this one of the catalogue is, NULL for a known one.
+static const struct price_file_card *card_of_file(const struct catalogue *c,
+                                                  const struct price_card *card,
+                                                  const struct price_file_card *cards, size_t count)
+{
+    size_t known = catalogue_count(c) - count;
+    for (size_t i = 0; i < count; i++)
+        if (catalogue_at(c, known + i) == card)
+            return &cards[i];
+    return NULL;
+}
+
+static int refuse_name(const struct catalogue *c, const struct price_card *const bearers[2],
+                       const struct price_file_card *cards, size_t count, const char *name,
+                       struct err *e)
+{
+    const struct price_file_card *at = card_of_file(c, bearers[0], cards, count);
+    const struct price_file_card *other = card_of_file(c, bearers[1], cards, count);
+    char detail[sizeof(e->detail)], where[40] = "which is known";
+    const char *other_model = bearers[1]->model;
+    if (other && other->first_at > at->first_at) {
+        const struct price_file_card *later = other;
+        other = at;
+        at = later;
+        other_model = other->card.model;
+    }
+    if (other)
+        snprintf(where, sizeof(where), "in line %zu", other->first_at);
+    snprintf(detail, sizeof(detail),
+             "must be names of one model: \"%.100s\" is also one of \"%.100s\", %s", name,
+             other_model, where);
+    bool own = strcasecmp(at->card.model, name) == 0;
+    return price_file_refuse(e, at->first_at, own ? "model" : "aliases", detail);
+}
+
+// At the minute of each card, since nothing changes in between. Two known cards are not this
+// file's fault: a file's card is always the newer bearer.
+static int check_card_names(const struct catalogue *c, const struct price_card *card,
+                            const struct price_file_card *cards, size_t count, struct err *e)
+{
+    for (size_t i = 0; i <= card->alias_count; i++) {
+        const char *name = i < card->alias_count ? card->aliases[i] : card->model;
+        const struct price_card *bearers[2];
+        if (catalogue_bearers(c, catalogue_version(c), card->effective_from_us,
+                              str_of(card->tenant), str_of(name), bearers) > 1 &&
+            bearers[0]->version == catalogue_version(c))
+            return refuse_name(c, bearers, cards, count, name, e);
+    }
+    return 0;
+}
+
+int price_file_check_names(const struct price_file_card *cards, size_t count,
+                           const struct catalogue *known, struct err *e)
+{
+    struct catalogue *c = catalogue_with(cards, count, known);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && count > 0 && i < catalogue_count(c); i++)
+        rc = check_card_names(c, catalogue_at(c, i), cards, count, e);
+    catalogue_free(c);
+    return rc;
+}
