@@ -72,7 +72,8 @@ static struct entry *find(struct token_cache *c, const unsigned char *digest)
     return NULL;
 }
 
-const struct jwt_claims *token_cache_find(struct token_cache *c, const unsigned char *digest)
+const struct jwt_claims *token_cache_find(struct token_cache *c,
+                                          const unsigned char digest[TOKEN_DIGEST_BYTES])
 {
     struct entry *e = find(c, digest);
     if (!e)
@@ -82,7 +83,8 @@ const struct jwt_claims *token_cache_find(struct token_cache *c, const unsigned 
     return &e->claims;
 }
 
-const struct jwt_claims *token_cache_add(struct token_cache *c, const unsigned char *digest,
+const struct jwt_claims *token_cache_add(struct token_cache *c,
+                                         const unsigned char digest[TOKEN_DIGEST_BYTES],
                                          struct jwt_claims *claims)
 {
     assert(!find(c, digest));
@@ -98,7 +100,7 @@ const struct jwt_claims *token_cache_add(struct token_cache *c, const unsigned c
     return &e->claims;
 }
 
-void token_cache_drop(struct token_cache *c, const unsigned char *digest)
+void token_cache_drop(struct token_cache *c, const unsigned char digest[TOKEN_DIGEST_BYTES])
 {
     struct entry *e = find(c, digest);
     if (e)
