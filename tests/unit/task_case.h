@@ -200,6 +200,10 @@ static inline const struct dead_letter *expect_letter(const char *reason, enum e
     ck_assert_int_eq(d->offset, r->offset);
     ck_assert(str_eq((struct str){d->key, d->key_n}, str_of(r->key)));
     ck_assert(str_eq((struct str){d->value, d->value_n}, str_of(r->value)));
+    // The sender's tenant goes along, unless it is too long to be one.
+    struct str tenant = str_of(r->tenant);
+    ck_assert(str_eq((struct str){d->tenant, d->tenant_n},
+                     tenant.n <= EVENT_NAME_MAX ? tenant : (struct str){0}));
     ck_assert_str_ne(d->detail, "");
     return d;
 }

@@ -260,16 +260,15 @@ START_TEST(the_senders_tenant_goes_before_the_events)
 }
 END_TEST
 
-#define N64 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define N63 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define N64 N63 "n"
 
 static const struct {
     const char *tenant;
     bool good;
 } header_tenants[] = {
-    {"caf\xc3\xa9", true},
-    {N64 N64 N64 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn", true}, // 255
-    {N64 N64 N64 N64, false},
-    {"\xff", false}, // a row with it could never be stored
+    {"caf\xc3\xa9", true},    {N64 N64 N64 N63, true}, // 255
+    {N64 N64 N64 N64, false}, {"\xff", false},         // a row with it could never be stored
     {"a\nb", false},
 };
 
@@ -289,6 +288,43 @@ START_TEST(a_tenant_header_that_is_no_name_is_malformed)
     ck_assert_int_eq(stats.malformed, good ? 0 : 2);
     ck_assert_int_eq(stats.responses, good ? 1 : 0);
     ck_assert_int_eq(facts_of(task, tenant, 0)->responses, good ? 1 : 0);
+}
+END_TEST
+
+START_TEST(a_dead_letter_carries_the_senders_tenant)
+{
+    // A response that waited: its bytes were kept, and the tenant with them.
+    const struct logged *r = append_event(EVENT_RESPONSE, 0, "a", "u", AT "1795241640005");
+    take(EVENT_RESPONSE, r);
+    tick(EVENT_REQUEST, SKEW + 1);
+    ck_assert_uint_eq(expect_letter("unmatched", EVENT_RESPONSE, r)->tenant_n, 1);
+    task_flushed(task);
+    // One without a key.
+    const struct logged *q = append(EVENT_REQUEST, 2, "", N64 N64 N64 N63, "{");
+    take(EVENT_REQUEST, q);
+    ck_assert_uint_eq(expect_letter("malformed", EVENT_REQUEST, q)->tenant_n, EVENT_NAME_MAX);
+    task_flushed(task);
+    q = append_event(EVENT_REQUEST, 3, "b", "u", AT "0,\"route\":\"/r\",\"model\":\"m\"");
+    take(EVENT_REQUEST, q);
+    expect_letter("time_out_of_range", EVENT_REQUEST, q);
+}
+END_TEST
+
+START_TEST(an_answer_meets_no_request_of_another_tenant)
+{
+    take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "a", "u", NO_TENANT));
+    ask(0, "a", "");
+    const struct logged *r =
+        append_event(EVENT_RESPONSE, 1, "a", "v", AT "1795241640005,\"tenant_id\":\"u\"");
+    take(EVENT_RESPONSE, r); // what the event says of its tenant does not count
+    tick(EVENT_REQUEST, SKEW + 2);
+    expect_letter("unmatched", EVENT_RESPONSE, r);
+    ck_assert_int_eq(stats.responses, 0);
+    task_flushed(task);
+    answer(2, "a", ""); // nor does one without a sender's reach u's
+    ck_assert_int_eq(facts_now()->responses, 1);
+    ck_assert_int_eq(facts_of(task, "u", 0)->responses, 0);
+    ck_assert_int_eq(stats.duplicate_responses + stats.conflicting_responses, 0);
 }
 END_TEST
 
@@ -517,6 +553,8 @@ static void add_rejections(TCase *tc)
     tcase_add_test(tc, the_senders_tenant_goes_before_the_events);
     tcase_add_loop_test(tc, a_tenant_header_that_is_no_name_is_malformed, 0,
                         ARRAY_LEN(header_tenants));
+    tcase_add_test(tc, a_dead_letter_carries_the_senders_tenant);
+    tcase_add_test(tc, an_answer_meets_no_request_of_another_tenant);
     tcase_add_test(tc, a_request_without_any_tenant_is_a_dead_letter);
     tcase_add_loop_test(tc, what_cannot_be_read_goes_to_the_dead_letters_as_it_is, 0,
                         ARRAY_LEN(malformed));
