@@ -349,12 +349,37 @@ static int resolve(struct config *c, const struct setting *s, const struct sourc
     return rc;
 }
 
-// What no single range can say.
-static int check_together(const struct config *c, struct err *e)
+// The server listens on numeric addresses alone, so nothing else that begins like this gets far.
+static bool is_loopback(const char *addr)
 {
-    if (c->program != PROGRAM_INGEST)
-        return 0;
-    // Else a large batch would be answered 503 for ever.
+    return strncmp(addr, "127.", 4) == 0 || strcmp(addr, "::1") == 0 ||
+           strcmp(addr, "localhost") == 0;
+}
+
+static int check_auth(const struct config *c, struct err *e)
+{
+    const struct {
+        const char *name, *value;
+    } needed[] = {{"JWT_JWKS_FILE", c->jwt_jwks_file},
+                  {"JWT_ISSUER", c->jwt_issuer},
+                  {"JWT_AUDIENCE", c->jwt_audience}};
+    for (size_t i = 0; strstr(c->auth, "jwt") && i < ARRAY_LEN(needed); i++) {
+        if (!*needed[i].value)
+            return err_field(e, needed[i].name, -1, "is not set; AUTH=%s needs it", c->auth);
+    }
+    if (strcmp(c->auth, "none") == 0 && !is_loopback(c->http_addr) && !c->allow_insecure)
+        return err_field(e, "AUTH", -1,
+                         "is none, and HTTP_ADDR=%.60s can be reached by others, who could then "
+                         "read and write every tenant's data. Set AUTH=key or AUTH=jwt, or "
+                         "HTTP_ADDR=127.0.0.1; or ALLOW_INSECURE=1 where something in front keeps "
+                         "strangers out",
+                         c->http_addr);
+    return 0;
+}
+
+// Else a large batch would be answered 503 for ever.
+static int check_buffer(const struct config *c, struct err *e)
+{
     int64_t largest = max_i64(c->max_batch_bytes, c->max_body_bytes);
     if (c->produce_buffer_bytes < largest)
         return err_field(e, "PRODUCE_BUFFER_BYTES", -1,
@@ -362,6 +387,14 @@ static int check_together(const struct config *c, struct err *e)
                          "MAX_BODY_BYTES, which is %" PRId64,
                          c->produce_buffer_bytes, largest);
     return 0;
+}
+
+// What no single range can say.
+static int check_together(const struct config *c, struct err *e)
+{
+    if ((c->program == PROGRAM_INGEST || c->program == PROGRAM_METRICS) && check_auth(c, e) != 0)
+        return -1;
+    return c->program == PROGRAM_INGEST ? check_buffer(c, e) : 0;
 }
 
 int config_load(struct config *c, enum config_program program, char *const *environ_, int argc,

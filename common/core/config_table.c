@@ -40,7 +40,8 @@ const struct setting config_settings[] = {
      .help = "Brokers to begin with, host:port, separated by commas."},
     {.name = "POSTGRES_DSN", .programs = POSTGRES,
      STRING(postgres_dsn, "postgres://streamlens@127.0.0.1:15432/streamlens", 1, 4096),
-     .help = "The database, as a URL or as key=value pairs."},
+     .help = "The database, as a URL or as key=value pairs. ingest-api asks it for API keys alone, "
+             "with AUTH=key."},
     {.name = "TOPIC_PREFIX", .programs = KAFKA,
      NAME(topic_prefix, "", 100),
      .help = "Put in front of the names of topics, group and transactional ids, so that two "
@@ -55,7 +56,8 @@ const struct setting config_settings[] = {
 
     {.name = "HTTP_ADDR", .section = "HTTP", .programs = SERVICES,
      STRING(http_addr, "127.0.0.1", 1, 255),
-     .help = "Address to listen on. In a container this must be set, to 0.0.0.0 for instance."},
+     .help = "Address to listen on, numeric. In a container this must be set, to 0.0.0.0 for "
+             "instance; the APIs then ask for AUTH."},
     {.name = "HTTP_PORT", .programs = INGEST, NUMBER(http_port, 8080, 0, 65535),
      .help = "Port to listen on; 0 takes any free one and logs it."},
     {.name = "HTTP_PORT", .programs = METRICS, NUMBER(http_port, 8081, 0, 65535),
@@ -94,7 +96,8 @@ const struct setting config_settings[] = {
      NUMBER(auth_failures_per_minute, 60, 1, 1000000),
      .help = "Refused credentials of one address; further ones are answered 429."},
     {.name = "JWT_JWKS_FILE", .programs = APIS, STRING(jwt_jwks_file, "", 0, 4096),
-     .help = "JSON Web Key Set whose keys sign tokens; each key names its `kid` and `alg`."},
+     .help = "JSON Web Key Set whose keys sign tokens; each key names its `kid` and `alg`. Not "
+             "readable by everybody where keys are symmetric."},
     {.name = "JWT_ISSUER", .programs = APIS, STRING(jwt_issuer, "", 0, 1024),
      .help = "The `iss` that tokens must bear."},
     {.name = "JWT_AUDIENCE", .programs = APIS, STRING(jwt_audience, "", 0, 1024),

@@ -293,6 +293,46 @@ START_TEST(a_batch_larger_than_the_produce_buffer_is_refused)
 }
 END_TEST
 
+START_TEST(without_authentication_only_loopback_is_listened_on)
+{
+    static const enum config_program apis[] = {PROGRAM_INGEST, PROGRAM_METRICS};
+    static const char *const loopback[] = {"127.0.0.1", "127.9.8.7", "::1", "localhost"};
+    static const char *const open[] = {"0.0.0.0",   "::",       "192.0.2.1",
+                                       "128.0.0.1", "12.7.0.1", "::2"};
+    char addr[64];
+    for (size_t p = 0; p < ARRAY_LEN(apis); p++) {
+        for (size_t i = 0; i < ARRAY_LEN(loopback); i++) {
+            snprintf(addr, sizeof(addr), "HTTP_ADDR=%s", loopback[i]);
+            accept(apis[p], ENV(addr), ARGS());
+        }
+        for (size_t i = 0; i < ARRAY_LEN(open); i++) {
+            snprintf(addr, sizeof(addr), "HTTP_ADDR=%s", open[i]);
+            refuse(apis[p], ENV(addr), ARGS(), "AUTH", addr);
+            refuse(apis[p], ENV(addr), ARGS("--check-config"), "AUTH", "ALLOW_INSECURE=1");
+            accept(apis[p], ENV(addr, "ALLOW_INSECURE=1"), ARGS());
+            accept(apis[p], ENV(addr, "AUTH=key"), ARGS());
+            accept(PROGRAM_PROCESSOR, ENV(addr), ARGS()); // it shows itself alone
+        }
+    }
+}
+END_TEST
+
+START_TEST(tokens_need_keys_issuer_and_audience)
+{
+    static const char *const modes[] = {"AUTH=jwt", "AUTH=key,jwt"};
+    static const char file[] = "JWT_JWKS_FILE=/k", issuer[] = "JWT_ISSUER=i",
+                      audience[] = "JWT_AUDIENCE=a";
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        const char *mode = modes[i];
+        accept(PROGRAM_INGEST, ENV(mode, file, issuer, audience), ARGS());
+        refuse(PROGRAM_INGEST, ENV(mode, issuer, audience), ARGS(), "JWT_JWKS_FILE", mode);
+        refuse(PROGRAM_METRICS, ENV(mode, file, audience), ARGS(), "JWT_ISSUER", mode);
+        refuse(PROGRAM_METRICS, ENV(mode, file, issuer), ARGS(), "JWT_AUDIENCE", mode);
+    }
+    accept(PROGRAM_INGEST, ENV("AUTH=key"), ARGS());
+}
+END_TEST
+
 START_TEST(the_value_of_a_dsn_is_never_in_an_error)
 {
     ck_assert_int_eq(load(PROGRAM_METRICS, ENV("POSTGRES_DSN=password=hunter2\x01"), ARGS()), -1);
@@ -552,6 +592,8 @@ static void add_reading(Suite *suite)
     tcase_add_test(tc, names_that_kafka_would_refuse_are_refused);
     tcase_add_test(tc, a_required_text_cannot_be_emptied_by_a_flag);
     tcase_add_test(tc, a_batch_larger_than_the_produce_buffer_is_refused);
+    tcase_add_test(tc, without_authentication_only_loopback_is_listened_on);
+    tcase_add_test(tc, tokens_need_keys_issuer_and_audience);
     tcase_add_test(tc, the_value_of_a_dsn_is_never_in_an_error);
     tcase_add_test(tc, kafka_properties_pass_through);
     tcase_add_test(tc, a_kafka_property_is_given_once);
