@@ -126,7 +126,7 @@ static void refuse(struct auth *a, struct http_exchange *x, const char *why)
     int64_t now_us = clock_mono_us();
     int64_t wait_us = auth_failures_add(a->failures, http_peer(x), now_us);
     if (log_limit(&a->log_refused, now_us, LOG_REFUSED_EVERY_US))
-        log_info("credential refused", "peer", http_peer(x), "reason", why, "others",
+        log_info("credential refused", "peer", http_peer(x), "reason", why, "unlogged",
                  log_num(a->log_refused.suppressed));
     if (wait_us == 0) {
         a->stats->refused++;
