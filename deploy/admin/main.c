@@ -4,12 +4,15 @@
 
 #include "common/io/log.h"
 #include "deploy/admin/key.h"
+#include "deploy/admin/price.h"
 #include "deploy/admin/setup.h"
 
 extern char **environ;
 
 // clang-format off
 #define JSON {"json", NULL, "print JSON"}
+#define PAYS {"tenant", "T", "what this tenant pays; else what everybody does"}
+#define NOW {"now", NULL, "let a price begin this minute, or in the past (rows that are written keep theirs)"}
 
 static const struct command {
     const char *name, *verb; // verb NULL: the command has none
@@ -22,6 +25,24 @@ static const struct command {
      "make or check the topics, the schema, the pinned settings and the default prices", 0, 0,
      {{0}},
      setup_run},
+    {"price", "list", "", "the cards that hold now", 0, 0,
+     {{"tenant", "T", "only the cards of this tenant"}, JSON,
+      {"csv", NULL, "print a price file, as price set takes it"}},
+     price_list},
+    {"price", "show", "NAME", "all cards of a model, with what each class costs by them", 1, 1,
+     {PAYS, JSON},
+     price_show},
+    {"price", "resolve", "NAME", "what a model's name is priced as, and how that was found", 1, 1,
+     {PAYS, {"asked", "NAME", "the model that was asked for, where another answered"},
+      {"at", "TIME", "RFC 3339; else now"}, JSON},
+     price_resolve},
+    {"price", "check", "FILE", "what price set would do (- is standard input); changes nothing", 1, 1,
+     {NOW},
+     price_check},
+    {"price", "set", "FILE | MODEL COLUMN=VALUE...",
+     "add the cards of a price file, or one model's card with some cells changed", 1, ARGS_WORDS_MAX,
+     {NOW},
+     price_set},
     {"key", "create", "", "make an API key; it is printed this once", 0, 0,
      {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},
       {"scope", "S", "ingest, read, admin, or several with commas between"},
@@ -81,6 +102,8 @@ static void help_of(const char *name, const char *verb, FILE *to)
             fprintf(to, "        %-16s %s\n", flag, o->help);
         }
     }
+    if (strcmp(name, "price") == 0)
+        price_help_columns(to);
     fputs("\nEvery setting is a flag too (--postgres-dsn=...): streamlens-admin --help\n", to);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "deploy/admin/prices_default.h"
 #include "deploy/admin/schema_pg.h"
 #include "deploy/admin/topics_kafka.h"
 
@@ -66,9 +67,13 @@ static int run(const struct config *c, struct schema *s, struct topics *t, struc
 int setup_run(const struct config *c, const struct args *a, struct err *e)
 {
     (void)a; // it has no options
+    if (prices_default_check(c, e) < 0)
+        return ARGS_WRONG;
     struct topics *t = topics_open(c, e);
     struct schema *s = t ? schema_open(c, e) : NULL;
     int rc = s ? run(c, s, t, e) : -1;
+    if (rc == 0)
+        rc = prices_default_load(c, e);
     schema_close(s);
     topics_close(t);
     return rc;
