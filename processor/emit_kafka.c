@@ -10,6 +10,7 @@
 // not fit any more, and the flush would wait for it for ever: what is longer is cut, and a header
 // says so.
 #define LETTER_MAX 900000
+#define LETTER_KEY_MAX 1024 // of the original's key; ids have at most EVENT_NAME_MAX bytes
 
 struct emit {
     const struct config *config;
@@ -112,26 +113,35 @@ rd_kafka_t *emit_kafka_handle(struct emit *m)
     return m->rk;
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void add_number(rd_kafka_headers_t *h, const char *name, int64_t n)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%lld", (long long)n);
+    rd_kafka_header_add(h, name, -1, text, -1);
+}
+
 static rd_kafka_headers_t *letter_headers(const struct dead_letter *d, const char *topic)
 {
-    char number[24];
-    rd_kafka_headers_t *h = rd_kafka_headers_new(8);
+    rd_kafka_headers_t *h = rd_kafka_headers_new(9);
     rd_kafka_header_add(h, "reason", -1, d->reason, -1);
     if (d->detail)
         rd_kafka_header_add(h, "detail", -1, d->detail, -1);
     rd_kafka_header_add(h, "topic", -1, topic, -1);
-    snprintf(number, sizeof(number), "%d", d->partition);
-    rd_kafka_header_add(h, "partition", -1, number, -1);
-    snprintf(number, sizeof(number), "%lld", (long long)d->offset);
-    rd_kafka_header_add(h, "offset", -1, number, -1);
+    add_number(h, "partition", d->partition);
+    add_number(h, "offset", d->offset);
     if (d->key_n)
-        rd_kafka_header_add(h, "key", -1, d->key, (ssize_t)d->key_n);
+        rd_kafka_header_add(h, "key", -1, d->key, (ssize_t)min_size(d->key_n, LETTER_KEY_MAX));
+    if (d->key_n > LETTER_KEY_MAX)
+        add_number(h, "key-truncated-from-bytes", (int64_t)d->key_n);
     if (d->tenant_n)
         rd_kafka_header_add(h, "tenant", -1, d->tenant, (ssize_t)d->tenant_n);
-    if (d->value_n > LETTER_MAX) {
-        snprintf(number, sizeof(number), "%zu", d->value_n);
-        rd_kafka_header_add(h, "truncated-from-bytes", -1, number, -1);
-    }
+    if (d->value_n > LETTER_MAX)
+        add_number(h, "truncated-from-bytes", (int64_t)d->value_n);
     return h;
 }
 
@@ -140,7 +150,7 @@ int emit_dead_letter(struct emit *m, const struct dead_letter *d, struct err *e)
     char key[320];
     const char *topic = rd_kafka_topic_name(m->inputs[d->topic]);
     int key_n = snprintf(key, sizeof(key), "%s/%d/%lld", topic, d->partition, (long long)d->offset);
-    size_t value_n = d->value_n > LETTER_MAX ? LETTER_MAX : d->value_n;
+    size_t value_n = min_size(d->value_n, LETTER_MAX);
     rd_kafka_headers_t *headers = letter_headers(d, topic);
     rd_kafka_resp_err_t err = rd_kafka_producev(
         m->rk, RD_KAFKA_V_RKT(m->letters), RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
