@@ -4,6 +4,7 @@
 // The end: SIGTERM closes the listener; what is in flight is answered, which takes until the log's
 // acknowledgement or ACK_TIMEOUT_MS; then the loop stops. So nothing is left to flush.
 #include "common/core/timeunit.h"
+#include "common/io/auth_stats.h"
 #include "common/io/http_server_stats.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
@@ -15,8 +16,10 @@ struct app {
     struct config config;
     struct ingest_stats stats;
     struct http_stats http_stats;
+    struct auth_stats auth_stats;
     struct loop *loop;
     struct sink *sink;
+    struct auth *auth;
     struct routes *routes;
     struct http_server *server;
     int exit_code;
@@ -59,7 +62,10 @@ static int start(struct app *a, struct err *e)
     a->sink = sink_kafka_new(base, c, &a->stats, on_refuse, a, e);
     if (!a->sink)
         return -1;
-    a->routes = routes_new(&options, a->sink, &a->stats, &a->http_stats);
+    a->auth = auth_new(base, c, "ingest-api", &a->auth_stats, e);
+    if (!a->auth)
+        return -1;
+    a->routes = routes_new(&options, a->sink, a->auth, &a->stats, &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(a->routes, &count);
     a->server = service_listen(c, base, table, count, a->routes, &a->http_stats, e);
     return a->server ? 0 : -1;
@@ -76,6 +82,7 @@ static void run(struct app *a)
     http_server_free(a->server);
     sink_free(a->sink);
     routes_free(a->routes);
+    auth_free(a->auth);
     loop_free(a->loop);
     if (a->exit_code == 0)
         log_info("stopped");

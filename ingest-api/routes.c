@@ -2,6 +2,7 @@
 #include "ingest-api/routes.h"
 
 #include "common/core/timeunit.h"
+#include "common/io/auth_stats.h"
 #include "common/io/clock.h"
 #include "common/io/service.h"
 
@@ -16,7 +17,9 @@ struct routes {
     struct routes_options options;
     struct ingest *ingest;
     struct sink *sink;
+    struct auth *auth;
     struct ingest_stats *stats;
+    const struct auth_stats *auth_stats;
     const struct http_stats *http_stats;
     struct http_route table[ROUTES_MAX];
     size_t count;
@@ -174,6 +177,16 @@ static void on_published(void *arg, const enum sink_result *results, size_t coun
 
 // ---- POST
 
+// Answers, and returns false, where the sender may not send, or not what it says it sends. Who it
+// is comes first: a stranger learns nothing about its request.
+static bool admit(struct http_exchange *x, struct routes *r, struct auth_identity *who)
+{
+    if (auth_check(r->auth, x, SCOPE_INGEST, who) != 0 || !check_headers(x))
+        return false;
+    assert(!who->authenticated || who->tenant.n > 0); // else its events could name any tenant
+    return true;
+}
+
 static int64_t deadline_of(const struct routes *r, const struct http_exchange *x)
 {
     return http_received_us(x) + r->options.ack_timeout_us;
@@ -181,16 +194,17 @@ static int64_t deadline_of(const struct routes *r, const struct http_exchange *x
 
 static void post_single(struct http_exchange *x, struct routes *r, enum event_kind kind)
 {
-    struct str absent = {NULL, 0};
+    struct auth_identity who;
     struct ingest_record record;
     struct err e;
 
-    if (!check_headers(x))
+    if (!admit(x, r, &who))
         return;
-    if (ingest_single(r->ingest, kind, http_body(x), absent, clock_wall_us(), &record, &e) !=
-        INGEST_TAKEN) {
+    enum ingest_verdict verdict =
+        ingest_single(r->ingest, kind, http_body(x), who.tenant, clock_wall_us(), &record, &e);
+    if (verdict != INGEST_TAKEN) {
         r->stats->events_rejected++;
-        http_problem(x, 400, &e);
+        http_problem(x, verdict == INGEST_OTHER_TENANT ? 403 : 400, &e);
         return;
     }
     struct post *p = xcalloc(1, sizeof(*p));
@@ -220,18 +234,18 @@ static void remember_records(struct post *p, const struct ingest_record *records
 static void post_events(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
-    struct str absent = {NULL, 0};
+    struct auth_identity who;
     const struct ingest_record *records;
     size_t count;
     struct err e;
 
-    if (!check_headers(x))
+    if (!admit(x, r, &who))
         return;
     struct post *p = xcalloc(1, sizeof(*p));
     *p = (struct post){.routes = r, .exchange = x, .batch = true};
     r->stats->batches++;
-    if (ingest_batch(r->ingest, http_body(x), absent, clock_wall_us(), &records, &count, &p->report,
-                     &e) < 0) {
+    if (ingest_batch(r->ingest, http_body(x), who.tenant, clock_wall_us(), &records, &count,
+                     &p->report, &e) < 0) {
         http_problem(x, 413, &e);
         post_free(p);
         return;
@@ -248,13 +262,18 @@ static void post_events(struct http_exchange *x, void *arg)
 
 // ---- health and metrics
 
+static bool is_ready(const struct routes *r, struct err *why)
+{
+    return auth_ready(r->auth, why) == 0 && sink_ready(r->sink, why) == 0;
+}
+
 // Also behind /health: the original's knew nothing of the broker, but a load balancer that follows
 // it must not send events to a process that cannot keep them.
 static void get_readyz(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
     struct err why;
-    service_reply_health(x, sink_ready(r->sink, &why) == 0 ? NULL : why.detail);
+    service_reply_health(x, is_ready(r, &why) ? NULL : why.detail);
 }
 
 static void get_livez(struct http_exchange *x, void *arg UNUSED)
@@ -265,7 +284,11 @@ static void get_livez(struct http_exchange *x, void *arg UNUSED)
 static void get_startupz(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
-    service_reply_health(x, sink_started(r->sink) ? NULL : "the topics have not been checked yet");
+    struct err why;
+    if (!sink_started(r->sink))
+        service_reply_health(x, "the topics have not been checked yet");
+    else
+        service_reply_health(x, auth_ready(r->auth, &why) == 0 ? NULL : why.detail);
 }
 
 static void get_metrics(struct http_exchange *x, void *arg)
@@ -273,8 +296,9 @@ static void get_metrics(struct http_exchange *x, void *arg)
     struct routes *r = arg;
     struct buf own = {0};
     struct err why;
-    r->stats->ready = sink_ready(r->sink, &why) == 0;
+    r->stats->ready = is_ready(r, &why);
     ingest_stats_render(r->stats, &own);
+    auth_stats_render(r->auth_stats, &own);
     service_reply_metrics(x, &own, r->http_stats, "ingest-api");
 }
 
@@ -289,14 +313,17 @@ static void add_route(struct routes *r, const char *method, const char *path, ht
 }
 
 struct routes *routes_new(const struct routes_options *options, struct sink *sink,
-                          struct ingest_stats *stats, const struct http_stats *http_stats)
+                          struct auth *auth, struct ingest_stats *stats,
+                          const struct auth_stats *auth_stats, const struct http_stats *http_stats)
 {
     struct routes *r = xcalloc(1, sizeof(*r));
     r->options = *options;
     r->ingest = ingest_new(&(struct ingest_limits){.max_event_bytes = options->max_event_bytes,
                                                    .max_batch_events = options->max_batch_events});
     r->sink = sink;
+    r->auth = auth;
     r->stats = stats;
+    r->auth_stats = auth_stats;
     r->http_stats = http_stats;
     add_route(r, "POST", "/v1/llm/request", post_request, options->max_event_bytes);
     add_route(r, "POST", "/v1/llm/response", post_response, options->max_event_bytes);

@@ -3,6 +3,7 @@
 #ifndef STREAMLENS_INGEST_ROUTES_H
 #define STREAMLENS_INGEST_ROUTES_H
 
+#include "common/io/auth.h"
 #include "common/io/http_server.h"
 #include "ingest-api/ingest.h"
 #include "ingest-api/ingest_stats.h"
@@ -14,9 +15,10 @@ struct routes_options {
 };
 
 struct routes;
-// The sink and the stats are borrowed for the routes' life.
+// All but the options is borrowed for the routes' life.
 struct routes *routes_new(const struct routes_options *options, struct sink *sink,
-                          struct ingest_stats *stats, const struct http_stats *http_stats);
+                          struct auth *auth, struct ingest_stats *stats,
+                          const struct auth_stats *auth_stats, const struct http_stats *http_stats);
 // For http_server_new, with the struct routes itself as its arg.
 const struct http_route *routes_table(const struct routes *r, size_t *count);
 void routes_free(struct routes *r);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// streamlens-metrics-api: wiring. Settings, loop, repo, server; and the way down.
+// streamlens-metrics-api: wiring. Settings, loop, repo, auth, server; and the way down.
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 #include "common/io/log.h"
@@ -57,6 +57,9 @@ static int run(struct app *app, struct err *e)
     routes->repo = repo_new(base, &app->config, on_database, app, &routes->pg_stats, e);
     if (!routes->repo)
         return -1;
+    routes->auth = auth_new(base, &app->config, "metrics-api", &routes->auth_stats, e);
+    if (!routes->auth)
+        return -1;
     app->server = service_listen(&app->config, base, routes_table, routes_count, routes,
                                  &routes->http_stats, e);
     if (!app->server)
@@ -78,6 +81,7 @@ int main(int argc, char **argv)
         // Requests that still wait are answered by repo_free(): the server ends after it.
         repo_free(app.routes.repo);
         http_server_free(app.server);
+        auth_free(app.routes.auth);
         loop_free(app.loop);
     }
     config_free(&app.config);

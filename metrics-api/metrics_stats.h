@@ -10,6 +10,7 @@
     COUNTER(answers_ok, "streamlens_metrics_answers_total", "result=\"ok\"",                       \
             "Answers to questions for metrics, by result.")                                        \
     COUNTER(answers_bad_request, "streamlens_metrics_answers_total", "result=\"bad_request\"", "") \
+    COUNTER(answers_forbidden, "streamlens_metrics_answers_total", "result=\"forbidden\"", "")     \
     COUNTER(answers_unavailable, "streamlens_metrics_answers_total", "result=\"unavailable\"", "") \
     COUNTER(answers_failed, "streamlens_metrics_answers_total", "result=\"failed\"", "")           \
     COUNTER(answers_client_gone, "streamlens_metrics_answers_total", "result=\"client_gone\"", "") \

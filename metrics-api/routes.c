@@ -19,9 +19,8 @@ struct metrics_request {
     struct repo_request *pending;
 };
 
-static int query_read(struct http_exchange *x, struct query *q, struct err *e)
+static int query_params(struct http_exchange *x, struct query *q, struct err *e)
 {
-    static const struct query_rights rights = {.any_tenant = true};
     struct http_query_iter it = {http_query(x)};
     struct buf scratch = {0};
     struct str name, value;
@@ -32,7 +31,24 @@ static int query_read(struct http_exchange *x, struct query *q, struct err *e)
             break;
         }
     buf_free(&scratch);
-    return more == 0 && query_finish(q, &rights, e) == QUERY_FINE ? 0 : -1;
+    return more;
+}
+
+static struct query_rights rights_of(const struct auth_identity *who)
+{
+    if (!who->authenticated)
+        return (struct query_rights){.any_tenant = true};
+    return (struct query_rights){
+        .tenant = who->scopes & SCOPE_READ ? who->tenant : (struct str){NULL, 0},
+        .any_tenant = (who->scopes & SCOPE_ADMIN) != 0,
+    };
+}
+
+static enum query_verdict query_read(struct http_exchange *x, const struct auth_identity *who,
+                                     struct query *q, struct err *e)
+{
+    struct query_rights rights = rights_of(who);
+    return query_params(x, q, e) == 0 ? query_finish(q, &rights, e) : QUERY_WRONG;
 }
 
 static void answer_unavailable(struct http_exchange *x, const struct err *e)
@@ -106,14 +122,29 @@ static void client_gone(void *arg)
     http_reply(x, 503, NULL, NULL, 0); // the exchange ends with an answer in any case
 }
 
+static void refuse_query(struct routes *rt, struct http_exchange *x, enum query_verdict verdict,
+                         const struct err *e)
+{
+    if (verdict == QUERY_OTHER_TENANT) {
+        rt->stats.answers_forbidden++;
+        http_problem(x, 403, e);
+    } else {
+        rt->stats.answers_bad_request++;
+        http_problem(x, 400, e);
+    }
+}
+
 static void get_metrics(struct http_exchange *x, void *arg)
 {
     struct routes *rt = arg;
+    struct auth_identity who;
     struct query q = {0};
     struct err e;
-    if (query_read(x, &q, &e) != 0) {
-        rt->stats.answers_bad_request++;
-        http_problem(x, 400, &e);
+    if (auth_check(rt->auth, x, SCOPE_READ | SCOPE_ADMIN, &who) != 0)
+        return;
+    enum query_verdict verdict = query_read(x, &who, &q, &e);
+    if (verdict != QUERY_FINE) {
+        refuse_query(rt, x, verdict, &e);
     } else {
         struct metrics_request *req = xmalloc(sizeof(*req));
         *req = (struct metrics_request){.routes = rt, .x = x};
@@ -130,14 +161,26 @@ static void get_alive(struct http_exchange *x, UNUSED void *arg)
     service_reply_health(x, NULL);
 }
 
+// Started is who can tell callers apart; that PostgreSQL is away later is no reason to kill the
+// process.
+static void get_started(struct http_exchange *x, void *arg)
+{
+    struct routes *rt = arg;
+    struct err why;
+    service_reply_health(x, auth_ready(rt->auth, &why) == 0 ? NULL : why.detail);
+}
+
 static void get_ready(struct http_exchange *x, void *arg)
 {
     struct routes *rt = arg;
     const char *why = NULL;
+    struct err e;
     if (rt->draining)
         why = "the service is stopping";
     else if (!repo_up(rt->repo))
         why = "there is no connection to PostgreSQL";
+    else if (auth_ready(rt->auth, &e) != 0)
+        why = e.detail;
     if (why)
         http_add_header(x, "Retry-After", RETRY_AFTER_S);
     service_reply_health(x, why);
@@ -150,16 +193,13 @@ static void get_self_metrics(struct http_exchange *x, void *arg)
     rt->stats.database_up = repo_up(rt->repo);
     metrics_stats_render(&rt->stats, &own);
     pg_stats_render(&rt->pg_stats, &own);
+    auth_stats_render(&rt->auth_stats, &own);
     service_reply_metrics(x, &own, &rt->http_stats, "metrics-api");
 }
 
 const struct http_route routes_table[] = {
-    {"GET", "/v1/metrics", get_metrics, 0},
-    {"GET", "/health", get_ready, 0},
-    {"GET", "/readyz", get_ready, 0},
-    // Started and alive is who answers: PostgreSQL's absence is no reason to kill the process.
-    {"GET", "/livez", get_alive, 0},
-    {"GET", "/startupz", get_alive, 0},
-    {"GET", "/metrics", get_self_metrics, 0},
+    {"GET", "/v1/metrics", get_metrics, 0}, {"GET", "/health", get_ready, 0},
+    {"GET", "/readyz", get_ready, 0},       {"GET", "/livez", get_alive, 0},
+    {"GET", "/startupz", get_started, 0},   {"GET", "/metrics", get_self_metrics, 0},
 };
 const size_t routes_count = ARRAY_LEN(routes_table);

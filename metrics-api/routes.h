@@ -4,6 +4,8 @@
 #ifndef STREAMLENS_METRICS_ROUTES_H
 #define STREAMLENS_METRICS_ROUTES_H
 
+#include "common/io/auth.h"
+#include "common/io/auth_stats.h"
 #include "common/io/http_server.h"
 #include "common/io/http_server_stats.h"
 #include "common/io/pg_async_stats.h"
@@ -13,10 +15,12 @@
 // The table's arg is a struct routes, made by main.c and outliving the server.
 struct routes {
     struct repo *repo; // borrowed
+    struct auth *auth; // borrowed
     bool draining;
     struct metrics_stats stats;
     struct http_stats http_stats;
     struct pg_stats pg_stats;
+    struct auth_stats auth_stats;
 };
 
 extern const struct http_route routes_table[];

@@ -537,6 +537,11 @@ class Edges(Log):
         self.assertGreater(s.metric("streamlens_ingest_late_reports_total"), 0)
         self.assertEqual(post(s, "/v1/llm/request", request_event("after"))[0], 202)
 
+    def test_a_whole_batch_fits_the_smallest_buffer(self):
+        s = self.start({"PRODUCE_BUFFER_BYTES": str(1 << 20), "MAX_BATCH_EVENTS": "8000"})
+        batch = ndjson(typed("response", response_event(str(i))) for i in range(8000))
+        self.assertEqual(post(s, "/v1/llm/events", batch)[2]["accepted"], 8000)
+
     def test_a_failed_producer_is_replaced(self):
         r = subprocess.run([program("tests", "integration", "sink_fatal")], check=False, timeout=60,
                            env={**os.environ, "KAFKA_BROKERS": self.brokers,

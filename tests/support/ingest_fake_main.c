@@ -2,6 +2,7 @@
 // ingest-api as it is, but without a log: fake_sink.h tells how a record's key decides what becomes
 // of it. SIGUSR1 releases what is held, SIGUSR2 breaks the sink. The same settings as the service.
 #include "common/core/timeunit.h"
+#include "common/io/auth_stats.h"
 #include "common/io/http_server_stats.h"
 #include "common/io/loop.h"
 #include "common/io/service.h"
@@ -14,6 +15,7 @@ struct app {
     struct config config;
     struct ingest_stats stats;
     struct http_stats http_stats;
+    struct auth_stats auth_stats;
     struct loop *loop;
     struct sink *sink;
     struct http_server *server;
@@ -61,13 +63,18 @@ static int run(struct app *a)
     struct event *usr2 = evsignal_new(base, SIGUSR2, on_break, a->sink);
     event_add(usr1, NULL);
     event_add(usr2, NULL);
-    struct routes *routes = routes_new(&options, a->sink, &a->stats, &a->http_stats);
+    struct auth *auth = auth_new(base, c, "ingest-api", &a->auth_stats, &e);
+    if (!auth)
+        return service_failed(&e);
+    struct routes *routes =
+        routes_new(&options, a->sink, auth, &a->stats, &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(routes, &count);
     a->server = service_listen(c, base, table, count, routes, &a->http_stats, &e);
     int rc = a->server ? loop_run(a->loop) : service_failed(&e);
     http_server_free(a->server);
     sink_free(a->sink);
     routes_free(routes);
+    auth_free(auth);
     event_free(usr1);
     event_free(usr2);
     loop_free(a->loop);
