@@ -292,16 +292,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("price_name");
-    TCase *t = tcase_create("price_name");
-    tcase_add_loop_test(t, takes_away_what_is_known, 0, (int)ARRAY_LEN(cases));
-    tcase_add_test(t, keeps_other_bytes);
-    tcase_add_test(t, bounds_the_length);
-    tcase_add_test(t, bounds_the_forms);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    TCase *tc = tcase_create("price_name");
+    tcase_add_loop_test(tc, takes_away_what_is_known, 0, ARRAY_LEN(cases));
+    tcase_add_test(tc, keeps_other_bytes);
+    tcase_add_test(tc, bounds_the_length);
+    tcase_add_test(tc, bounds_the_forms);
+    Suite *suite = suite_create("price_name");
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
     return failed == 0 ? 0 : 1;
 }
