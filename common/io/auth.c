@@ -26,6 +26,7 @@ struct auth {
     struct auth_failures *failures;
     struct event *tick;
     struct log_limit log_refused;
+    char application_name[64];
 };
 
 static void on_tick(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
@@ -41,18 +42,17 @@ static int start(struct auth *a, struct event_base *base, const struct config *c
                  const char *service, struct err *e)
 {
     unsigned char seed[16];
-    char name[64];
     if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return err_set(e, "no random bytes: %s", strerror(errno));
     a->failures = auth_failures_new(c->auth_failures_per_minute, AUTH_ADDRESSES_MAX, seed);
-    snprintf(name, sizeof(name), "streamlens-%s-auth", service);
+    snprintf(a->application_name, sizeof(a->application_name), "streamlens-%s-auth", service);
     if (strstr(c->auth, "jwt")) {
         a->tokens = auth_tokens_new(c, AUTH_JWT_LEEWAY_S * US_PER_S, a->stats, e);
         if (!a->tokens)
             return -1;
     }
     if (strstr(c->auth, "key")) {
-        a->keys = auth_keys_new(base, c->postgres_dsn, name, a->stats, e);
+        a->keys = auth_keys_new(base, c->postgres_dsn, a->application_name, a->stats, e);
         if (!a->keys)
             return -1;
     }
