@@ -147,6 +147,22 @@ class Ingest(Case):
         status, _, answer = self.post(EVENTS, [items[1], items[3]], self.acme)
         self.assertEqual((status, answer["accepted"], answer["rejected"]), (400, 0, 2))
 
+    def test_any_tenants_name_goes_along_in_full(self):
+        for i, tenant in enumerate(("x" * 255, "ü💩 %s\\\"")):
+            key = bearer(add_key(self.stack, tenant, "ingest"))
+            self.becomes(self.s, key, 400, "POST", REQUEST)
+            for event in (request_event(f"name-{i}"), request_event(f"name-{i}", tenant_id=tenant)):
+                self.assertEqual(self.post(REQUEST, event, key)[0], 202)
+            self.assertEqual([t for t, _ in self.records("llm.requests", f"name-{i}")], [tenant] * 2)
+
+    def test_what_the_topic_can_never_take_is_413(self):
+        s = self.stack.start("ingest-api-2", program="ingest-api", env={"KAFKA_CONF_message_max_bytes": "2000"})
+        big = request_event("big", metadata={"x": "y" * 3000})
+        self.assert_problem(call(s, "POST", REQUEST, big, self.acme), 413)
+        status, _, answer = call(s, "POST", EVENTS, [big, request_event("small")], self.acme)
+        self.assertEqual((status, answer["accepted"], answer["errors"][0]["index"]), (202, 1, 0))
+        s.kill()
+
     def test_the_same_ids_of_two_tenants_stay_apart(self):
         n = 40
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
