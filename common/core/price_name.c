@@ -69,9 +69,8 @@ static const struct str areas[] = {
     STR_LIT("me"), STR_LIT("mx"), STR_LIT("sa"), STR_LIT("us"),
 };
 static const struct str directions[] = {
-    STR_LIT("central"),   STR_LIT("east"),      STR_LIT("north"),
-    STR_LIT("northeast"), STR_LIT("northwest"), STR_LIT("south"),
-    STR_LIT("southeast"), STR_LIT("southwest"), STR_LIT("west"),
+    STR_LIT("central"), STR_LIT("east"),      STR_LIT("north"), STR_LIT("northeast"),
+    STR_LIT("south"),   STR_LIT("southeast"), STR_LIT("west"),
 };
 
 static bool is_one_of(struct str s, const struct str *list, size_t count)
@@ -317,7 +316,7 @@ void price_name_forms(struct str name, struct price_name_forms *out)
     // A date tells more of the price than the way to the model: all forms that have lost one suffix
     // come before those that have lost two.
     struct str whole = out->form[0];
-    for (size_t n; (n = known_suffix(whole)) > 0 && n < whole.n;) {
+    for (size_t n; (n = known_suffix(whole)) > 0;) {
         whole.n -= n;
         for (size_t i = 0; i < out->without_suffix; i++) {
             size_t skip = (size_t)(out->form[i].p - whole.p);

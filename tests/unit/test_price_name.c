@@ -149,6 +149,8 @@ static const struct {
     {"m@001", "", "m"},
     {"m-000", "", ""},
     {"m-010", "", ""},
+    {"m-00a", "", ""},
+    {"m-0a1", "", ""},
     {"m-0011", "", ""},
     {"m:001", "", ""},
     {"m1001", "", ""},
@@ -213,6 +215,97 @@ START_TEST(takes_away_what_is_known)
     ck_assert_str_eq(forms_between(&f, f.without_prefix, f.without_suffix),
                      cases[_i].without_prefix);
     ck_assert_str_eq(forms_between(&f, f.without_suffix, f.n), cases[_i].without_suffix);
+}
+END_TEST
+
+// Each that is known: behind all of them is a name.
+static const char *const prefixes[] = {
+    // Who charges the maker's price, by the names that LiteLLM, OpenRouter and Langfuse give them.
+    "ai21/m",
+    "amazon/m",
+    "anthropic/m",
+    "aws/m",
+    "azure/m",
+    "azure_ai/m",
+    "bedrock/m",
+    "bedrock_converse/m",
+    "bedrock/converse/m",
+    "bedrock/invoke/m",
+    "cohere/m",
+    "cohere_chat/m",
+    "gemini/m",
+    "google/m",
+    "googleai/m",
+    "litellm_proxy/m",
+    "mistral/m",
+    "models/m",
+    "openai/m",
+    "openai/responses/m",
+    "openrouter/m",
+    "perplexity/m",
+    "text-completion-openai/m",
+    "vercel/m",
+    "vercel_ai_gateway/m",
+    "vertex_ai/m",
+    "vertex_ai_beta/m",
+    "x-ai/m",
+    "xai/m",
+    // Geographies.
+    "apac/m",
+    "au/m",
+    "ca/m",
+    "eu/m",
+    "global/m",
+    "global-standard/m",
+    "jp/m",
+    "us/m",
+    "apac.anthropic.m",
+    "au.anthropic.m",
+    "ca.anthropic.m",
+    "eu.anthropic.m",
+    "global.anthropic.m",
+    "jp.anthropic.m",
+    "us.anthropic.m",
+    // Bedrock's providers.
+    "ai21.m",
+    "amazon.m",
+    "cohere.m",
+    "deepseek.m",
+    "google.m",
+    "luma.m",
+    "meta.m",
+    "minimax.m",
+    "mistral.m",
+    "moonshot.m",
+    "moonshotai.m",
+    "nvidia.m",
+    "openai.m",
+    "qwen.m",
+    "stability.m",
+    "twelvelabs.m",
+    "writer.m",
+    "zai.m",
+    // AWS regions.
+    "af-south-1/m",
+    "ap-east-1/m",
+    "ap-northeast-3/m",
+    "ap-southeast-5/m",
+    "ca-central-1/m",
+    "ca-west-1/m",
+    "eu-north-1/m",
+    "il-central-1/m",
+    "me-south-1/m",
+    "mx-central-1/m",
+    "sa-east-1/m",
+    "us-west-2/m",
+};
+
+START_TEST(knows_the_prefix)
+{
+    struct price_name_forms f;
+    price_name_forms(str_of(prefixes[_i]), &f);
+    ck_assert_uint_eq(f.n, f.without_suffix);
+    ck_assert_msg(str_eq(f.form[f.n - 1], STR_LIT("m")), "%s", prefixes[_i]);
 }
 END_TEST
 
@@ -294,6 +387,7 @@ int main(void)
 {
     TCase *tc = tcase_create("price_name");
     tcase_add_loop_test(tc, takes_away_what_is_known, 0, ARRAY_LEN(cases));
+    tcase_add_loop_test(tc, knows_the_prefix, 0, ARRAY_LEN(prefixes));
     tcase_add_test(tc, keeps_other_bytes);
     tcase_add_test(tc, bounds_the_length);
     tcase_add_test(tc, bounds_the_forms);
