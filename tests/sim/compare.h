@@ -11,8 +11,7 @@ struct letters {
     struct oracle_letter *v;
     size_t n;
 };
-void letters_add(struct letters *l, enum event_kind topic, int partition, int64_t offset,
-                 const char *reason);
+void letters_add(struct letters *l, const struct oracle_letter *letter);
 void letters_free(struct letters *l);
 
 // Leaves `why` as it is where all is equal. Where the cap of series was reached, rows are compared

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/core/buf.h"
+#include "common/core/money.h"
 
 static void add_optional(struct buf *b, const char *name, int64_t value)
 {
@@ -17,6 +18,48 @@ static void add_ms(struct buf *b, const char *name, int64_t us)
         buf_addf(b, ",\"%s\":%.3f", name, (double)us / 1000.0);
 }
 
+void sim_model_name(int model, char name[16])
+{
+    if (model == SIM_MODEL_OTHER)
+        snprintf(name, 16, "__other__");
+    else
+        snprintf(name, 16, "m%d", model);
+}
+
+static void add_text(struct buf *b, const char *name, const char *value)
+{
+    if (value)
+        buf_addf(b, ",\"%s\":\"%s\"", name, value);
+}
+
+static void add_names(struct buf *b, const struct truth *t)
+{
+    if (t->tenant != SIM_NOBODY)
+        buf_addf(b, ",\"tenant_id\":\"t%d\"", t->tenant);
+    buf_addf(b, ",\"route\":\"r%d\",\"model\":\"m%d\"", t->route, t->model);
+    add_text(b, "provider", t->provider);
+}
+
+static void add_answer(struct buf *b, const struct truth *t)
+{
+    char model[16];
+    sim_model_name(t->answered_by, model);
+    add_text(b, "model", t->answered_by != SIM_NOBODY ? model : NULL);
+    add_text(b, "service_tier", t->tier);
+    add_optional(b, "completion_tokens", t->completion_tokens);
+    add_optional(b, "cached_prompt_tokens", t->cached_prompt_tokens);
+    add_optional(b, "cache_write_tokens", t->cache_write_tokens);
+    add_optional(b, "cache_write_1h_tokens", t->cache_write_1h_tokens);
+    add_optional(b, "reasoning_tokens", t->reasoning_tokens);
+    if (t->cost_pusd != EVENT_ABSENT)
+        buf_addf(b, ",\"cost_usd\":%lld.%012lld", (long long)(t->cost_pusd / MONEY_PER_USD),
+                 (long long)(t->cost_pusd % MONEY_PER_USD));
+    add_ms(b, "latency_ms", t->latency_us);
+    add_ms(b, "time_to_first_token_ms", t->ttft_us);
+    add_text(b, "error", t->error);
+    add_text(b, "finish_reason", t->finish);
+}
+
 static void render(struct buf *b, enum event_kind kind, const struct truth *t)
 {
     if (t->tick)
@@ -28,16 +71,10 @@ static void render(struct buf *b, enum event_kind kind, const struct truth *t)
     buf_addf(b, "{\"request_id\":\"id-%d\",\"timestamp\":%.3f", t->id,
              (double)t->timestamp_us / 1000.0);
     if (kind == EVENT_REQUEST)
-        buf_addf(b, ",\"tenant_id\":\"t%d\",\"route\":\"r%d\",\"model\":\"m%d\"", t->tenant,
-                 t->route, t->model);
+        add_names(b, t);
+    else
+        add_answer(b, t);
     add_optional(b, "prompt_tokens", t->prompt_tokens);
-    add_optional(b, "completion_tokens", t->completion_tokens);
-    add_ms(b, "latency_ms", t->latency_us);
-    add_ms(b, "time_to_first_token_ms", t->ttft_us);
-    if (t->error)
-        buf_addf(b, ",\"error\":\"%s\"", t->error);
-    if (t->finish)
-        buf_addf(b, ",\"finish_reason\":\"%s\"", t->finish);
     buf_addf(b, ",\"x\":%d}", t->content);
 }
 
@@ -54,6 +91,8 @@ void sim_log_append(struct sim_log *l, enum event_kind kind, int partition, int6
     *r = (struct sim_record){.offset = t->next_offset++, .time_ms = time_ms, .truth = *truth};
     if (!truth->tick)
         snprintf(r->key, sizeof(r->key), "id-%d", truth->id);
+    if (!truth->tick && truth->sender != SIM_NOBODY)
+        snprintf(r->tenant, sizeof(r->tenant), "t%d", truth->sender);
     struct buf b = {0};
     render(&b, kind, truth);
     r->value_n = b.n;

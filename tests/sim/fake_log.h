@@ -7,24 +7,36 @@
 #include "common/core/event.h"
 
 #define SIM_MAX_PARTITIONS 3
+#define SIM_NOBODY (-1)
 
 // What the generator meant the record to be; the oracle reads this, the processor the bytes.
 struct truth {
     bool tick, malformed;
     bool time_out_of_range;
-    int id, tenant, route, model; // numbers that the names are made from
+    int sender;                   // the authenticated tenant, SIM_NOBODY without one
+    int id, tenant, route, model; // numbers that the names are made from; tenant may be SIM_NOBODY
+    int answered_by;              // the model that a response names, SIM_NOBODY where it names none
     int content;                  // equal iff the bytes are
     int64_t timestamp_us;
     int64_t latency_us, ttft_us; // EVENT_ABSENT where not sent
-    int64_t prompt_tokens, completion_tokens;
-    const char *error, *finish; // NULL where not sent
+    int64_t prompt_tokens, completion_tokens, cached_prompt_tokens, cache_write_tokens,
+        cache_write_1h_tokens, reasoning_tokens, cost_pusd; // EVENT_ABSENT where not sent
+    const char *error, *finish, *tier, *provider;           // NULL where not sent
 };
+// The tenant that a request counts for: that of the sender, else the one that it names.
+static inline int truth_tenant(const struct truth *t)
+{
+    return t->sender != SIM_NOBODY ? t->sender : t->tenant;
+}
+// The name of a model: m0, m1, … but that one is called as the line for whatever has no room.
+#define SIM_MODEL_OTHER 999
+void sim_model_name(int model, char name[16]);
 
 struct sim_record {
     int64_t offset, time_ms;
     char *value; // owned
     size_t value_n;
-    char key[24];
+    char key[24], tenant[16]; // tenant: of the header, "" without one
     struct truth truth;
 };
 

@@ -1,17 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/oracle.h"
 
+#include <stdio.h>
+#include <strings.h>
+
 struct judged {
     const struct sim_record *r;
     int64_t time; // running maximum
     bool survives, matched;
 };
 
+// Who the record is: what another sender calls by the same id is another.
+static bool is_same(const struct truth *a, const struct truth *b)
+{
+    return a->id == b->id && a->sender == b->sender;
+}
+
+// Why the record counts nowhere and uses up no id, NULL where it does.
+static const char *fault_of(enum event_kind k, const struct truth *x)
+{
+    bool nobodys = k == EVENT_REQUEST && truth_tenant(x) == SIM_NOBODY;
+    return x->malformed           ? "malformed"
+           : nobodys              ? "missing_tenant"
+           : x->time_out_of_range ? "time_out_of_range"
+                                  : NULL;
+}
+
 static void letter(struct oracle *o, enum event_kind k, int partition, const struct sim_record *r,
                    const char *reason)
 {
     o->letters = xrealloc(o->letters, (o->letter_count + 1) * sizeof(*o->letters));
-    o->letters[o->letter_count++] = (struct oracle_letter){k, partition, r->offset, reason};
+    struct oracle_letter *l = &o->letters[o->letter_count++];
+    *l = (struct oracle_letter){k, partition, r->offset, reason, ""};
+    if (r->truth.sender != SIM_NOBODY)
+        snprintf(l->tenant, sizeof(l->tenant), "t%d", r->truth.sender);
 }
 
 // Which records of one topic-partition count; the rest are ticks, duplicates or dead letters.
@@ -27,19 +49,18 @@ static struct judged *judge(struct oracle *o, const struct sim_log *l, enum even
         js[i] = (struct judged){&t->v[i], time, false, false};
         if (x->tick)
             continue;
-        if (x->malformed || x->time_out_of_range) {
-            letter(o, k, p, &t->v[i], x->malformed ? "malformed" : "time_out_of_range");
+        if (fault_of(k, x)) {
+            letter(o, k, p, &t->v[i], fault_of(k, x));
             continue;
         }
         js[i].survives = true;
         bool same_tenant = false; // an answer names none, so there every sighting is alike
         for (size_t n = i; n-- > 0;) {
             const struct truth *y = &js[n].r->truth;
-            if (y->tick || y->malformed || y->time_out_of_range || y->id != x->id ||
-                time - js[n].time > d)
+            if (y->tick || fault_of(k, y) || !is_same(x, y) || time - js[n].time > d)
                 continue;
             js[i].survives = false;
-            same_tenant = same_tenant || k == EVENT_RESPONSE || y->tenant == x->tenant;
+            same_tenant = same_tenant || k == EVENT_RESPONSE || truth_tenant(y) == truth_tenant(x);
         }
         if (!js[i].survives && !same_tenant)
             letter(o, k, p, &t->v[i], "id_conflict");
@@ -51,23 +72,81 @@ static struct oracle_row *row(struct oracle *o, const struct truth *x)
 {
     int64_t start = x->timestamp_us - ((x->timestamp_us % 60000000) + 60000000) % 60000000;
     for (size_t i = 0; i < o->row_count; i++)
-        if (o->rows[i].tenant == x->tenant && o->rows[i].route == x->route &&
+        if (o->rows[i].tenant == truth_tenant(x) && o->rows[i].route == x->route &&
             o->rows[i].model == x->model && o->rows[i].window_start_us == start)
             return &o->rows[i];
     o->rows = xrealloc(o->rows, (o->row_count + 1) * sizeof(*o->rows));
     o->rows[o->row_count] = (struct oracle_row){
-        .tenant = x->tenant, .route = x->route, .model = x->model, .window_start_us = start};
+        .tenant = truth_tenant(x), .route = x->route, .model = x->model, .window_start_us = start};
     return &o->rows[o->row_count++];
 }
 
-static void answer(struct oracle_row *w, const struct truth *q, const struct truth *a)
+void oracle_lines_add(struct oracle_lines *l, const struct oracle_line *line)
 {
+    size_t i = 0;
+    while (i < l->n &&
+           (strcmp(l->v[i].model, line->model) != 0 || strcmp(l->v[i].asked, line->asked) != 0 ||
+            strcmp(l->v[i].tier, line->tier) != 0 || l->v[i].above != line->above))
+        i++;
+    if (i == l->n) {
+        l->v = xrealloc(l->v, (l->n + 1) * sizeof(*l->v));
+        l->v[l->n++] = *line;
+        return;
+    }
+#define ADD(name) l->v[i].usage.name += line->usage.name;
+    ORACLE_USAGE(ADD)
+#undef ADD
+}
+
+// The line that one answer makes. *clamped: what it says contradicts itself.
+static struct oracle_line line_of(const struct truth *q, const struct truth *a, bool *clamped)
+{
+    struct oracle_line l = {.usage.requests = 1};
+    int answered_by = a->answered_by != SIM_NOBODY ? a->answered_by : q->model;
+    sim_model_name(answered_by, l.model);
+    if (answered_by != q->model)
+        sim_model_name(q->model, l.asked);
+    for (size_t i = 0; a->tier && strcasecmp(a->tier, "default") != 0 && a->tier[i]; i++)
+        l.tier[i] = (char)(a->tier[i] | 0x20); // letters alone
+    struct oracle_usage *u = &l.usage;
+    u->cached = max_i64(0, a->cached_prompt_tokens);
+    u->written_1h = max_i64(0, a->cache_write_1h_tokens);
+    int64_t written = max_i64(a->cache_write_tokens, u->written_1h);
+    u->written_5m = written - u->written_1h;
+    u->reasoning = max_i64(0, a->reasoning_tokens);
+    u->completion = max_i64(a->completion_tokens, u->reasoning);
+    int64_t prompt = a->prompt_tokens >= 0 ? a->prompt_tokens : q->prompt_tokens;
+    bool beside = q->provider && strcmp(q->provider, "openai") != 0; // the others are of that kind
+    int64_t whole =
+        beside ? max_i64(0, prompt) + u->cached + written : max_i64(prompt, u->cached + written);
+    u->prompt = whole - u->cached - written;
+    *clamped = (a->cache_write_tokens >= 0 && a->cache_write_tokens < written) ||
+               (a->completion_tokens >= 0 && a->completion_tokens < u->completion) ||
+               (!beside && prompt >= 0 && prompt < whole);
+    l.above = whole <= 32000     ? 0
+              : whole <= 128000  ? 32000
+              : whole <= 200000  ? 128000
+              : whole <= 256000  ? 200000
+              : whole <= 272000  ? 256000
+              : whole <= 512000  ? 272000
+              : whole <= 1000000 ? 512000
+                                 : 1000000;
+    return l;
+}
+
+static void answer(struct oracle_row *row, const struct truth *q, const struct truth *a)
+{
+    struct oracle_sums *w = &row->sums;
     int64_t latency = a->latency_us >= 0 ? a->latency_us : a->timestamp_us - q->timestamp_us;
+    bool clamped;
+    struct oracle_line line = line_of(q, a, &clamped);
+    oracle_lines_add(&row->lines, &line);
+    w->clamped_usage += clamped;
+    w->reported_requests += a->cost_pusd >= 0;
+    w->reported_pusd += max_i64(0, a->cost_pusd);
     w->responses++;
     w->errors += a->error && a->error[0];
     w->finish_stop += a->finish && strcmp(a->finish, "stop") == 0;
-    w->prompt_tokens += a->prompt_tokens >= 0 ? a->prompt_tokens : max_i64(0, q->prompt_tokens);
-    w->completion_tokens += max_i64(0, a->completion_tokens);
     if (latency < 0) {
         w->without_latency++;
     } else {
@@ -92,14 +171,14 @@ void oracle_run(struct oracle *o, const struct sim_log *l, int64_t ttl, int64_t 
             if (!q[i].survives)
                 continue;
             struct oracle_row *w = row(o, &q[i].r->truth);
-            w->requests++;
+            w->sums.requests++;
             for (size_t n = 0; n < na && !q[i].matched; n++)
-                if (a[n].survives && a[n].r->truth.id == q[i].r->truth.id &&
+                if (a[n].survives && is_same(&a[n].r->truth, &q[i].r->truth) &&
                     a[n].time - q[i].time >= -skew && a[n].time - q[i].time <= ttl) {
                     q[i].matched = a[n].matched = true;
                     answer(w, &q[i].r->truth, &a[n].r->truth);
                 }
-            w->unanswered += !q[i].matched && a_time > q[i].time + ttl;
+            w->sums.unanswered += !q[i].matched && a_time > q[i].time + ttl;
         }
         for (size_t n = 0; n < na; n++)
             if (a[n].survives && !a[n].matched && q_time > a[n].time + skew)
@@ -111,6 +190,8 @@ void oracle_run(struct oracle *o, const struct sim_log *l, int64_t ttl, int64_t 
 
 void oracle_free(struct oracle *o)
 {
+    for (size_t i = 0; i < o->row_count; i++)
+        free(o->rows[i].lines.v);
     free(o->rows);
     free(o->letters);
     *o = (struct oracle){0};

@@ -7,12 +7,58 @@
 
 #include "tests/sim/fake_log.h"
 
+// Every number of a row that is added up, so that rows can be summed and compared by inclusion.
+#define ORACLE_SUMS(X)                                                                             \
+    X(requests)                                                                                    \
+    X(responses)                                                                                   \
+    X(unanswered)                                                                                  \
+    X(errors)                                                                                      \
+    X(without_latency)                                                                             \
+    X(latency_count)                                                                               \
+    X(latency_sum_us)                                                                              \
+    X(ttft_count)                                                                                  \
+    X(ttft_sum_us)                                                                                 \
+    X(finish_stop)                                                                                 \
+    X(clamped_usage)                                                                               \
+    X(reported_requests)                                                                           \
+    X(reported_pusd)
+// And those of a usage line.
+#define ORACLE_USAGE(X)                                                                            \
+    X(requests)                                                                                    \
+    X(prompt)                                                                                      \
+    X(cached)                                                                                      \
+    X(written_5m)                                                                                  \
+    X(written_1h)                                                                                  \
+    X(completion)                                                                                  \
+    X(reasoning)
+
+#define ORACLE_MEMBER(name) int64_t name;
+struct oracle_sums {
+    ORACLE_SUMS(ORACLE_MEMBER)
+    int64_t latency_max_us; // the greatest, not the sum
+};
+
+struct oracle_line {
+    char model[16], asked[16], tier[16];
+    int64_t above;
+    struct oracle_usage {
+        ORACLE_USAGE(ORACLE_MEMBER)
+    } usage;
+};
+#undef ORACLE_MEMBER
+
+// Lines as they come, one a key, without a cap.
+struct oracle_lines {
+    struct oracle_line *v; // owned
+    size_t n;
+};
+void oracle_lines_add(struct oracle_lines *l, const struct oracle_line *line);
+
 struct oracle_row {
     int tenant, route, model;
     int64_t window_start_us;
-    int64_t requests, responses, unanswered, errors, without_latency, prompt_tokens,
-        completion_tokens, latency_count, latency_sum_us, latency_max_us, ttft_count, ttft_sum_us,
-        finish_stop;
+    struct oracle_sums sums;
+    struct oracle_lines lines;
 };
 
 struct oracle_letter {
@@ -20,6 +66,7 @@ struct oracle_letter {
     int partition;
     int64_t offset;
     const char *reason;
+    char tenant[16]; // of the sender, "" without one
 };
 
 struct oracle {

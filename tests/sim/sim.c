@@ -40,6 +40,10 @@ struct world {
     int actors;
     int64_t now_ms, next_token;
     int fault_percent;
+    bool authenticated; // some senders are
+    bool crowded;       // one series of many ids that are used once, answered by many models
+    int64_t start_us;
+    int produced;
     uint64_t crashes, rebalances, flushes;
 };
 
@@ -55,7 +59,9 @@ int emit_dead_letter(struct emit *m, const struct dead_letter *d, struct err *e)
 {
     if (m->count == ARRAY_LEN(m->handed))
         return err_set(e, "queue full");
-    m->handed[m->count++] = (struct oracle_letter){d->topic, d->partition, d->offset, d->reason};
+    struct oracle_letter *l = &m->handed[m->count++];
+    *l = (struct oracle_letter){d->topic, d->partition, d->offset, d->reason, ""};
+    snprintf(l->tenant, sizeof(l->tenant), "%.*s", (int)d->tenant_n, d->tenant);
     return 0;
 }
 
@@ -64,8 +70,7 @@ static void deliver(struct emit *m, bool all)
 {
     for (size_t i = 0; i < m->count; i++)
         if (all || random_chance(&m->world->random, 50))
-            letters_add(&m->world->letters, m->handed[i].topic, m->handed[i].partition,
-                        m->handed[i].offset, m->handed[i].reason);
+            letters_add(&m->world->letters, &m->handed[i]);
     m->count = 0;
 }
 
@@ -129,6 +134,9 @@ static void world_init(struct world *w, uint64_t seed)
         .max_cells = random_chance(r, 20) ? 3 : 10000,
         .max_dead_letters = random_chance(r, 20) ? 2 : 10000,
     };
+    w->authenticated = random_chance(r, 70);
+    w->crowded = random_chance(r, 15);
+    w->start_us = w->now_ms * 1000;
     w->actors = 1 + random_below(r, MAX_ACTORS);
     for (int i = 0; i < w->actors; i++)
         actor_start(w, &w->actor[i]);
@@ -145,24 +153,74 @@ static void world_free(struct world *w)
 
 // ---- traffic ----
 
-static void produce_one(struct world *w)
+// Who sends what about which request.
+static enum event_kind draw_names(struct world *w, struct truth *t)
 {
     struct random *r = &w->random;
     enum event_kind kind = random_chance(r, 50) ? EVENT_REQUEST : EVENT_RESPONSE;
-    struct truth t = {.id = random_below(r, IDS), .malformed = random_chance(r, 2)};
-    t.tenant = t.id % 3 == 0 && random_chance(r, 5) ? 9 : t.id % 2;
-    t.route = t.id % 2;
-    t.model = t.id % 3;
+    t->id = random_below(r, IDS);
+    t->sender = w->authenticated && random_chance(r, 35) ? random_below(r, 2) : SIM_NOBODY;
+    t->tenant = t->id % 3 == 0 && random_chance(r, 5) ? 9 : t->id % 2;
+    if (random_chance(r, 2) || (t->sender != SIM_NOBODY && random_chance(r, 50)))
+        t->tenant = SIM_NOBODY;
+    t->route = t->id % 2;
+    t->model = t->id % 3;
+    t->answered_by = random_chance(r, 50)  ? SIM_NOBODY
+                     : random_chance(r, 5) ? SIM_MODEL_OTHER
+                                           : random_below(r, 5);
+    if (!w->crowded)
+        return kind;
+    // The halves of one request follow each other closely, in either order.
+    int pair = w->produced++ / 2;
+    bool second = w->produced % 2 == 0;
+    *t = (struct truth){.sender = SIM_NOBODY, .id = pair, .answered_by = random_below(r, 90)};
+    return second == (pair % 3 == 0) ? EVENT_REQUEST : EVENT_RESPONSE;
+}
+
+// Mostly small, at times at or beside the bound of a context band.
+static int64_t draw_tokens(struct random *r, int sent_percent)
+{
+    static const int64_t bands[] = {32000, 128000, 200000, 256000, 272000, 512000, 1000000};
+    if (!random_chance(r, sent_percent))
+        return EVENT_ABSENT;
+    if (random_chance(r, 20))
+        return bands[random_below(r, ARRAY_LEN(bands))] + random_below(r, 3) - 1;
+    return random_below(r, 1 << random_below(r, 21));
+}
+
+static void draw_usage(struct random *r, struct truth *t)
+{
+    static const char *const tiers[] = {NULL, NULL, "flex", "Flex", "default", "batch"};
+    static const char *const providers[] = {NULL, "openai", "anthropic", "Bedrock"};
+    t->prompt_tokens = draw_tokens(r, 60);
+    t->completion_tokens = draw_tokens(r, 80);
+    t->cached_prompt_tokens = draw_tokens(r, 40);
+    t->cache_write_tokens = draw_tokens(r, 20);
+    t->cache_write_1h_tokens = draw_tokens(r, 20);
+    t->reasoning_tokens = draw_tokens(r, 20);
+    t->tier = tiers[random_below(r, ARRAY_LEN(tiers))];
+    t->provider = providers[random_below(r, ARRAY_LEN(providers))];
+    t->cost_pusd = random_chance(r, 30)
+                       ? (int64_t)(random_next(r) % (UINT64_C(1) << (1 + random_below(r, 49))))
+                       : EVENT_ABSENT;
+}
+
+static void produce_one(struct world *w)
+{
+    struct random *r = &w->random;
+    struct truth t = {0};
+    enum event_kind kind = draw_names(w, &t);
+    t.malformed = random_chance(r, 2);
     t.content = random_below(r, 3);
-    t.timestamp_us = (w->now_ms - 90000 + random_below(r, 180000)) * 1000;
+    t.timestamp_us =
+        w->crowded ? w->start_us : (w->now_ms - 90000 + random_below(r, 180000)) * 1000;
     t.time_out_of_range = kind == EVENT_REQUEST && !t.malformed && random_chance(r, 2);
     if (t.time_out_of_range)
         t.timestamp_us += random_chance(r, 50) ? 3 * EVENT_FUTURE_US : -2 * EVENT_PAST_US;
     t.latency_us =
         random_chance(r, 80) ? random_below(r, 1 << (1 + random_below(r, 29))) : EVENT_ABSENT;
     t.ttft_us = random_chance(r, 50) ? random_below(r, 1000000) : EVENT_ABSENT;
-    t.prompt_tokens = random_chance(r, 60) ? random_below(r, 5000) : EVENT_ABSENT;
-    t.completion_tokens = random_chance(r, 80) ? random_below(r, 5000) : EVENT_ABSENT;
+    draw_usage(r, &t);
     t.error = random_chance(r, 20) ? (random_chance(r, 50) ? "timeout" : "") : NULL;
     t.finish = random_chance(r, 60) ? (random_chance(r, 50) ? "stop" : "length") : NULL;
     int64_t jitter = random_chance(r, 10) ? -random_below(r, 300) : 0;
@@ -252,6 +310,7 @@ static struct task_record record_of(const struct sim_record *r, enum event_kind 
         .tick = r->truth.tick,
         .key = str_of(r->key),
         .value = {r->value, r->value_n},
+        .tenant = str_of(r->tenant),
     };
 }
 
