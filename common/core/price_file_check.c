@@ -144,37 +144,31 @@ static struct catalogue *catalogue_with(const struct price_file_card *cards, siz
     return c;
 }
 
-// Which card of the file this one of the catalogue is, NULL for a known one.
-static const struct price_file_card *card_of_file(const struct catalogue *c,
-                                                  const struct price_card *card,
-                                                  const struct price_file_card *cards, size_t count)
+// Which card of the file this one of the catalogue is; `count` for a known one.
+static size_t index_in_file(const struct catalogue *c, const struct price_card *card, size_t count)
 {
-    size_t known = catalogue_count(c) - count;
-    for (size_t i = 0; i < count; i++)
-        if (catalogue_at(c, known + i) == card)
-            return &cards[i];
-    return NULL;
+    size_t known = catalogue_count(c) - count, i = 0;
+    while (i < count && catalogue_at(c, known + i) != card)
+        i++;
+    return i;
 }
 
+// The later of the two in the file is at fault.
 static int refuse_name(const struct catalogue *c, const struct price_card *const bearers[2],
                        const struct price_file_card *cards, size_t count, const char *name,
                        struct err *e)
 {
-    const struct price_file_card *at = card_of_file(c, bearers[0], cards, count);
-    const struct price_file_card *other = card_of_file(c, bearers[1], cards, count);
+    size_t first = index_in_file(c, bearers[0], count);
+    size_t second = index_in_file(c, bearers[1], count);
+    bool swap = second < count && second > first;
+    const struct price_card *other = bearers[!swap];
+    const struct price_file_card *at = &cards[swap ? second : first];
     char detail[sizeof(e->detail)], where[40] = "which is known";
-    const char *other_model = bearers[1]->model;
-    if (other && other->first_at > at->first_at) {
-        const struct price_file_card *later = other;
-        other = at;
-        at = later;
-        other_model = other->card.model;
-    }
-    if (other)
-        snprintf(where, sizeof(where), "in line %zu", other->first_at);
+    if (second < count)
+        snprintf(where, sizeof(where), "in line %zu", cards[swap ? first : second].first_at);
     snprintf(detail, sizeof(detail),
              "must be names of one model: \"%.100s\" is also one of \"%.100s\", %s", name,
-             other_model, where);
+             other->model, where);
     bool own = strcasecmp(at->card.model, name) == 0;
     return price_file_refuse(e, at->first_at, own ? "model" : "aliases", detail);
 }
