@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // streamlens-admin: the operator's tool. A command is a row of the table.
+#include <ctype.h>
 #include <stdio.h>
 
 #include "common/io/log.h"
@@ -110,8 +111,11 @@ static void help_of(const char *name, const char *verb, FILE *to)
 // ---- running
 // -------------------------------------------------------------------------------------
 
-static int say(const struct err *e, int exit_code)
+// One line, whatever was typed or a file is called.
+static int say(struct err *e, int exit_code)
 {
+    for (char *p = e->detail; *p; p++)
+        *p = iscntrl((unsigned char)*p) ? '?' : *p;
     fprintf(stderr, "streamlens-admin: %s%s%s\n", e->field, e->field[0] ? ": " : "", e->detail);
     return exit_code;
 }

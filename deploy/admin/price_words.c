@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "deploy/admin/price_words.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -71,6 +72,12 @@ static void give(struct cells *c, const char *column, const char *value)
 
 static int read_words(struct cells *c, const char *const *words, size_t count, struct err *e)
 {
+    for (size_t i = 0; i < count; i++)
+        for (const char *p = words[i]; *p; p++)
+            if (iscntrl((unsigned char)*p)) {
+                err_set(e, "\"%.60s\" has control characters", words[i]);
+                return ARGS_WRONG;
+            }
     give(c, "model", words[0]);
     for (size_t i = 1; i < count; i++) {
         const char *equals = strchr(words[i], '=');

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """streamlens-admin setup against a real broker and database: what it makes, finds and refuses."""
+import csv
+import decimal
 import json
 import os
 import subprocess
 import time
 import unittest
 
-from stack import Stack
+from stack import ROOT, Stack
 
 TOPICS = {"llm.requests": 3, "llm.responses": 3, "llm.metrics": 3, "llm.metrics.progress": 1,
           "llm.dead_letter": 1}
@@ -19,6 +21,10 @@ ORIGINAL = """CREATE TABLE llm_metrics (id serial PRIMARY KEY, tenant_id varchar
 ORIGINAL_COLUMNS = ["tenant_id", "route", "model", "window_start", "window_end", "requests", "errors",
                     "avg_latency_ms", "p95_latency_ms", "avg_prompt_tokens", "avg_completion_tokens",
                     "estimated_cost_usd", "created_at"]
+
+
+def pusd(usd_per_mtok):
+    return str(int(decimal.Decimal(usd_per_mtok) * 10 ** 6)) if usd_per_mtok else ""
 
 
 class SetupTest(unittest.TestCase):
@@ -63,7 +69,9 @@ class SetupTest(unittest.TestCase):
             s.sql("SELECT * FROM streamlens_installation"), s.sql("SELECT * FROM streamlens_settings"),
             s.sql("SELECT * FROM streamlens_settings_from ORDER BY 1, 2"),
             s.sql("SELECT * FROM streamlens_position ORDER BY 1"),
-            s.sql("SELECT * FROM streamlens_schema"), str(sorted(self.topics().items()))])
+            s.sql("SELECT * FROM streamlens_schema"),
+            s.sql("SELECT * FROM llm_price_version"), s.sql("SELECT * FROM llm_price ORDER BY llm_price"),
+            str(sorted(self.topics().items()))])
 
     def test_makes_everything_once(self):
         out = self.setup_ok()
@@ -92,8 +100,20 @@ class SetupTest(unittest.TestCase):
         self.assertEqual([(p.returncode, err) for p, (_, err) in zip(both, outs)], [(0, "")] * 4)
         text = "".join(out for out, _ in outs)
         self.assertEqual(text.count("schema: applied 001_init"), 1)
+        self.assertEqual(text.count("added as version 1"), 1)
         self.assertEqual(text.count("settings: pinned"), 1)
         self.assertEqual(text.count(": made"), len(TOPICS))
+
+    def test_the_price_catalogue_is_in_the_database(self):
+        with open(os.path.join(ROOT, "deploy", "admin", "catalogue.csv"), encoding="utf-8") as f:
+            lines = list(csv.DictReader(line for line in f if line.strip() and line[0] != "#"))
+        self.assertIn(f"prices: {len({line['model'] for line in lines})} cards of the default catalogue"
+                      " added as version 1\n", self.setup_ok())
+        kept = self.stack.sql("SELECT model, tier, above_tokens, input_pusd, output_pusd FROM llm_price"
+                              " ORDER BY 1, 2, 3").splitlines()
+        self.assertEqual(sorted(kept), sorted(
+            f"{line['model']}|{line['tier']}|{line['above_tokens'] or 0}|{pusd(line['input'])}"
+            f"|{pusd(line['output'])}" for line in lines))
 
     def test_topics_of_another_setup_in_the_same_moment(self):
         # Two databases take two locks: the broker alone decides who makes a topic.
