@@ -33,7 +33,8 @@ FORMS = {
     "gpt-5-nano": ("gpt-5-nano",),
     "claude-sonnet-4-5": ("claude-sonnet-4-5",),
     "claude-sonnet-4-5-20250929": ("claude-sonnet-4-5",),
-    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": ("claude-sonnet-4-5",),
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": ("us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                                                     "claude-sonnet-4-5"),
     "anthropic/claude-haiku-4-5": ("claude-haiku-4-5",),
     "claude-opus-4-1": ("claude-opus-4-1",),
     "gemini-2.5-pro": ("gemini-2.5-pro",),
@@ -98,10 +99,10 @@ class Plan:
 
     def __init__(self, now):
         last = int(now) // 60 * 60 - 120
-        self.minutes = [last - 60 * n for n in range(150)][::-1]
-        self.change = self.minutes[90]
+        self.minutes = [last - 60 * n for n in range(100)][::-1]
+        self.change = self.minutes[60]
         old = [m for m in self.minutes if m < self.change]
-        self.early = [m for n, m in enumerate(old) if n % 3] + [m for m in self.minutes if m >= self.change][::15]
+        self.early = [m for n, m in enumerate(old) if n % 3] + [m for m in self.minutes if m >= self.change][::8]
         self.share = {"A": 0.3, "B": 0.1, "C": 0.6}
 
 

@@ -110,7 +110,7 @@ class WithKeys(unittest.TestCase):
                 globex.response(f"id-{i}", completion_tokens=5, error="broken")
         for client, tokens, errors in ((acme, 3, 0), (globex, 5, 2 * n)):
             want = {"requests": 2 * n, "responses": 2 * n, "errors": errors, "completion_tokens": tokens * 2 * n,
-                    "prompt_tokens": 2 * n}
+                    "prompt_tokens": 2 * n, "unanswered": 0}
             wait_for(lambda: client.totals()["responses"] >= 2 * n, f"{want}; last {client.totals()}")
             self.assertEqual(client.totals(), want)
             self.assertEqual(client.acked, {"requests": 2 * n, "responses": 2 * n})
