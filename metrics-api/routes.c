@@ -61,7 +61,7 @@ static int render_rows(const struct repo_rows *rows, struct buf *out, struct err
 {
     struct render_metrics r;
     size_t n = repo_rows_count(rows);
-    buf_reserve(out, 64 + n * 1024); // near the size of a row with its names
+    buf_reserve(out, 64 + n * 1200); // near the size of a row with its names
     render_metrics_begin(&r, out);
     for (size_t i = 0; i < n; i++) {
         struct row row;
