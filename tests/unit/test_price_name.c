@@ -219,7 +219,7 @@ START_TEST(takes_away_what_is_known)
 END_TEST
 
 // Each that is known: behind all of them is a name.
-static const char *const prefixes[] = {
+static const char *const known_prefixes[] = {
     // Who charges the maker's price, by the names that LiteLLM, OpenRouter and Langfuse give them.
     "ai21/m",
     "amazon/m",
@@ -303,9 +303,9 @@ static const char *const prefixes[] = {
 START_TEST(knows_the_prefix)
 {
     struct price_name_forms f;
-    price_name_forms(str_of(prefixes[_i]), &f);
+    price_name_forms(str_of(known_prefixes[_i]), &f);
     ck_assert_uint_eq(f.n, f.without_suffix);
-    ck_assert_msg(str_eq(f.form[f.n - 1], STR_LIT("m")), "%s", prefixes[_i]);
+    ck_assert_msg(str_eq(f.form[f.n - 1], STR_LIT("m")), "%s", known_prefixes[_i]);
 }
 END_TEST
 
@@ -387,7 +387,7 @@ int main(void)
 {
     TCase *tc = tcase_create("price_name");
     tcase_add_loop_test(tc, takes_away_what_is_known, 0, ARRAY_LEN(cases));
-    tcase_add_loop_test(tc, knows_the_prefix, 0, ARRAY_LEN(prefixes));
+    tcase_add_loop_test(tc, knows_the_prefix, 0, ARRAY_LEN(known_prefixes));
     tcase_add_test(tc, keeps_other_bytes);
     tcase_add_test(tc, bounds_the_length);
     tcase_add_test(tc, bounds_the_forms);
