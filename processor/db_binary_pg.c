@@ -14,31 +14,17 @@
 #define NUMERIC_DIGITS 10 // of 38 decimals, the most that money has
 #define NUMERIC_NEGATIVE 0x4000
 
+static void store_be(char *out, uint64_t v, int bytes)
+{
+    v = htobe64(v << (64 - 8 * bytes));
+    memcpy(out, &v, (size_t)bytes);
+}
+
 void db_put_be(struct buf *b, uint64_t v, int bytes)
 {
-    char out[8];
-    for (int i = 0; i < bytes; i++)
-        out[i] = (char)(v >> (8 * (bytes - 1 - i)));
-    buf_add(b, out, (size_t)bytes);
-}
-
-static uint64_t get_be(const char *p, int bytes)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < bytes; i++)
-        v = v << 8 | (unsigned char)p[i];
-    return v;
-}
-
-uint64_t db_take_be(struct db_cursor *c, int bytes)
-{
-    if (c->failed || c->left.n < (size_t)bytes) {
-        c->failed = true;
-        return 0;
-    }
-    uint64_t v = get_be(c->left.p, bytes);
-    c->left = (struct str){c->left.p + bytes, c->left.n - (size_t)bytes};
-    return v;
+    buf_reserve(b, 8);
+    store_be(b->p + b->n, v, bytes);
+    b->n += (size_t)bytes;
 }
 
 struct str db_take_field(struct db_cursor *c)
@@ -136,9 +122,9 @@ int64_t db_i64(const PGresult *r, int row, int column)
     if (PQgetisnull(r, row, column))
         return INT64_MIN;
     if (PQgetlength(r, row, column) == 4)
-        return (int32_t)get_be(PQgetvalue(r, row, column), 4);
+        return (int32_t)db_load_be(PQgetvalue(r, row, column), 4);
     assert(PQgetlength(r, row, column) == 8);
-    return (int64_t)get_be(PQgetvalue(r, row, column), 8);
+    return (int64_t)db_load_be(PQgetvalue(r, row, column), 8);
 }
 
 int64_t db_time_us(const PGresult *r, int row, int column)
@@ -191,8 +177,10 @@ void db_copy_row(struct buf *b, int columns)
 
 void db_copy_i64(struct buf *b, int64_t value)
 {
-    db_put_be(b, 8, 4);
-    db_put_be(b, (uint64_t)value, 8);
+    buf_reserve(b, 12);
+    store_be(b->p + b->n, 8, 4);
+    store_be(b->p + b->n + 4, (uint64_t)value, 8);
+    b->n += 12;
 }
 
 void db_copy_time(struct buf *b, int64_t wall_us)

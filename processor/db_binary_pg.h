@@ -3,6 +3,7 @@
 #ifndef STREAMLENS_DB_BINARY_PG_H
 #define STREAMLENS_DB_BINARY_PG_H
 
+#include <endian.h>
 #include <libpq-fe.h>
 
 #include "common/core/buf.h"
@@ -32,13 +33,30 @@ struct str db_bytes(const PGresult *r, int row, int column); // absent where NUL
 // numeric: a whole number within ±MONEY_MAX.
 int db_numeric(const PGresult *r, int row, int column, money *out, struct err *e) MUST_CHECK;
 
+// An integer of 1 to 8 bytes, the greatest first, as all are here.
+static inline uint64_t db_load_be(const char *p, int bytes)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, (size_t)bytes);
+    return be64toh(v) >> (64 - 8 * bytes);
+}
+
 // What is inside a field of bytes, taken from its front. Taking more than is left yields 0 or what
 // is absent, from then on, and sets `failed`.
 struct db_cursor {
     struct str left; // borrowed
     bool failed;
 };
-uint64_t db_take_be(struct db_cursor *c, int bytes); // big-endian, 1 to 8 bytes
+static inline uint64_t db_take_be(struct db_cursor *c, int bytes)
+{
+    if (c->failed || c->left.n < (size_t)bytes) {
+        c->failed = true;
+        return 0;
+    }
+    uint64_t v = db_load_be(c->left.p, bytes);
+    c->left = (struct str){c->left.p + bytes, c->left.n - (size_t)bytes};
+    return v;
+}
 struct str db_take_field(struct db_cursor *c); // a length of 4 bytes and the bytes; never NULL
 
 // Fields of COPY BINARY.

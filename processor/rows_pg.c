@@ -26,38 +26,46 @@
 
 // ---- columns ----
 
+// Those of a fixed width first, as in the tables: sql/001_init.sql says why.
+#define PRICED(X) X(price_version) X(unpriced_requests) X(unpriced_tokens) X(guessed_requests)
+#define HIST_NUMBERS(X, h) X(h##_count) X(h##_sum_us) X(h##_max_us) X(h##_clamped)
+#define QUANTILES(X, h) X(h##_p50_us) X(h##_p90_us) X(h##_p95_us) X(h##_p99_us)
+#define FIXED(X) PRICED(X) FACTS_SUMS(X) HIST_NUMBERS(X, latency) HIST_NUMBERS(X, ttft)
+// For whoever reads the table: what can be told from the other columns.
+#define DERIVED(X) USAGE_CLASSES(X) QUANTILES(X, latency) QUANTILES(X, ttft)
+#define WIDE(X)                                                                                    \
+    X(cost_pusd)                                                                                   \
+    X(reported_cost_pusd) X(usage) X(latency_hdr) X(ttft_hdr) X(error_classes) X(finish_reasons)
+
 #define COMMA_NAME(name) ", " #name
-#define HIST_COLUMNS(h) ", " h "_count, " h "_sum_us, " h "_max_us, " h "_clamped, " h "_hdr"
-#define QUANTILE_COLUMNS(h) ", " h "_p50_us, " h "_p90_us, " h "_p95_us, " h "_p99_us"
-#define COST_COLUMNS(X)                                                                            \
-    X(price_version)                                                                               \
-    X(cost_pusd) X(unpriced_requests) X(unpriced_tokens) X(guessed_requests) X(reported_cost_pusd)
-#define READ_COLUMNS                                                                               \
-    "series_id, window_start, revision" COST_COLUMNS(COMMA_NAME)                                   \
-        FACTS_SUMS(COMMA_NAME) ", usage" HIST_COLUMNS("latency")                                   \
-            HIST_COLUMNS("ttft") ", error_classes, finish_reasons"
-// And those that are read from them, for whoever reads the row.
-#define COLUMNS                                                                                    \
-    READ_COLUMNS USAGE_CLASSES(COMMA_NAME) QUANTILE_COLUMNS("latency") QUANTILE_COLUMNS("ttft")
-
-static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
-
+#define SET_NAME(name) ", " #name " = excluded." #name
 #define COUNT_ONE(name) +1
+
+#define KEY "series_id, window_start, revision"
+#define READ_COLUMNS KEY FIXED(COMMA_NAME) WIDE(COMMA_NAME)
+#define COLUMNS KEY FIXED(COMMA_NAME) DERIVED(COMMA_NAME) WIDE(COMMA_NAME)
+enum { COLUMN_COUNT = 3 FIXED(COUNT_ONE) DERIVED(COUNT_ONE) WIDE(COUNT_ONE) };
+
+// Where what is read stands.
 enum {
-    PRICE_VERSION_COLUMN = 3,
-    HIST_FIELDS = 5,
-    READ_COUNT = 3 COST_COLUMNS(COUNT_ONE) FACTS_SUMS(COUNT_ONE) + 1 + 2 * HIST_FIELDS + 2,
-    COLUMN_COUNT = READ_COUNT USAGE_CLASSES(COUNT_ONE) + 2 * (int)ARRAY_LEN(quantiles),
+    REVISION = 2,
+    PRICE_VERSION,
+    UNPRICED_REQUESTS,
+    UNPRICED_TOKENS,
+    GUESSED_REQUESTS,
+    SUMS,
+    LATENCY = SUMS FACTS_SUMS(COUNT_ONE),
+    TTFT = LATENCY + 4,
+    COST = TTFT + 4,
+    REPORTED_COST,
+    USAGE,
+    LATENCY_HDR,
+    TTFT_HDR,
+    ERROR_CLASSES,
+    FINISH_REASONS,
 };
 
-#define SET_NAME(name) ", " #name " = excluded." #name
-#define SET_HIST(h)                                                                                \
-    SET_NAME(h##_count)                                                                            \
-    SET_NAME(h##_sum_us)                                                                           \
-    SET_NAME(h##_max_us)                                                                           \
-    SET_NAME(h##_clamped)                                                                          \
-    SET_NAME(h##_hdr)                                                                              \
-    SET_NAME(h##_p50_us) SET_NAME(h##_p90_us) SET_NAME(h##_p95_us) SET_NAME(h##_p99_us)
+static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
 
 // The two tables differ in name and in how long a window is.
 #define TABLE(kind, length_us)                                                                     \
@@ -70,9 +78,8 @@ enum {
             "TRUNCATE sl_" kind, "COPY sl_" kind " (" COLUMNS ") FROM STDIN (FORMAT binary)",      \
             "INSERT INTO llm_" kind " AS m (" COLUMNS ") SELECT " COLUMNS " FROM sl_" kind         \
             " ON CONFLICT (series_id, window_start) DO UPDATE SET revision = excluded.revision,"   \
-            " updated_at = now()" COST_COLUMNS(SET_NAME) FACTS_SUMS(SET_NAME) SET_NAME(usage)      \
-                USAGE_CLASSES(SET_NAME) SET_HIST(latency) SET_HIST(ttft) SET_NAME(error_classes)   \
-                    SET_NAME(finish_reasons) " WHERE m.revision = excluded.revision - 1"           \
+            " updated_at = now()" FIXED(SET_NAME) DERIVED(SET_NAME)                                \
+                WIDE(SET_NAME) " WHERE m.revision = excluded.revision - 1"                         \
     }
 
 static const struct table {
@@ -105,21 +112,19 @@ struct row {
     struct facts facts;
 };
 
-static int read_hist(const PGresult *r, int row, int *column, struct hist *h, struct err *e)
+static int read_hist(const PGresult *r, int row, int numbers, int hdr, struct hist *h,
+                     struct err *e)
 {
-    int64_t count = db_i64(r, row, *column);
-    int64_t sum_us = db_i64(r, row, *column + 1), max_us = db_i64(r, row, *column + 2);
-    int64_t clamped = db_i64(r, row, *column + 3);
-    struct str bytes = db_bytes(r, row, *column + 4);
-    *column += HIST_FIELDS;
+    int64_t count = db_i64(r, row, numbers);
+    struct str bytes = db_bytes(r, row, hdr);
     if (bytes.p && hist_decode_add(h, bytes.p, bytes.n, e) < 0)
         return -1;
     if (h->total != count)
         return err_set(e, "the histogram holds %lld values, the row says %lld", (long long)h->total,
                        (long long)count);
-    h->sum_us = sum_us;
-    h->max_us = max_us;
-    h->clamped = clamped;
+    h->sum_us = db_i64(r, row, numbers + 1);
+    h->max_us = db_i64(r, row, numbers + 2);
+    h->clamped = db_i64(r, row, numbers + 3);
     return 0;
 }
 
@@ -135,25 +140,24 @@ static int read_names(const PGresult *r, int row, int column, struct name_counts
 static int read_row(const PGresult *r, int i, struct row *row, struct err *e)
 {
     struct facts *f = &row->facts;
-    struct err why;
-    row->revision = db_i64(r, i, 2);
-    row->price_version = db_i64(r, i, PRICE_VERSION_COLUMN);
-    int column = PRICE_VERSION_COLUMN + 1;
-    int rc = db_numeric(r, i, column++, &row->cost.estimated, &why);
-    row->cost.unpriced_requests = db_i64(r, i, column++);
-    row->cost.unpriced_tokens = db_i64(r, i, column++);
-    row->cost.guessed_requests = db_i64(r, i, column++);
-    if (rc == 0)
-        rc = db_numeric(r, i, column, &f->reported_cost, &why);
-    column++;
+    struct cost *cost = &row->cost;
+    int column = SUMS;
+    row->revision = db_i64(r, i, REVISION);
+    row->price_version = db_i64(r, i, PRICE_VERSION);
+    cost->unpriced_requests = db_i64(r, i, UNPRICED_REQUESTS);
+    cost->unpriced_tokens = db_i64(r, i, UNPRICED_TOKENS);
+    cost->guessed_requests = db_i64(r, i, GUESSED_REQUESTS);
 #define READ_SUM(name) f->name = db_i64(r, i, column++);
     FACTS_SUMS(READ_SUM)
 #undef READ_SUM
-    if (rc == 0 && usage_pg_read(&f->usage, db_bytes(r, i, column++), &why) == 0 &&
-        read_hist(r, i, &column, &f->latency, &why) == 0 &&
-        read_hist(r, i, &column, &f->ttft, &why) == 0 &&
-        read_names(r, i, column, &f->error_classes, &why) == 0 &&
-        read_names(r, i, column + 1, &f->finish_reasons, &why) == 0)
+    struct err why;
+    if (read_hist(r, i, LATENCY, LATENCY_HDR, &f->latency, &why) == 0 &&
+        read_hist(r, i, TTFT, TTFT_HDR, &f->ttft, &why) == 0 &&
+        db_numeric(r, i, COST, &cost->estimated, &why) == 0 &&
+        db_numeric(r, i, REPORTED_COST, &f->reported_cost, &why) == 0 &&
+        usage_pg_read(&f->usage, db_bytes(r, i, USAGE), &why) == 0 &&
+        read_names(r, i, ERROR_CLASSES, &f->error_classes, &why) == 0 &&
+        read_names(r, i, FINISH_REASONS, &f->finish_reasons, &why) == 0)
         return 0;
     char start[TIME_RFC3339_MAX];
     time_format_rfc3339(db_time_us(r, i, 1), start);
@@ -161,12 +165,16 @@ static int read_row(const PGresult *r, int i, struct row *row, struct err *e)
                    (long long)db_i64(r, i, 0), start, why.detail);
 }
 
-static void write_hist(struct buf *b, const struct hist *h)
+static void write_hist_numbers(struct buf *b, const struct hist *h)
 {
     db_copy_i64(b, h->total);
     db_copy_i64(b, h->sum_us);
     db_copy_i64(b, h->max_us);
     db_copy_i64(b, h->clamped);
+}
+
+static void write_hist(struct buf *b, const struct hist *h)
+{
     if (h->total == 0) {
         db_copy_null(b);
         return;
@@ -178,11 +186,13 @@ static void write_hist(struct buf *b, const struct hist *h)
 
 static void write_quantiles(struct buf *b, const struct hist *h)
 {
-    for (size_t i = 0; i < ARRAY_LEN(quantiles); i++)
+    int64_t us[ARRAY_LEN(quantiles)];
+    hist_quantiles(h, quantiles, ARRAY_LEN(us), us);
+    for (size_t i = 0; i < ARRAY_LEN(us); i++)
         if (h->total == 0)
             db_copy_null(b);
         else
-            db_copy_i64(b, hist_quantile(h, quantiles[i]));
+            db_copy_i64(b, us[i]);
 }
 
 static void write_names(struct buf *b, const struct name_counts *c)
@@ -197,30 +207,32 @@ static void write_row(struct buf *b, const struct rows *rows, const struct row_d
                       const struct row *row)
 {
     const struct facts *f = &row->facts;
+    struct usage total = usage_lines_total(&f->usage);
     db_copy_row(b, COLUMN_COUNT);
     db_copy_i64(b, key->series_id);
     db_copy_time(b, key->window_start_us);
     db_copy_i64(b, row->revision);
     db_copy_i64(b, row->price_version);
-    db_copy_numeric(b, row->cost.estimated);
     db_copy_i64(b, row->cost.unpriced_requests);
     db_copy_i64(b, row->cost.unpriced_tokens);
     db_copy_i64(b, row->cost.guessed_requests);
-    db_copy_numeric(b, f->reported_cost);
 #define WRITE_SUM(name) db_copy_i64(b, f->name);
     FACTS_SUMS(WRITE_SUM)
 #undef WRITE_SUM
-    usage_pg_write(b, rows->usage_type, &f->usage);
-    write_hist(b, &f->latency);
-    write_hist(b, &f->ttft);
-    write_names(b, &f->error_classes);
-    write_names(b, &f->finish_reasons);
-    struct usage total = usage_lines_total(&f->usage);
+    write_hist_numbers(b, &f->latency);
+    write_hist_numbers(b, &f->ttft);
 #define WRITE_TOTAL(name) db_copy_i64(b, total.name);
     USAGE_CLASSES(WRITE_TOTAL)
 #undef WRITE_TOTAL
     write_quantiles(b, &f->latency);
     write_quantiles(b, &f->ttft);
+    db_copy_numeric(b, row->cost.estimated);
+    db_copy_numeric(b, f->reported_cost);
+    usage_pg_write(b, rows->usage_type, &f->usage);
+    write_hist(b, &f->latency);
+    write_hist(b, &f->ttft);
+    write_names(b, &f->error_classes);
+    write_names(b, &f->finish_reasons);
 }
 
 // ---- costs ----
@@ -397,7 +409,7 @@ static enum store_result reach_prices(const struct rows *rows, const PGresult *s
 {
     int64_t newest = 0;
     for (int i = 0; i < PQntuples(stored); i++)
-        newest = max_i64(newest, db_i64(stored, i, PRICE_VERSION_COLUMN));
+        newest = max_i64(newest, db_i64(stored, i, PRICE_VERSION));
     return prices_reach(rows->prices, rows->db, newest, e);
 }
 

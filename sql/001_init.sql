@@ -95,9 +95,6 @@ CREATE TABLE llm_tenant (
 
 -- ---- facts ----
 
--- bytea EXTERNAL with toast_tuple_target 8160 (see llm_make_partition) keeps a histogram inside its row
--- and uncompressed, as PLAIN would, but a row that outgrows its page is moved out instead of refused:
--- a client that spreads its latencies over every bucket must not be able to stop a flush.
 -- Tokens of a row by what decides their price: which model answered ('__other__': of several that a row
 -- has no more room for), which was asked for where that was another one, the service tier ('' = standard),
 -- and the context band: the greatest of 32000, 128000, 200000, 256000, 272000, 512000 and 1000000 that the
@@ -119,9 +116,18 @@ CREATE TYPE llm_usage AS (
 
 -- The token columns are the sums of `usage`. Costs are picodollars (10^-12 USD): of a minute what its
 -- usage costs by version price_version of the catalogue, of an hour the sum of its minutes' costs.
+--
+-- Columns of a fixed width stand first: the server finds them without walking over the others.
+--
+-- bytea EXTERNAL with toast_tuple_target 8160 (see llm_make_partition) keeps a histogram inside its row
+-- and uncompressed, as PLAIN would, but a row that outgrows its page is moved out instead of refused:
+-- a client that spreads its latencies over every bucket must not be able to stop a flush.
 CREATE TABLE llm_minute (
     series_id bigint NOT NULL,
     window_start timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    revision bigint NOT NULL,
     requests bigint NOT NULL,
     responses bigint NOT NULL,
     unanswered bigint NOT NULL,
@@ -135,36 +141,33 @@ CREATE TABLE llm_minute (
     cache_write_1h_tokens bigint NOT NULL,
     completion_tokens bigint NOT NULL,
     reasoning_tokens bigint NOT NULL,
-    usage llm_usage[] NOT NULL,
     price_version bigint NOT NULL,
-    cost_pusd numeric(38, 0) NOT NULL,
     unpriced_requests bigint NOT NULL,
     unpriced_tokens bigint NOT NULL,
     guessed_requests bigint NOT NULL,
-    reported_cost_pusd numeric(38, 0) NOT NULL,
     latency_count bigint NOT NULL,
     latency_sum_us bigint NOT NULL,
     latency_max_us bigint NOT NULL,
     latency_clamped bigint NOT NULL,
-    latency_p50_us bigint,
-    latency_p90_us bigint,
-    latency_p95_us bigint,
-    latency_p99_us bigint,
-    latency_hdr bytea,
     ttft_count bigint NOT NULL,
     ttft_sum_us bigint NOT NULL,
     ttft_max_us bigint NOT NULL,
     ttft_clamped bigint NOT NULL,
+    latency_p50_us bigint,
+    latency_p90_us bigint,
+    latency_p95_us bigint,
+    latency_p99_us bigint,
     ttft_p50_us bigint,
     ttft_p90_us bigint,
     ttft_p95_us bigint,
     ttft_p99_us bigint,
+    cost_pusd numeric(38, 0) NOT NULL,
+    reported_cost_pusd numeric(38, 0) NOT NULL,
+    usage llm_usage[] NOT NULL,
+    latency_hdr bytea,
     ttft_hdr bytea,
     error_classes jsonb NOT NULL,
     finish_reasons jsonb NOT NULL,
-    revision bigint NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (series_id, window_start)
 ) PARTITION BY RANGE (window_start);
 

@@ -96,20 +96,35 @@ static uint64_t rank_of(double q, int64_t n)
     return rank < 1 ? 1 : rank >= (double)n ? (uint64_t)n : (uint64_t)rank;
 }
 
-int64_t hist_quantile(const struct hist *h, double q)
+void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *out)
 {
-    assert(q >= 0 && q <= 1);
-    if (h->total == 0)
-        return 0;
-    uint64_t left = rank_of(q, h->total);
+    for (size_t k = 0; k < n; k++) {
+        assert(q[k] >= (k ? q[k - 1] : 0) && q[k] <= 1);
+        out[k] = h->total ? h->max_us : 0; // it stays so only where sums have saturated
+    }
+    if (h->total == 0 || n == 0)
+        return;
+    uint64_t rank = rank_of(q[0], h->total), left = rank;
+    size_t k = 0;
     for (int c = 0; c < HIST_CHUNKS; c++) {
         for (int i = 0; h->chunk[c] && i < HIST_CHUNK; i++) {
-            if (h->chunk[c][i] >= left)
-                return min_i64(hist_highest(c * HIST_CHUNK + i), h->max_us);
+            while (h->chunk[c][i] >= left) {
+                out[k] = min_i64(hist_highest(c * HIST_CHUNK + i), h->max_us);
+                if (++k == n)
+                    return;
+                left += rank_of(q[k], h->total) - rank;
+                rank = rank_of(q[k], h->total);
+            }
             left -= h->chunk[c][i];
         }
     }
-    return h->max_us; // only where sums have saturated
+}
+
+int64_t hist_quantile(const struct hist *h, double q)
+{
+    int64_t value;
+    hist_quantiles(h, &q, 1, &value);
+    return value;
 }
 
 // ---- encoding

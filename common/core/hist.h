@@ -33,6 +33,8 @@ void hist_clear(struct hist *h); // frees the chunks; the struct is empty and va
 // The value at quantile q (0 to 1): rank ⌈q·n⌉ (at least 1), highest equivalent value of its
 // bucket, never above max_us. 0 where the histogram is empty.
 int64_t hist_quantile(const struct hist *h, double q);
+// The same for several at once, in ascending order.
+void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *out);
 
 // Index mathematics, for tests and other readers.
 int hist_index(int64_t value_us); // 0 <= value_us <= HIST_MAX_US

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a flush costs: bench_store [SERIES [FLUSHES]]. Each flush changes every series once, in
-// minute and hour rows; the first makes them. Needs SL_PG_DSN.
+// minute and hour rows; the first makes them. Needs SL_PG_DSN, of a server on this machine.
 #include <check.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/io/clock.h"
 #include "common/core/timeunit.h"
@@ -17,10 +19,26 @@ static void die(const char *what, enum store_result rc, const struct err *e)
     exit(1);
 }
 
-static void fill(struct facts *f, int seed)
+static const char *const models[] = {"gpt-4o-mini-2024-07-18", "claude-sonnet-4-5-20250929",
+                                     "gemini-2.5-pro"};
+
+static void add_prices(void)
 {
+    sql_run("INSERT INTO llm_price_version (version, origin) VALUES (1, 'default')");
+    sql_run("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
+            " provider, aliases, input_pusd, output_pusd, source) SELECT 1, '', m, '-infinity', '',"
+            " 0, '', '{}', 1000, 2000, '' FROM unnest(array_cat(ARRAY['gpt-4o-mini',"
+            " 'claude-sonnet-4-5', 'gemini-2.5-pro'], ARRAY(SELECT 'model-' || g"
+            " FROM generate_series(1, 300) g))) m");
+}
+
+// What the series counts in a flush; half of them have a second model that answers.
+static void fill(struct facts *f, int series, int flush)
+{
+    int seed = series + flush;
     facts_clear(f);
-    f->requests = f->responses = 50;
+    facts_use(f, models[series % 3], 40, 800 + seed % 100, 200);
+    facts_use(f, models[(series + series % 2) % 3], 10, 700, 100);
     for (int i = 0; i < 50; i++) {
         hist_record(&f->latency, 200000 + (int64_t)(seed * 31 + i * 7919) % 900000);
         hist_record(&f->ttft, 20000 + (int64_t)(seed * 17 + i * 104729) % 90000);
@@ -32,6 +50,30 @@ static void fill(struct facts *f, int seed)
 static double ms(int64_t us)
 {
     return (double)us / 1000;
+}
+
+static double client_cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
+static double backend_cpu_ms(void)
+{
+    char path[64];
+    long long user = 0, system = 0;
+    snprintf(path, sizeof(path), "/proc/%lld/stat",
+             (long long)sql_i64("SELECT pid FROM pg_stat_activity WHERE datname ="
+                                " current_database() AND application_name ="
+                                " 'streamlens-processor'"));
+    FILE *f = fopen(path, "r");
+    if (!f || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user,
+                     &system) != 2)
+        fprintf(stderr, "no CPU time of the server: it is not on this machine\n");
+    if (f)
+        fclose(f);
+    return (double)(user + system) * 1000 / (double)sysconf(_SC_CLK_TCK);
 }
 
 static void flush(struct writer *w)
@@ -59,6 +101,7 @@ static int flushes = 20;
 START_TEST(measure)
 {
     fixture_open(INT64_MAX);
+    add_prices();
     struct writer w;
     writer_open(&w, fixture_dsn(), 30000);
     writer_claim(&w, 0);
@@ -73,14 +116,19 @@ START_TEST(measure)
     }
     w.flush.cells = cells;
     w.flush.cell_count = n;
+    double client_ms = 0, backend_ms = backend_cpu_ms();
     for (int k = 0; k < flushes; k++) {
         for (size_t i = 0; i < n; i++)
-            fill(&facts[i], (int)i + k);
+            fill(&facts[i], (int)i, k);
         // Twelve flushes a minute.
         for (size_t i = 0; k % 12 == 0 && i < n; i++)
             cells[i].window_start_us += WINDOW_US;
+        double before_ms = client_cpu_ms();
         flush(&w);
+        client_ms += client_cpu_ms() - before_ms;
     }
+    printf("CPU a flush: %.1f ms here, %.1f ms in the server\n", client_ms / flushes,
+           (backend_cpu_ms() - backend_ms) / flushes);
     for (size_t i = 0; i < n; i++) {
         facts_clear(&facts[i]);
         series_drop(w.series, cells[i].series);
@@ -90,15 +138,16 @@ START_TEST(measure)
     writer_close(&w); // its backend reports what it did when it ends
     sql_await("SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE datname = current_database()"
               " AND application_name = 'streamlens-processor'");
-    printf(
-        "HOT updates %lld of %lld, llm_hour %lld KiB, a row's histograms %lld bytes\n",
-        (long long)sql_i64("SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables"
-                           " WHERE relname ~ '^llm_(minute|hour)_2'"),
-        (long long)sql_i64("SELECT sum(n_tup_upd) FROM pg_stat_user_tables"
-                           " WHERE relname ~ '^llm_(minute|hour)_2'"),
-        (long long)sql_i64("SELECT sum(pg_total_relation_size(inhrelid)) / 1024 FROM pg_inherits"
-                           " WHERE inhparent = 'llm_hour'::regclass"),
-        (long long)sql_i64("SELECT avg(length(latency_hdr) + length(ttft_hdr)) FROM llm_minute"));
+    printf("HOT updates %lld of %lld, llm_hour %lld KiB, a row's histograms %lld bytes,"
+           " a row %lld bytes\n",
+           (long long)sql_i64("SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables"
+                              " WHERE relname ~ '^llm_(minute|hour)_2'"),
+           (long long)sql_i64("SELECT sum(n_tup_upd) FROM pg_stat_user_tables"
+                              " WHERE relname ~ '^llm_(minute|hour)_2'"),
+           (long long)sql_i64("SELECT sum(pg_total_relation_size(inhrelid)) / 1024 FROM pg_inherits"
+                              " WHERE inhparent = 'llm_hour'::regclass"),
+           (long long)sql_i64("SELECT avg(length(latency_hdr) + length(ttft_hdr)) FROM llm_minute"),
+           (long long)sql_i64("SELECT avg(pg_column_size(m.*)) FROM llm_minute m"));
     fixture_close();
 }
 END_TEST

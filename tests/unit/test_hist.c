@@ -152,9 +152,15 @@ START_TEST(quantiles_are_those_of_the_sorted_values)
     struct hist h = {0};
     record_random(&h, values, n);
     qsort(values, (size_t)n, sizeof(values[0]), compare_i64);
+    double q[1001];
+    int64_t at_once[ARRAY_LEN(q)];
+    for (int permille = 0; permille <= 1000; permille++)
+        q[permille] = permille / 1000.0;
+    hist_quantiles(&h, q, ARRAY_LEN(q), at_once);
     for (int permille = 0; permille <= 1000; permille++) {
-        int64_t got = hist_quantile(&h, permille / 1000.0);
-        ck_assert_int_eq(got, naive_quantile(values, n, permille));
+        int64_t want = naive_quantile(values, n, permille);
+        ck_assert_int_eq(hist_quantile(&h, q[permille]), want);
+        ck_assert_int_eq(at_once[permille], want);
     }
     hist_clear(&h);
 }
