@@ -345,41 +345,42 @@ START_TEST(bounds_the_length)
 END_TEST
 
 // "us/" so often, then "m-v1-v1": 1 + prefixes + 2 x (1 + prefixes) forms.
-static struct price_name_forms forms_of_prefixes(size_t prefixes)
+static const struct price_name_forms *forms_of_prefixes(size_t prefixes)
 {
-    static char name[PRICE_NAME_MAX];
+    static struct price_name_forms f;
+    struct buf name = {0};
     for (size_t i = 0; i < prefixes; i++)
-        memcpy(name + 3 * i, "us/", 3);
-    memcpy(name + 3 * prefixes, "m-v1-v1", 7);
-    struct price_name_forms f;
-    price_name_forms((struct str){name, 3 * prefixes + 7}, &f);
-    return f;
+        buf_adds(&name, "us/");
+    buf_adds(&name, "m-v1-v1");
+    price_name_forms((struct str){name.p, name.n}, &f);
+    buf_free(&name);
+    return &f;
 }
 
 // At the limit the least exact forms are left out: of the last step, the shortest.
 START_TEST(bounds_the_forms)
 {
-    struct price_name_forms f = forms_of_prefixes(15);
-    ck_assert_uint_eq(f.n, 48);
-    ck_assert_uint_eq(f.without_suffix, 16);
-    ck_assert(str_eq(f.form[47], STR_LIT("m")));
+    const struct price_name_forms *f = forms_of_prefixes(15);
+    ck_assert_uint_eq(f->n, 48);
+    ck_assert_uint_eq(f->without_suffix, 16);
+    ck_assert(str_eq(f->form[47], STR_LIT("m")));
 
     f = forms_of_prefixes(16);
-    ck_assert_uint_eq(f.n, 48);
-    ck_assert_uint_eq(f.without_suffix, 17);
-    ck_assert(str_eq(f.form[33], STR_LIT("m-v1")));
-    ck_assert(str_eq(f.form[47], STR_LIT("us/us/us/m")));
+    ck_assert_uint_eq(f->n, 48);
+    ck_assert_uint_eq(f->without_suffix, 17);
+    ck_assert(str_eq(f->form[33], STR_LIT("m-v1")));
+    ck_assert(str_eq(f->form[47], STR_LIT("us/us/us/m")));
 
     f = forms_of_prefixes(47);
-    ck_assert_uint_eq(f.n, 48);
-    ck_assert_uint_eq(f.without_suffix, 48);
-    ck_assert(str_eq(f.form[47], STR_LIT("m-v1-v1")));
+    ck_assert_uint_eq(f->n, 48);
+    ck_assert_uint_eq(f->without_suffix, 48);
+    ck_assert(str_eq(f->form[47], STR_LIT("m-v1-v1")));
 
     f = forms_of_prefixes(48);
-    ck_assert_uint_eq(f.n, 48);
-    ck_assert_uint_eq(f.without_prefix, 1);
-    ck_assert_uint_eq(f.without_suffix, 48);
-    ck_assert(str_eq(f.form[47], STR_LIT("us/m-v1-v1")));
+    ck_assert_uint_eq(f->n, 48);
+    ck_assert_uint_eq(f->without_prefix, 1);
+    ck_assert_uint_eq(f->without_suffix, 48);
+    ck_assert(str_eq(f->form[47], STR_LIT("us/m-v1-v1")));
 }
 END_TEST
 
