@@ -209,7 +209,7 @@ int jwt_check_time(const struct jwt_rules *rules, const struct jwt_claims *c, in
 int jwt_check(const struct jwks *keys, const struct jwt_rules *rules, struct str token,
               int64_t now_us, struct jwt_claims *out, struct err *e)
 {
-    struct str parts[3];
+    struct str parts[3] = {{NULL, 0}};
     *out = (struct jwt_claims){0};
     if (cut_parts(token, parts, e) != 0)
         return -1;

@@ -12,7 +12,8 @@
 
 struct auth_stats;
 struct auth_keys;
-// Begins to read at once. application_name and stats are borrowed. NULL where the DSN cannot be understood.
+// Begins to read at once. application_name and stats are borrowed. NULL where the DSN cannot be
+// understood.
 struct auth_keys *auth_keys_new(struct event_base *base, const char *dsn,
                                 const char *application_name, struct auth_stats *stats,
                                 struct err *e);
