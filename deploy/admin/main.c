@@ -150,7 +150,25 @@ static int check_words(const struct command *c, const struct args *a, struct err
     return 0;
 }
 
-// c: NULL where only the settings are looked at.
+// c: NULL where no command was given. Whether something else than running it was asked for, and is
+// done.
+static bool answer(const struct command *c, enum config_action action, const struct config *config)
+{
+    struct buf out = {0};
+    if (action == CONFIG_HELP) {
+        if (c)
+            help_of(c->name, c->verb, stdout);
+        else
+            help(stdout);
+        return true;
+    }
+    if (!config_answer(action, PROGRAM_ADMIN, config, &out))
+        return false;
+    fwrite(out.p, 1, out.n, stdout);
+    buf_free(&out);
+    return true;
+}
+
 static int run(const struct command *c, const struct args *a, struct config *config, struct err *e)
 {
     enum config_action action;
@@ -158,19 +176,7 @@ static int run(const struct command *c, const struct args *a, struct config *con
                     e) < 0)
         return say(e, 2);
     log_init("streamlens-admin", config->log_format, config->log_level);
-    if (action == CONFIG_HELP && c) {
-        help_of(c->name, c->verb, stdout);
-        return 0;
-    }
-    struct buf answer = {0};
-    bool answered = action == CONFIG_HELP;
-    if (answered)
-        help(stdout);
-    else if (config_answer(action, PROGRAM_ADMIN, config, &answer))
-        answered = true;
-    fwrite(answer.p, 1, answer.n, stdout);
-    buf_free(&answer);
-    if (answered)
+    if (answer(c, action, config))
         return 0;
     if (!c) {
         err_set(e, "which command? See streamlens-admin --help");
@@ -179,6 +185,8 @@ static int run(const struct command *c, const struct args *a, struct config *con
     if (check_words(c, a, e) < 0)
         return say(e, 2);
     int rc = c->run(config, a, e);
+    if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        rc = err_set(e, "standard output did not take all of it");
     return rc == 0 ? 0 : say(e, rc == ARGS_WRONG ? 2 : 1);
 }
 

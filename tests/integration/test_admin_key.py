@@ -102,6 +102,14 @@ class KeyTest(unittest.TestCase):
             self.assertIn(self.id_of(text), out)
         self.assertNotIn(hashlib.sha256(text.encode()).hexdigest(), self.key("list", "--json").stdout)
 
+    def test_a_key_that_nobody_saw_is_to_be_revoked(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            r = subprocess.run([self.stack.program("admin"), "key", "create", "--tenant=t", "--scope=read"],
+                               env=self.stack.env, stdout=full, stderr=subprocess.PIPE, text=True,
+                               timeout=60, check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertRegex(r.stderr, self.sql("SELECT key_id FROM streamlens_key") + ".*revoke it")
+
     def test_two_keys_differ(self):
         self.assertNotEqual(self.create("--tenant=t", "--scope=read"),
                             self.create("--tenant=t", "--scope=read"))

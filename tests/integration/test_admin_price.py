@@ -469,6 +469,13 @@ class ReadTest(PriceTest):
         self.assertEqual([c["model"] for c in self.json("list", "--tenant=acme")], ["alpha"])
         self.assertEqual(self.json("list", "--tenant=nobody"), [])
 
+    def test_a_list_that_does_not_fit_is_no_success(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            r = subprocess.run([self.stack.program("admin"), "price", "list"], env=self.stack.env,
+                               stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("standard output", r.stderr)
+
     def test_a_list_is_a_price_file(self):
         self.ok("set", "alpha", "tenant=acme", "discount_percent=10")
         text = self.ok("list", "--csv")
