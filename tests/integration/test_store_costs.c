@@ -380,6 +380,44 @@ START_TEST(hours_are_the_sums_of_their_minutes_whatever_happens_at_once)
 }
 END_TEST
 
+#define MANY 16400 // more rows than are written at a time
+
+START_TEST(a_flush_of_several_batches_is_priced_alike)
+{
+    struct store_cell *cells = xcalloc(MANY, sizeof(*cells));
+    struct facts *facts = xcalloc(MANY, sizeof(*facts));
+    sql_run("UPDATE streamlens_settings SET max_series_per_tenant = %d", MANY);
+    add_version(1);
+    add_price(1, "m", EVER, 100, 0);
+    for (size_t i = 0; i < MANY; i++) { // two minutes of each series
+        char series[16];
+        snprintf(series, sizeof(series), "s%zu", i / 2);
+        facts_use(&facts[i], "m", 1, (int64_t)i, 0);
+        cells[i] =
+            (struct store_cell){series_take(w.series, STR_LIT("t"), STR_LIT("r"), str_of(series)),
+                                T0 + (int64_t)(i % 2) * WINDOW_US, &facts[i]};
+    }
+    w.flush.cells = cells;
+    w.flush.cell_count = MANY;
+    for (int flush = 1; flush <= 2; flush++) {
+        ck_ok(&w, writer_begin(&w));
+        ck_ok(&w, writer_write(&w));
+        ck_ok(&w, writer_commit(&w));
+        w.partitions[0].flush_seq++;
+        ck_assert_int_eq(sql_i64("SELECT sum(cost_pusd) FROM llm_hour WHERE revision = %d", flush),
+                         flush * INT64_C(100) * MANY * (MANY - 1) / 2);
+        check_hours();
+    }
+    check_minutes();
+    for (size_t i = 0; i < MANY; i++) {
+        facts_clear(&facts[i]);
+        series_drop(w.series, cells[i].series);
+    }
+    free(cells);
+    free(facts);
+}
+END_TEST
+
 START_TEST(costs_beyond_64_bits_are_exact)
 {
     add_version(1);
@@ -498,6 +536,7 @@ static Suite *costs_suite(void)
         a_line_that_is_folded_takes_its_cost_along,
         a_batch_that_is_done_again_costs_once,
         hours_are_the_sums_of_their_minutes_whatever_happens_at_once,
+        a_flush_of_several_batches_is_priced_alike,
         costs_beyond_64_bits_are_exact,
         a_catalogue_may_be_full,
         counting_goes_on_without_a_catalogue_that_is_too_large,
