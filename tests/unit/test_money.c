@@ -142,6 +142,7 @@ static const struct {
     {STR_LIT("100000000000000000000000000"), "larger"}, // MONEY_MAX + 1 picodollar
     {STR_LIT("-100000000000000000000000000"), "larger"},
     {STR_LIT("1000000000000000000000000000000000000000"), "larger"},
+    {STR_LIT("340282366920938463463374607431768211457"), "larger"}, // 2^128 + 1
 };
 
 START_TEST(refuses_what_is_no_amount_and_says_what_is_wanted)
