@@ -210,6 +210,16 @@ class Tokens(Case):
         self.assert_refused(self.service, own.token(claims(), {"kid": "k-RS256", "jwk": own.jwk()}))
         self.assert_refused(self.service, own.token(claims(), {"jwk": own.jwk(), "jku": "http://127.0.0.1/"}))
 
+    def test_the_right_key_with_another_algorithm_is_refused(self):
+        for key in self.keys.values():
+            for alg in ALGORITHMS:
+                if alg == key.alg or alg[:2] not in {"RS": ("RS", "PS"), "PS": ("RS", "PS"), "HS": ("HS",),
+                                                     "ES": ()}[key.alg[:2]]:
+                    continue
+                with self.subTest(f"key of {key.alg}, token of {alg}"):
+                    self.assert_refused(self.service, key.token(claims(), {"alg": alg}, alg))
+                    self.assert_refused(self.service, key.token(claims(), None, alg))
+
     def test_a_changed_token_is_refused(self):
         token = self.keys["RS256"].token(claims())
         head, _, signature = token.split(".")

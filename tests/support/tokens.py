@@ -73,13 +73,14 @@ class Key:
         signature = openssl("dgst", "-sha" + bits, "-sign", self.path, *options, data=data)
         return raw_signature(signature, CURVES[alg][1]) if alg in CURVES else signature
 
-    def token(self, claims, header=None):
-        """header: changes to the usual one, or its bytes; claims: an object, or bytes."""
+    def token(self, claims, header=None, alg=None):
+        """header: changes to the usual one, or its bytes; claims: an object, or bytes; alg: signs with this
+        one, which the header does not tell by itself."""
         if not isinstance(header, bytes):
             header = {"alg": self.alg, "kid": self.kid, "typ": "JWT", **(header or {})}
             header = {name: value for name, value in header.items() if value is not None}
         text = b64_json(header) + "." + b64_json(claims)
-        return text + "." + b64(self.sign(text.encode()))
+        return text + "." + b64(self.sign(text.encode(), alg))
 
 
 def hmac_token(secret, claims, header):
