@@ -102,7 +102,8 @@ class Plan:
         self.minutes = [last - 60 * n for n in range(100)][::-1]
         self.change = self.minutes[60]
         old = [m for m in self.minutes if m < self.change]
-        self.early = [m for n, m in enumerate(old) if n % 3] + [m for m in self.minutes if m >= self.change][::8]
+        # Neither the minute of the change nor the one before it: both are to be seen by new rows.
+        self.early = [m for n, m in enumerate(old) if n % 3 != 2] + [m for m in self.minutes if m > self.change][::8]
         self.share = {"A": 0.3, "B": 0.1, "C": 0.6}
 
 
