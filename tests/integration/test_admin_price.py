@@ -8,7 +8,7 @@ import re
 import subprocess
 import unittest
 
-from stack import Stack, iso
+from stack import Stack, iso, wait_for
 
 HEADER = "tenant,provider,model,aliases,tier,above_tokens,unit,input,cached_input,output,effective_from\n"
 MINUTE = 60
@@ -246,6 +246,24 @@ class FileTest(PriceTest):
             with self.subTest(bad=bad):
                 for command in ("check", "set"):
                     self.refused(command, "-", stdin=HEADER + good + bad, words=words)
+
+    def test_killed_on_the_way_nothing_is_loaded_and_readers_did_not_wait(self):
+        running = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                   " AND query LIKE 'INSERT INTO llm_price %'")
+        with self.stack.holding("LOCK TABLE llm_price IN SHARE MODE"):
+            p = subprocess.Popen([self.stack.program("admin"), "price", "set", "delta", "input=1", "output=4"],
+                                 env=self.stack.env, stderr=subprocess.DEVNULL)
+            try:
+                wait_for(lambda: self.sql(running + " AND wait_event_type = 'Lock'") == "1",
+                         "price set that has added its version")
+                self.assertIn("catalogue version 1;", self.ok("list"))
+                self.assertIsNone(p.poll())  # else the list waited for it
+            finally:
+                p.kill()
+                p.wait()
+        wait_for(lambda: self.sql(running) == "0", "end of what was killed")
+        self.assertEqual(self.versions(), ["1:default"])
+        self.assertIn("added as version 2", self.ok("set", "delta", "input=1", "output=4"))
 
     def test_a_file_without_a_database(self):
         env = {**self.stack.env, "POSTGRES_DSN": self.stack.dsn + "_missing"}
