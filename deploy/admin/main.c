@@ -228,8 +228,12 @@ int main(int argc, char **argv)
         return run_command(c, argc - (c->verb ? 3 : 2), argv + (c->verb ? 3 : 2));
     if (is_name(name) && verb && (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0))
         return run_help(name, NULL);
-    fprintf(stderr, "streamlens-admin: no command '%s%s%s'; see streamlens-admin %s%s\n", name,
-            is_name(name) && verb ? " " : "", is_name(name) && verb ? verb : "",
-            is_name(name) ? name : "", is_name(name) ? " --help" : "--help");
-    return 2;
+    struct err e;
+    if (!is_name(name))
+        err_set(&e, "no command '%.60s'; see streamlens-admin --help", name);
+    else if (!verb)
+        err_set(&e, "%s what? See streamlens-admin %s --help", name, name);
+    else
+        err_set(&e, "no command '%s %.60s'; see streamlens-admin %s --help", name, verb, name);
+    return say(&e, 2);
 }

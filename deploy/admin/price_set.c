@@ -10,8 +10,6 @@
 #include "deploy/admin/price_words.h"
 #include "deploy/admin/prices_pg.h"
 
-#define NOTE_MAX 1000
-
 // ---- input ----
 
 static int read_all(const char *path, struct buf *out, struct err *e)
@@ -44,7 +42,7 @@ static void forget_line(struct err *e)
 static void add_note(struct buf *out, const struct args *a)
 {
     for (size_t i = 0; i < a->word_count; i++)
-        buf_addf(out, "%s%.*s", i ? " " : "", NOTE_MAX / ARGS_WORDS_MAX, a->words[i]);
+        buf_addf(out, "%s%s", i ? " " : "", a->words[i]);
     buf_add(out, "", 1);
 }
 

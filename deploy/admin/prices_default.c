@@ -48,10 +48,11 @@ static bool was_given(const struct prices *p, const struct price_card *card)
     const struct price_card *last = NULL;
     for (size_t i = 0; i < catalogue_count(c); i++) {
         const struct price_card *other = catalogue_at(c, i);
-        if (prices_version(p, other->version)->is_default &&
-            other->effective_from_us == card->effective_from_us &&
+        if (other->effective_from_us == card->effective_from_us &&
             strcasecmp(other->model, card->model) == 0 &&
-            strcmp(other->tenant, card->tenant) == 0 && (!last || other->version > last->version))
+            strcmp(other->tenant, card->tenant) == 0 &&
+            prices_version(p, other->version)->is_default &&
+            (!last || other->version > last->version))
             last = other;
     }
     return last && price_change_is_same(last, card);

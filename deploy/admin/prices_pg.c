@@ -111,12 +111,16 @@ int64_t prices_now_us(const struct prices *p)
     return p->now_us;
 }
 
+static int by_version(const void *a, const void *b)
+{
+    const struct prices_version *x = a, *y = b;
+    return (x->version > y->version) - (x->version < y->version);
+}
+
 const struct prices_version *prices_version(const struct prices *p, int64_t version)
 {
-    for (size_t i = 0; i < p->version_count; i++)
-        if (p->versions[i].version == version)
-            return &p->versions[i];
-    return NULL;
+    struct prices_version key = {.version = version};
+    return bsearch(&key, p->versions, p->version_count, sizeof(key), by_version);
 }
 
 size_t prices_version_count(const struct prices *p)

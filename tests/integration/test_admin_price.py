@@ -414,6 +414,11 @@ class WordsTest(PriceTest):
         self.ok("set", "*", "tenant=acme", "discount_percent=5")
         self.assertEqual(self.json("resolve", "beta", "--tenant=acme")["discount_percent"], "5")
 
+    def test_the_words_are_noted(self):
+        words = ["delta", "input=1", "output=4", "source=" + "ä" * 120, "effective_from=2026-01-01T00:00:00Z"]
+        self.ok("set", *words)
+        self.assertEqual(self.sql("SELECT note FROM llm_price_version WHERE version = 2"), " ".join(words))
+
     def test_names(self):
         self.refused("set", "alpha-plus", "input=1", code=2, words=["alpha-plus", "alpha"])
         self.ok("set", "alpha-plus", "tenant=acme", "input=1", "output=4")  # a tenant may
