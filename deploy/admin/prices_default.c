@@ -102,7 +102,7 @@ static int add_cards(struct prices *p, const char *note, struct price_card *card
 
 static int load_catalogue(struct prices *p, struct err *e)
 {
-    struct price_card *cards;
+    struct price_card *cards = NULL;
     size_t count;
     struct str text = str_of(prices_default_csv);
     char note[64];
@@ -153,7 +153,7 @@ static void card_free(struct price_card *card)
 
 int prices_default_check(const struct config *c, struct err *e)
 {
-    struct price_card *card;
+    struct price_card *card = NULL;
     if (c->price_default[0] == '\0')
         return 0;
     if (parse_default(c->price_default, NULL, &card, e) < 0)
@@ -195,7 +195,7 @@ static int load_default(const struct config *c, struct prices *p, struct err *e)
 {
     const struct catalogue *known = prices_catalogue(p);
     const struct price_card *there = price_change_newest(known, "", PRICE_EVERY);
-    struct price_card *card;
+    struct price_card *card = NULL;
     if (c->price_default[0] == '\0') {
         if (there)
             print_default("found:", there);
