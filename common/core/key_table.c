@@ -90,6 +90,14 @@ struct key_record *key_table_by_id(struct key_table *t, const char *id)
     return slot ? &t->records[slot - 1] : NULL;
 }
 
+void key_table_carry_used(struct key_table *t, struct key_table *from)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const struct key_record *old = key_table_by_id(from, t->records[i].id);
+        t->records[i].used |= old && old->used;
+    }
+}
+
 struct key_record *key_table_find(struct key_table *t, struct str text, int64_t now_us)
 {
     if (!api_key_is_well_formed(text))

@@ -29,6 +29,9 @@ struct key_record *key_table_at(struct key_table *t, size_t i);
 // By the API_KEY_ID_LEN characters of an id; NULL where it is not there. Proves nothing.
 struct key_record *key_table_by_id(struct key_table *t, const char *id);
 
+// Sets `used` of every record whose id is also in `from`, and used there.
+void key_table_carry_used(struct key_table *t, struct key_table *from);
+
 // The record of a presented key: NULL where its form, id, hash (compared in constant time) or time
 // is wrong. Which of them is not told.
 struct key_record *key_table_find(struct key_table *t, struct str text, int64_t now_us);

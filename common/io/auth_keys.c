@@ -96,15 +96,6 @@ static bool take_row(struct key_table *t, const PGresult *r, int row)
     return taken;
 }
 
-// What was used and is not yet written stays so.
-static void carry_used(struct key_table *from, struct key_table *to)
-{
-    for (size_t i = 0; i < key_table_count(to); i++) {
-        struct key_record *k = key_table_at(to, i), *old = key_table_by_id(from, k->id);
-        k->used = old && old->used;
-    }
-}
-
 static void take_keys(struct auth_keys *k, const PGresult *r)
 {
     struct key_table *t = key_table_new();
@@ -112,7 +103,7 @@ static void take_keys(struct auth_keys *k, const PGresult *r)
     for (int row = 0; row < PQntuples(r); row++)
         left_out += !take_row(t, r, row);
     if (k->table)
-        carry_used(k->table, t);
+        key_table_carry_used(t, k->table); // what is not written yet
     key_table_free(k->table);
     k->table = t;
     k->stats->keys = (int64_t)key_table_count(t);

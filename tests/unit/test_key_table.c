@@ -129,6 +129,30 @@ START_TEST(a_full_table_takes_no_more_and_finds_all)
 }
 END_TEST
 
+START_TEST(a_new_table_takes_over_which_keys_were_used)
+{
+    char key[API_KEY_LEN + 1];
+    struct key_table *old = table;
+    for (unsigned n = 0; n < 4; n++) {
+        key_of(n, key);
+        ck_assert_int_eq(add(key, INT64_MAX), 0);
+        key_table_at(table, n)->used = n % 2 == 1;
+    }
+    table = key_table_new();
+    for (unsigned n = 5; n > 0; n--) { // 4 is new, 0 is gone, the places are others
+        key_of(n - 1, key);
+        if (n - 1 > 0)
+            ck_assert_int_eq(add(key, INT64_MAX), 0);
+    }
+    key_table_at(table, 0)->used = true; // of key 4, by itself
+    key_table_carry_used(table, old);
+    static const bool want[] = {true, true, false, true}; // 4, 3, 2, 1
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert(key_table_at(table, i)->used == want[i]);
+    key_table_free(old);
+}
+END_TEST
+
 START_TEST(what_is_no_key_is_not_found)
 {
     char key[API_KEY_LEN + 1];
@@ -153,6 +177,7 @@ int main(void)
     tcase_add_test(tc, a_key_holds_until_the_microsecond_it_expires);
     tcase_add_test(tc, an_id_is_there_once);
     tcase_add_test(tc, a_full_table_takes_no_more_and_finds_all);
+    tcase_add_test(tc, a_new_table_takes_over_which_keys_were_used);
     tcase_add_test(tc, what_is_no_key_is_not_found);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
