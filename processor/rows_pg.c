@@ -39,31 +39,15 @@
 
 #define COMMA_NAME(name) ", " #name
 #define SET_NAME(name) ", " #name " = excluded." #name
-#define COUNT_ONE(name) +1
 
 #define KEY "series_id, window_start, revision"
 #define READ_COLUMNS KEY FIXED(COMMA_NAME) WIDE(COMMA_NAME)
 #define COLUMNS KEY FIXED(COMMA_NAME) DERIVED(COMMA_NAME) WIDE(COMMA_NAME)
-enum { COLUMN_COUNT = 3 FIXED(COUNT_ONE) DERIVED(COUNT_ONE) WIDE(COUNT_ONE) };
-
-// Where what is read stands.
-enum {
-    REVISION = 2,
-    PRICE_VERSION,
-    UNPRICED_REQUESTS,
-    UNPRICED_TOKENS,
-    GUESSED_REQUESTS,
-    SUMS,
-    LATENCY = SUMS FACTS_SUMS(COUNT_ONE),
-    TTFT = LATENCY + 4,
-    COST = TTFT + 4,
-    REPORTED_COST,
-    USAGE,
-    LATENCY_HDR,
-    TTFT_HDR,
-    ERROR_CLASSES,
-    FINISH_REASONS,
-};
+// Where what is read stands, and how many are written.
+#define AT(name) AT_##name,
+enum { AT_series_id, AT_window_start, AT_revision, FIXED(AT) WIDE(AT) };
+#define OUT(name) OUT_##name,
+enum { OUT_series_id, OUT_window_start, OUT_revision, FIXED(OUT) DERIVED(OUT) WIDE(OUT) OUT_COUNT };
 
 static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
 
@@ -141,28 +125,27 @@ static int read_row(const PGresult *r, int i, struct row *row, struct err *e)
 {
     struct facts *f = &row->facts;
     struct cost *cost = &row->cost;
-    int column = SUMS;
-    row->revision = db_i64(r, i, REVISION);
-    row->price_version = db_i64(r, i, PRICE_VERSION);
-    cost->unpriced_requests = db_i64(r, i, UNPRICED_REQUESTS);
-    cost->unpriced_tokens = db_i64(r, i, UNPRICED_TOKENS);
-    cost->guessed_requests = db_i64(r, i, GUESSED_REQUESTS);
-#define READ_SUM(name) f->name = db_i64(r, i, column++);
+    row->revision = db_i64(r, i, AT_revision);
+    row->price_version = db_i64(r, i, AT_price_version);
+    cost->unpriced_requests = db_i64(r, i, AT_unpriced_requests);
+    cost->unpriced_tokens = db_i64(r, i, AT_unpriced_tokens);
+    cost->guessed_requests = db_i64(r, i, AT_guessed_requests);
+#define READ_SUM(name) f->name = db_i64(r, i, AT_##name);
     FACTS_SUMS(READ_SUM)
 #undef READ_SUM
     struct err why;
-    if (read_hist(r, i, LATENCY, LATENCY_HDR, &f->latency, &why) == 0 &&
-        read_hist(r, i, TTFT, TTFT_HDR, &f->ttft, &why) == 0 &&
-        db_numeric(r, i, COST, &cost->estimated, &why) == 0 &&
-        db_numeric(r, i, REPORTED_COST, &f->reported_cost, &why) == 0 &&
-        usage_pg_read(&f->usage, db_bytes(r, i, USAGE), &why) == 0 &&
-        read_names(r, i, ERROR_CLASSES, &f->error_classes, &why) == 0 &&
-        read_names(r, i, FINISH_REASONS, &f->finish_reasons, &why) == 0)
+    if (read_hist(r, i, AT_latency_count, AT_latency_hdr, &f->latency, &why) == 0 &&
+        read_hist(r, i, AT_ttft_count, AT_ttft_hdr, &f->ttft, &why) == 0 &&
+        db_numeric(r, i, AT_cost_pusd, &cost->estimated, &why) == 0 &&
+        db_numeric(r, i, AT_reported_cost_pusd, &f->reported_cost, &why) == 0 &&
+        usage_pg_read(&f->usage, db_bytes(r, i, AT_usage), &why) == 0 &&
+        read_names(r, i, AT_error_classes, &f->error_classes, &why) == 0 &&
+        read_names(r, i, AT_finish_reasons, &f->finish_reasons, &why) == 0)
         return 0;
     char start[TIME_RFC3339_MAX];
-    time_format_rfc3339(db_time_us(r, i, 1), start);
+    time_format_rfc3339(db_time_us(r, i, AT_window_start), start);
     return err_set(e, "the row of series %lld at %s in PostgreSQL cannot be read: %.300s",
-                   (long long)db_i64(r, i, 0), start, why.detail);
+                   (long long)db_i64(r, i, AT_series_id), start, why.detail);
 }
 
 static void write_hist_numbers(struct buf *b, const struct hist *h)
@@ -208,7 +191,7 @@ static void write_row(struct buf *b, const struct rows *rows, const struct row_d
 {
     const struct facts *f = &row->facts;
     struct usage total = usage_lines_total(&f->usage);
-    db_copy_row(b, COLUMN_COUNT);
+    db_copy_row(b, OUT_COUNT);
     db_copy_i64(b, key->series_id);
     db_copy_time(b, key->window_start_us);
     db_copy_i64(b, row->revision);
@@ -358,8 +341,8 @@ static int merge_row(const struct rows *rows, const struct table *t, const struc
     const struct row_delta *key = &b->deltas[first];
     struct row row = {0};
     int rc = 0;
-    if (*at < PQntuples(stored) && db_i64(stored, *at, 0) == key->series_id &&
-        db_time_us(stored, *at, 1) == key->window_start_us) {
+    if (*at < PQntuples(stored) && db_i64(stored, *at, AT_series_id) == key->series_id &&
+        db_time_us(stored, *at, AT_window_start) == key->window_start_us) {
         rc = read_row(stored, *at, &row, e);
         (*at)++;
     }
@@ -409,7 +392,7 @@ static enum store_result reach_prices(const struct rows *rows, const PGresult *s
 {
     int64_t newest = 0;
     for (int i = 0; i < PQntuples(stored); i++)
-        newest = max_i64(newest, db_i64(stored, i, PRICE_VERSION));
+        newest = max_i64(newest, db_i64(stored, i, AT_price_version));
     return prices_reach(rows->prices, rows->db, newest, e);
 }
 

@@ -7,9 +7,15 @@
 #define OID_INT8 20
 #define OID_TEXT 25
 
-#define COUNT_ONE(name) +1
-enum { MEMBERS = 5 USAGE_CLASSES(COUNT_ONE) };
-#undef COUNT_ONE
+#define MEMBER(name) MEMBER_##name,
+enum {
+    MEMBER_model,
+    MEMBER_asked,
+    MEMBER_tier,
+    MEMBER_context_above,
+    MEMBER_requests,
+    USAGE_CLASSES(MEMBER) MEMBERS
+};
 
 // ---- writing ----
 
