@@ -127,10 +127,11 @@ static int parse_default(const char *text, const struct catalogue *known, struct
                          struct err *e)
 {
     const char *slash = strchr(text, '/');
-    if (!slash || strpbrk(text, ",\"\n"))
-        return err_field(e, "PRICE_DEFAULT", -1,
-                         "is \"%.60s\"; want input/output in USD per million tokens, such as 10/30",
-                         text);
+    if (!slash || strpbrk(text, ",\"\n")) {
+        err_field(e, "PRICE_DEFAULT", -1,
+                  "is \"%.60s\"; want input/output in USD per million tokens, such as 10/30", text);
+        return -1;
+    }
     struct buf file = {0};
     size_t count;
     struct err why;
@@ -138,11 +139,14 @@ static int parse_default(const char *text, const struct catalogue *known, struct
              PRICE_EVERY, (int)(slash - text), text, slash + 1);
     int rc = price_file_parse((struct str){file.p, file.n}, known, card, &count, &why);
     buf_free(&file);
-    if (rc == 0)
-        return 0;
-    const char *detail = strstr(why.detail, ": ");
-    return err_field(e, "PRICE_DEFAULT", -1, "is \"%.60s\": %s %s", text, why.field,
-                     detail ? detail + 2 : why.detail);
+    if (rc < 0) {
+        const char *detail = strstr(why.detail, ": ");
+        err_field(e, "PRICE_DEFAULT", -1, "is \"%.60s\": %s %s", text, why.field,
+                  detail ? detail + 2 : why.detail);
+        return -1;
+    }
+    assert(count == 1 && *card);
+    return 0;
 }
 
 static void card_free(struct price_card *card)
