@@ -388,8 +388,8 @@ static const struct price_card *card_for_every(const struct view *v, struct str 
     return catalogue_card(v->c, v->version, v->at_us, tenant, STR_LIT(PRICE_EVERY));
 }
 
-// One name up the ladder. A discount stays in the hit where everybody has no price, for
-// PRICE_DEFAULT.
+// One name up the ladder. Where no card is found the hit is none but for the discount, which
+// PRICE_DEFAULT may need.
 static struct price_hit resolve_name(const struct view *v, struct str tenant, struct str name)
 {
     struct price_hit hit = {0};
@@ -407,7 +407,6 @@ static struct price_hit resolve_name(const struct view *v, struct str tenant, st
         if (f.card && !f.own_name)
             price_name_forms(str_of(f.card->model), &forms);
     }
-    hit.step = PRICE_UNPRICED;
     hit.card = find_form(v, STR_LIT(""), &forms, &hit.step).card;
     return hit;
 }

@@ -202,11 +202,14 @@ START_TEST(the_largest_costs_are_exact_and_the_sum_stays_in_bounds)
     const struct usage one = {.requests = 1, .uncached_prompt_tokens = most};
     // (2^63 - 1)^2 picodollars
     assert_cost(cost("", "m", "", 0, &one), "85070591730234615847396907.784232501249", 0, 0, 0);
-    const struct usage both = {
-        .requests = 1, .uncached_prompt_tokens = most, .completion_tokens = most};
-    assert_cost(cost("", "m", "", 0, &both), "99999999999999999999999999.999999999999", 0, 0, 0);
-    assert_cost(cost("", "gone", "", 0, &both), "0", 1, most, 0);
-    struct cost sum = cost("", "gone", "", 0, &both);
+    const struct usage all = {.requests = 1,
+                              .uncached_prompt_tokens = most,
+                              .cached_prompt_tokens = most,
+                              .cache_write_5m_tokens = most,
+                              .completion_tokens = most};
+    assert_cost(cost("", "m", "", 0, &all), "99999999999999999999999999.999999999999", 0, 0, 0);
+    assert_cost(cost("", "gone", "", 0, &all), "0", 1, most, 0);
+    struct cost sum = cost("", "gone", "", 0, &all);
     struct cost more = sum;
     cost_add(&sum, &more);
     ck_assert_int_eq(sum.unpriced_tokens, most);

@@ -215,6 +215,9 @@ START_TEST(what_is_written_reads_back)
     ck_assert_str_eq(cards[0].model, "a, \"b\"");
     ck_assert_str_eq(cards[0].aliases[0], "x,y");
     ck_assert_str_eq(cards[0].source, " s ");
+    ck_assert_int_eq(cards[0].effective_from_us, -US_PER_MIN);
+    ck_assert_str_eq(cards[1].tenant, "\xc3\xa9");
+    ck_assert_int_eq(cards[1].lines[0].pusd[PRICE_input], 123456);
     free(once);
     free(twice);
 }
@@ -294,6 +297,7 @@ static const struct {
     CASE(HEAD ",,m,,,,USD/Mtok,1,,,,-1,,,,,,\n", 2, "output"),
     CASE(HEAD ",,m,,,,USD/Mtok,1,,,,1,-1,,,,,\n", 2, "reasoning"),
     CASE(HEAD ",,m,,,,USD/Mtok,1,,,,1,,-1,,,,\n", 2, "request"),
+    CASE(HEAD ",,m,,,,USD/Mtok,1,,,,1,,-0.000000000001,,,,\n", 2, "request"),
     CASE(HEAD ",,m,,,,USD/Mtok,,,,,1,,,,,,\n", 2, "input"),
     CASE(HEAD ",,m,,,,USD/Mtok,1,,,,,,,,,,\n", 2, "output"),
     CASE(HEAD ",,m,,,,USD/Mtok,1,,,,,,0.1,,,,\n", 0, ""),
@@ -437,6 +441,7 @@ static const struct {
     // The price of then.
     {",,m,,,,USD/Mtok,300,,,,300,,,,2026-01-01T00:00:00Z,,\n", 0, ""},
     {",,m,,,,USD/Mtok,300,,,,300,,,,2025-12-31T23:59:00Z,,\n", 2, "input"},
+    {",,late,,,,USD/Mtok,1,,,,1,,,,2027-01-01T00:00:00Z,,\n", 2, "model"},
     // A known card that comes into force later meets the file's there.
     {",,n,late,,,USD/Mtok,1,,,,1,,,,,,\n", 2, "aliases"},
     {",,m,late,,,USD/Mtok,1,,,,1,,,,,,\n", 0, ""}, // its own
@@ -465,6 +470,20 @@ START_TEST(what_is_known_already_is_looked_at)
     }
     catalogue_free(known);
     buf_free(&text);
+}
+END_TEST
+
+START_TEST(what_known_cards_have_in_common_is_not_the_files_fault)
+{
+    struct catalogue *known = known_of("model,aliases,unit,input,output\na,x,USD/Mtok,1,1\n");
+    parse_good("model,aliases,unit,input,output\nb,x,USD/Mtok,1,1\n");
+    cards[0].version = 4;
+    catalogue_add(known, &cards[0]);
+    const char *other = "model,unit,input,output\nc,USD/Mtok,1,1\n";
+    ck_assert_int_eq(parse_with(str_of(other), known), 0);
+    const char *again = "model,aliases,unit,input,output\na,x,USD/Mtok,1,1\n";
+    ck_assert_int_eq(parse_with(str_of(again), known), -1);
+    catalogue_free(known);
 }
 END_TEST
 
@@ -585,6 +604,7 @@ int main(void)
     tcase_add_test(tc, what_is_written_reads_back);
     tcase_add_loop_test(tc, what_is_wrong_is_named_with_its_line_and_column, 0, ARRAY_LEN(refused));
     tcase_add_loop_test(tc, what_is_known_already_is_looked_at, 0, ARRAY_LEN(beside_known));
+    tcase_add_test(tc, what_known_cards_have_in_common_is_not_the_files_fault);
     tcase_add_test(tc, a_file_has_at_most_100000_lines);
     tcase_add_test(tc, a_file_has_at_most_16_mib);
     tcase_add_test(tc, cells_have_bounds);
