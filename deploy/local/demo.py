@@ -475,7 +475,7 @@ def compare(ingest, metrics):
     print(f"  Each number is what was sent ({said['repeated']} repeated events counted once, "
           f"{said['unanswered']} requests without an answer); all counted {waited:.1f} s after the last event.")
     for tenant in TENANTS:
-        print(f"  {metrics}/v1/metrics?tenant_id={tenant}")
+        print(f"  {metrics}/v1/metrics?tenant_id={tenant}{'   (with a key of the tenant)' if keys else ''}")
     print(f"  {ingest}/metrics  {metrics}/metrics   (how the services themselves are)")
 
 
