@@ -490,14 +490,16 @@ START_TEST(counting_goes_on_without_a_catalogue_that_is_too_large)
                          1) " AND (price_version, cost_pusd) = (0, 0)"),
                      2);
     check_hours();
-    // Once it fits, its successor is taken up.
+    // A version is read once, not at every flush; once all fit, the next one is taken up.
     sql_run("DELETE FROM llm_price WHERE model = 'filler-1'");
+    use(&w, "m", "m", 0, 1);
+    ck_assert_int_eq(store_pg_price_version(w.store), 1);
     add_version(3);
     use(&late, "m", "m", 2, 1);
     use(&w, "m", "m", 2, 1);
     ck_assert_int_eq(sql_i64("SELECT cost_pusd FROM llm_minute WHERE price_version = 3"), 2000);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute m JOIN llm_hour h USING (series_id)"
-                             " WHERE h.cost_pusd = 4000 AND h.requests = 6"),
+                             " WHERE h.cost_pusd = 5000 AND h.requests = 7"),
                      3);
     writer_close(&late);
 }
