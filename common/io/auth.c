@@ -4,7 +4,6 @@
 // bounds is the noise; what it changes is the answer to a bad credential.
 #include "common/io/auth.h"
 
-#include "common/core/timeunit.h"
 #include "common/io/auth_credential.h"
 #include "common/io/auth_failures.h"
 #include "common/io/auth_keys.h"
@@ -24,7 +23,7 @@ struct auth {
     struct auth_keys *keys;     // NULL: AUTH has no key
     struct auth_tokens *tokens; // NULL: AUTH has no jwt
     struct auth_failures *failures;
-    struct event *tick;
+    struct event *tick, *retry;
     struct log_limit log_refused;
     char application_name[64];
 };
@@ -36,6 +35,25 @@ static void on_tick(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
         auth_keys_tick(a->keys, clock_mono_us());
     if (a->tokens)
         auth_tokens_look(a->tokens);
+}
+
+// The next tick may be an hour away, and what failed may be well again in a second.
+static void on_retry(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
+{
+    struct auth *a = arg;
+    if (a->keys)
+        auth_keys_retry(a->keys, clock_mono_us());
+    if (a->tokens)
+        auth_tokens_retry(a->tokens);
+}
+
+static struct event *every(struct auth *a, struct event_base *base, int64_t us,
+                           event_callback_fn callback)
+{
+    struct timeval tv = {.tv_sec = us / US_PER_S, .tv_usec = us % US_PER_S};
+    struct event *timer = event_new(base, -1, EV_PERSIST, callback, a);
+    event_add(timer, &tv);
+    return timer;
 }
 
 static int start(struct auth *a, struct event_base *base, const struct config *c,
@@ -56,10 +74,8 @@ static int start(struct auth *a, struct event_base *base, const struct config *c
         if (!a->keys)
             return -1;
     }
-    struct timeval tv = {.tv_sec = c->auth_refresh_ms / 1000,
-                         .tv_usec = c->auth_refresh_ms % 1000 * 1000};
-    a->tick = event_new(base, -1, EV_PERSIST, on_tick, a);
-    event_add(a->tick, &tv);
+    a->tick = every(a, base, c->auth_refresh_ms * US_PER_MS, on_tick);
+    a->retry = every(a, base, AUTH_RETRY_US, on_retry);
     return 0;
 }
 
@@ -82,6 +98,8 @@ void auth_free(struct auth *a)
         return;
     if (a->tick)
         event_free(a->tick);
+    if (a->retry)
+        event_free(a->retry);
     auth_keys_free(a->keys);
     auth_tokens_free(a->tokens);
     auth_failures_free(a->failures);

@@ -6,7 +6,7 @@
 // AUTH=key: API keys (api_key.h), from the table streamlens_key. All of them are kept in memory and
 //   read anew every AUTH_REFRESH_MS: so a key that was made or revoked counts after that time at
 //   most. With PostgreSQL away the last reading goes on to hold. Before the first reading every
-//   credential is answered 503.
+//   credential is answered 503. A row that streamlens-admin could not have made is left out.
 // AUTH=jwt: tokens signed by a key of the JWKS in JWT_JWKS_FILE, which is looked at every
 //   AUTH_REFRESH_MS too; a file that cannot be read leaves the keys as they were (at start it is an
 //   error). The algorithm is the one that the JWKS names for the key, never the one the token asks
@@ -14,6 +14,7 @@
 //   JWT_ISSUER and JWT_AUDIENCE. The tenant is the claim JWT_TENANT_CLAIM, the scopes are the words
 //   of the claim `scope` (a string, or an array).
 // AUTH=key,jwt: either; a text that begins with slk_ is a key.
+// A reading that failed, of keys or of the file, is tried again every AUTH_RETRY_US.
 //
 // The credential comes as `Authorization: Bearer …` or as `X-API-Key: …`, not both.
 //
@@ -27,9 +28,11 @@
 
 #include "common/core/api_key.h"
 #include "common/core/config.h"
+#include "common/core/timeunit.h"
 #include "common/io/http_server.h"
 
 #define AUTH_JWT_LEEWAY_S 30
+#define AUTH_RETRY_US (2 * US_PER_S)
 #define AUTH_ADDRESSES_MAX 4096 // failures are counted for so many addresses at once
 
 struct auth;

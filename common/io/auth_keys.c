@@ -7,6 +7,7 @@
 // next reading, on which revocation rests.
 #include "common/io/auth_keys.h"
 
+#include "common/core/event.h"
 #include "common/core/timeunit.h"
 #include "common/io/auth_stats.h"
 #include "common/io/clock.h"
@@ -80,38 +81,66 @@ static unsigned scopes_of(const char *words)
     return scopes;
 }
 
-// False where the row cannot be a key of ours.
-static bool take_row(struct key_table *t, const PGresult *r, int row)
+static int check_tenant(struct str tenant, unsigned scopes, struct err *e)
 {
-    struct key_record k = {.events_per_second = PQgetisnull(r, row, 5) ? 0 : int8_at(r, row, 5),
+    if (tenant.n > 0)
+        return event_check_name("tenant_id", tenant, e);
+    return scopes == SCOPE_ADMIN ? 0
+                                 : err_field(e, "tenant_id", -1, "may be empty for admin alone");
+}
+
+// A row may have been written by hand. What it says goes into records, answers and decisions, so
+// it is held to what the rest relies on. -1: it is left out.
+static int take_row(struct key_table *t, const PGresult *r, int row, struct err *e)
+{
+    struct key_record k = {.scopes = scopes_of(PQgetvalue(r, row, 3)),
                            .expires_us = expiry_at(r, row, 4)};
-    if (PQgetlength(r, row, 0) != API_KEY_ID_LEN || PQgetlength(r, row, 1) != API_KEY_HASH_BYTES)
-        return false;
+    struct str tenant = {PQgetvalue(r, row, 2), (size_t)PQgetlength(r, row, 2)};
+    if (!PQgetisnull(r, row, 5) && (k.events_per_second = int8_at(r, row, 5)) <= 0)
+        return err_field(e, "events_per_second", -1, "must be 1 or more, or NULL");
+    if (PQgetlength(r, row, 0) != API_KEY_ID_LEN)
+        return err_field(e, "key_id", -1, "must have %d characters", API_KEY_ID_LEN);
+    if (PQgetlength(r, row, 1) != API_KEY_HASH_BYTES)
+        return err_field(e, "key_sha256", -1, "must have %d bytes", API_KEY_HASH_BYTES);
+    if (check_tenant(tenant, k.scopes, e) != 0)
+        return -1;
     memcpy(k.id, PQgetvalue(r, row, 0), API_KEY_ID_LEN);
     memcpy(k.hash, PQgetvalue(r, row, 1), API_KEY_HASH_BYTES);
-    k.tenant = xstrdup(PQgetvalue(r, row, 2));
-    k.scopes = scopes_of(PQgetvalue(r, row, 3));
-    bool taken = key_table_add(t, &k) == 0;
+    k.tenant = xstrdup(tenant.p);
+    int rc = key_table_add(t, &k);
     free(k.tenant);
-    return taken;
+    return rc == 0 ? 0
+                   : err_set(e, "there are more than %d keys, or two of this id", KEY_TABLE_MAX);
 }
 
 static void take_keys(struct auth_keys *k, const PGresult *r)
 {
     struct key_table *t = key_table_new();
     int64_t left_out = 0;
-    for (int row = 0; row < PQntuples(r); row++)
-        left_out += !take_row(t, r, row);
+    struct err e, first = {0};
+    char first_id[64] = "";
+    for (int row = 0; row < PQntuples(r); row++) {
+        if (take_row(t, r, row, &e) == 0)
+            continue;
+        if (left_out++ == 0) {
+            first = e;
+            snprintf(first_id, sizeof(first_id), "%s", PQgetvalue(r, row, 0));
+        }
+    }
     if (k->table)
         key_table_carry_used(t, k->table); // what is not written yet
     key_table_free(k->table);
     k->table = t;
     k->stats->keys = (int64_t)key_table_count(t);
     if (left_out > 0 && k->stats->keys_left_out == 0)
-        log_error("rows of streamlens_key are left out: there are more than " TEXT_OF(
-                      KEY_TABLE_MAX) ", or their ids are none",
-                  "rows", log_num(left_out));
+        log_error("rows of streamlens_key are left out", "rows", log_num(left_out), "first",
+                  first_id, "field", first.field, "error", first.detail);
     k->stats->keys_left_out = left_out;
+}
+
+static void tell_age(struct auth_keys *k, int64_t now_us)
+{
+    k->stats->key_reading_age_seconds = (now_us - k->read_us) / US_PER_S;
 }
 
 static void read_done(void *arg, enum pg_status status, const PGresult *r, const struct err *e)
@@ -269,9 +298,16 @@ void auth_keys_free(struct auth_keys *k)
 
 void auth_keys_tick(struct auth_keys *k, int64_t now_mono_us)
 {
-    k->stats->key_reading_age_seconds = (now_mono_us - k->read_us) / US_PER_S;
+    tell_age(k, now_mono_us);
     read_keys(k);
     write_used(k, now_mono_us);
+}
+
+void auth_keys_retry(struct auth_keys *k, int64_t now_mono_us)
+{
+    tell_age(k, now_mono_us);
+    if (k->read_failing)
+        read_keys(k);
 }
 
 int auth_keys_ready(const struct auth_keys *k, struct err *why)

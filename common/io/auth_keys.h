@@ -20,6 +20,8 @@ struct auth_keys *auth_keys_new(struct event_base *base, const char *dsn,
 void auth_keys_free(struct auth_keys *k);
 // Every AUTH_REFRESH_MS: reads all keys, and now and then writes which were used.
 void auth_keys_tick(struct auth_keys *k, int64_t now_mono_us);
+// Reads where the last reading failed.
+void auth_keys_retry(struct auth_keys *k, int64_t now_mono_us);
 // Whether they were read once; -1 says why not.
 int auth_keys_ready(const struct auth_keys *k, struct err *why) MUST_CHECK;
 // As key_table_find(); notes that the key was used. Good until the loop goes on.

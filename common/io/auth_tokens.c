@@ -115,6 +115,12 @@ void auth_tokens_look(struct auth_tokens *t)
     t->stats->jwks_keys = (int64_t)jwks_count(t->keys);
 }
 
+void auth_tokens_retry(struct auth_tokens *t)
+{
+    if (t->failed.detail[0])
+        auth_tokens_look(t);
+}
+
 struct auth_tokens *auth_tokens_new(const struct config *c, int64_t leeway_us,
                                     struct auth_stats *stats, struct err *e)
 {

@@ -18,6 +18,7 @@ struct auth_tokens *auth_tokens_new(const struct config *c, int64_t leeway_us,
 void auth_tokens_free(struct auth_tokens *t);
 // Reads the file if it has changed. One that cannot be used leaves the keys as they were.
 void auth_tokens_look(struct auth_tokens *t);
+void auth_tokens_retry(struct auth_tokens *t); // looks where the last look failed
 // NULL with a reason for logs. Good until the next call.
 const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str token,
                                            int64_t now_wall_us, struct err *e);

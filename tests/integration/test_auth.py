@@ -548,6 +548,52 @@ class Keys(Case):
         self.stack.sql("DELETE FROM streamlens_key WHERE key_id = 'odd'")
         wait_for(lambda: s.metric("streamlens_auth_keys_left_out") == 0, "an end of the odd row")
 
+    def test_a_row_that_was_edited_into_no_key_is_left_out(self):
+        # The table lets these through, or did so before somebody took its constraints away.
+        edits = ("tenant_id = repeat('t', 256)", "tenant_id = E'a\\nb'", "tenant_id = E'a\\x7f'", "tenant_id = ''",
+                 "events_per_second = 0", "events_per_second = -1")
+        with Stack() as stack:
+            stack.sql("".join(f"ALTER TABLE streamlens_key DROP CONSTRAINT {name};" for name in stack.sql(
+                "SELECT conname FROM pg_constraint WHERE conrelid = 'streamlens_key'::regclass AND contype = 'c'"
+            ).split()))
+            good, root = add_key(stack, "t" * 255, "read"), add_key(stack, "", "admin")
+            edited = [add_key(stack, "acme", "read", "ingest") for _ in edits]
+            for key, edit in zip(edited, edits):
+                stack.sql(f"UPDATE streamlens_key SET {edit} WHERE key_id = '{id_of(key)}'")
+            s = self.server(AUTH="key", POSTGRES_DSN=stack.dsn)
+            for key, edit in zip(edited, edits):
+                with self.subTest(edit):
+                    self.assert_refused(s, key)
+            self.assertEqual(s.metric("streamlens_auth_keys_left_out"), len(edits))
+            self.assertEqual([call(s, "/any", bearer(k))[2]["tenant"] for k in (good, root)], ["t" * 255, None])
+            told = [json.loads(line) for line in s.log().splitlines() if "are left out" in line]
+            self.assertEqual([(t["first"], t["field"]) for t in told], [(id_of(edited[0]), "tenant_id")])
+
+    def test_a_reading_that_failed_is_tried_again_soon(self):
+        with Stack() as stack:
+            key = add_key(stack, "acme", "read")
+            # Reading the view fails, preparing its statements does not: so the connection stays.
+            stack.sql("CREATE TABLE good (n int); INSERT INTO good VALUES (0);"
+                      "ALTER TABLE streamlens_key RENAME TO real_key; CREATE VIEW streamlens_key AS SELECT key_id,"
+                      " key_sha256, tenant_id, scopes, expires_at + (1 / (SELECT n FROM good) - 1) * interval '1 s'"
+                      " AS expires_at, events_per_second, revoked_at, last_used_at, created_at FROM real_key")
+            s = self.server(AUTH="key", POSTGRES_DSN=stack.dsn, AUTH_REFRESH_MS="3600000", wait_ready=False)
+            wait_for(lambda: self.readings(s, "failed") >= 2, "a second failure")
+            self.assertEqual(s.get("/readyz")[0], 503)
+            stack.sql("UPDATE good SET n = 1")
+            wait_for(lambda: self.readings(s) == 1, "a reading")
+            self.assertEqual(self.status(s, key), 200)
+
+    def test_a_key_set_that_could_not_be_read_is_tried_again_before_keys_are_read_anew(self):
+        token_key = Key(self.folder, "k", "ES256")
+        jwks = os.path.join(self.folder, "jwks.json")
+        write_jwks(jwks, [token_key.jwk()])
+        s = self.key_server("key,jwt", AUTH_REFRESH_MS="3000")
+        failed = 'streamlens_auth_jwks_readings_total{result="failed"}'
+        write_jwks(jwks, b"{")
+        begun = self.readings(s)
+        wait_for(lambda: s.metric(failed) >= self.readings(s) - begun + 3, "more looks than refreshes", 60)
+
     def test_the_last_use_is_written_once_a_minute(self):
         key, unused, later = (add_key(self.stack, "acme", "read") for _ in range(3))
         s = self.key_server()
