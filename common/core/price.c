@@ -314,7 +314,7 @@ static bool is_better(const struct found *a, const struct found *than)
 }
 
 // The name's models are those that bore it ever: whether a card that is in force does is asked
-// here. How many there are, and the best two.
+// here, and one that is withdrawn bears none. How many there are, and the best two.
 static size_t find(const struct view *v, const struct key *k, struct found best[2])
 {
     const struct entry *e = place_of(v->c, hash_stable64(k->p, k->n), k);
@@ -323,7 +323,7 @@ static size_t find(const struct view *v, const struct key *k, struct found best[
     for (size_t i = 0; i < e->n; i++) {
         struct found f = {.model = e->models[i], .card = card_in_force(v, e->models[i])};
         f.own_name = is_own_name(f.model, name_of(k));
-        if (!f.card || (!f.own_name && !has_alias(f.card, name_of(k))))
+        if (!f.card || f.card->withdrawn || (!f.own_name && !has_alias(f.card, name_of(k))))
             continue;
         n++;
         if (is_better(&f, &best[0])) {
@@ -354,6 +354,20 @@ const struct price_card *catalogue_card(const struct catalogue *c, int64_t versi
     const struct price_card *best[2];
     catalogue_bearers(c, version, at_us, tenant, name, best);
     return best[0];
+}
+
+const struct price_card *catalogue_in_force(const struct catalogue *c, int64_t version,
+                                            int64_t at_us, struct str tenant, struct str model)
+{
+    struct view v = {c, version, at_us};
+    struct key k;
+    if (!key_begin(&k, tenant) || !key_any_case(&k, model))
+        return NULL;
+    const struct entry *e = place_of(c, hash_stable64(k.p, k.n), &k);
+    for (size_t i = 0; i < e->n; i++)
+        if (is_own_name(e->models[i], name_of(&k)))
+            return card_in_force(&v, e->models[i]);
+    return NULL;
 }
 
 static enum price_step step_of(const struct price_name_forms *forms, size_t i)

@@ -8,7 +8,8 @@
 // and are never changed, so that a row which names the version that priced it can be priced again
 // alike. What holds for a row is asked as of a version and a minute: of the cards of a model with
 // at most that version and an effective_from at or before the minute, the one with the latest
-// effective_from, of these the greatest version. A card replaces its model's earlier ones whole.
+// effective_from, of these the greatest version. A card replaces its model's earlier ones whole; a
+// withdrawn one takes them back.
 #ifndef STREAMLENS_PRICE_H
 #define STREAMLENS_PRICE_H
 
@@ -47,11 +48,17 @@ struct price_line {
 // The model PRICE_EVERY: of a tenant, only as a discount: for all models that have no card of that
 // tenant. Of everybody: the price of what is otherwise unpriced (PRICE_DEFAULT); counted as
 // guessed.
+//
+// Withdrawn, from effective_from on the model has no card of that tenant: its names find nothing by
+// this one, and hide no other model that bears them. So a tenant's model falls back to the tenant's
+// PRICE_EVERY and everybody's card, everybody's to unpriced. Such a card has one line without
+// prices, and no discount.
 struct price_card {
     int64_t version, effective_from_us; // a whole minute
     char *tenant, *provider, *model;
     char **aliases; // other names of the same model, as exact as `model`
     size_t alias_count;
+    bool withdrawn;
     int64_t discount_ppm;     // parts of a million, 0 to 1,000,000; PRICE_NONE: no discount card
     struct price_line *lines; // by tier, then above; the first is ("", 0)
     size_t line_count;        // at least 1
@@ -86,11 +93,17 @@ size_t catalogue_count(const struct catalogue *c);
 const struct price_card *catalogue_at(const struct catalogue *c, size_t i); // in order of adding
 
 // The card that holds for a model of a tenant ("" = everybody) by its own name or alias, in any
-// case of letters, as of a version and an instant; NULL where none does. No step of the ladder.
+// case of letters, as of a version and an instant; NULL where none does, a withdrawn one does not.
+// No step of the ladder.
 // Where the cards of several models bear the name, the newest version; of one version, the one
 // whose own name it is, else whose own name is bytewise the smallest.
 const struct price_card *catalogue_card(const struct catalogue *c, int64_t version, int64_t at_us,
                                         struct str tenant, struct str name);
+
+// The card in force for a model of a tenant by its own name alone, also one that is withdrawn; NULL
+// where the model has none. Not what a price is found by.
+const struct price_card *catalogue_in_force(const struct catalogue *c, int64_t version,
+                                            int64_t at_us, struct str tenant, struct str model);
 
 // Of the cards that bear the name then the best two, in the order just said; how many there are.
 size_t catalogue_bearers(const struct catalogue *c, int64_t version, int64_t at_us,

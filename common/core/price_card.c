@@ -11,6 +11,8 @@ static const char *const class_names[] = {
 #undef CLASS_NAME
 };
 
+static const char empty_where_withdrawn[] = "must be empty where the card is withdrawn (unit none)";
+
 void price_card_clear(struct price_card *c)
 {
     free(c->tenant);
@@ -86,6 +88,10 @@ static int check_aliases(const struct price_card *c, struct err *e)
 static int check_discount(const struct price_card *c, struct err *e)
 {
     bool every = strcmp(c->model, PRICE_EVERY) == 0;
+    if (c->withdrawn)
+        return c->discount_ppm == PRICE_NONE
+                   ? 0
+                   : err_field(e, "discount_percent", -1, empty_where_withdrawn);
     if (c->discount_ppm == PRICE_NONE)
         return c->tenant[0] == '\0' || !every
                    ? 0
@@ -134,6 +140,9 @@ static int check_tier(const struct price_card *c, const struct price_line *line,
     if (!usage_is_band(line->above))
         return err_field(e, "above_tokens", -1,
                          "must be 0, 32000, 128000, 200000, 256000, 272000, 512000 or 1000000");
+    if (c->withdrawn && (line->tier[0] != '\0' || line->above != 0))
+        return err_field(e, line->tier[0] != '\0' ? "tier" : "above_tokens", -1,
+                         empty_where_withdrawn);
     if (c->discount_ppm == PRICE_NONE)
         return 0;
     if (line->tier[0] != '\0')
@@ -153,10 +162,12 @@ int price_card_check_line(const struct price_card *c, const struct price_line *l
         bool given = line->pusd[k] != PRICE_NONE;
         if (given && line->pusd[k] < 0)
             return err_field(e, class_names[k], -1, "must not be negative");
+        if (given && c->withdrawn)
+            return err_field(e, class_names[k], -1, empty_where_withdrawn);
         if (given && discount && k != PRICE_request)
             return err_field(e, class_names[k], -1,
                              "must be empty beside a discount, which takes everybody's price");
-        bool needed = (k == PRICE_input || k == PRICE_output) && !discount;
+        bool needed = (k == PRICE_input || k == PRICE_output) && !discount && !c->withdrawn;
         if (!given && needed && line->pusd[PRICE_request] == PRICE_NONE)
             return err_field(e, class_names[k], -1,
                              "must be given, 0 where it costs nothing, unless there is a price of "

@@ -29,6 +29,8 @@ enum column { PRICE_FILE_COLUMNS(COLUMN_NUMBER) COLUMN_COUNT };
 #define COLUMN_NAME(name) #name,
 static const char *const column_names[] = {PRICE_FILE_COLUMNS(COLUMN_NAME)};
 
+#define UNIT_OF_WITHDRAWN "none"
+
 #define PUSD_OF_MTOK 1000000  // picodollars of a USD/Mtok, divided among a million tokens
 #define PUSD_OF_PPM 100000000 // what money_parse() makes of 0.0001 %
 
@@ -161,13 +163,18 @@ static int take_decimal(struct row *r, enum column column, int64_t part, int64_t
     return 0;
 }
 
-static int take_unit(const struct row *r, int64_t *part, struct err *e)
+static int take_unit(struct row *r, int64_t *part, struct err *e)
 {
     static const struct {
         struct str name;
         int64_t part;
     } units[] = {
-        {STR_LIT("USD/Mtok"), PUSD_OF_MTOK}, {STR_LIT("USD/ktok"), 1000}, {STR_LIT("USD/tok"), 1}};
+        {STR_LIT("USD/Mtok"), PUSD_OF_MTOK},
+        {STR_LIT("USD/ktok"), 1000},
+        {STR_LIT("USD/tok"), 1},
+        {STR_LIT(UNIT_OF_WITHDRAWN), PUSD_OF_MTOK}, // a price that is given all the same is refused
+    };
+    r->card.withdrawn = str_eq(STR_LIT(UNIT_OF_WITHDRAWN), r->cells[COLUMN_unit]);
     bool needed = r->cells[COLUMN_unit].n > 0;
     for (int k = 0; k < PRICE_request; k++)
         needed = needed || r->cells[COLUMN_input + k].n > 0;
@@ -178,7 +185,9 @@ static int take_unit(const struct row *r, int64_t *part, struct err *e)
             return 0;
         }
     }
-    return needed ? refuse(r, COLUMN_unit, "must be USD/Mtok, USD/ktok or USD/tok", e) : 0;
+    return needed ? refuse(r, COLUMN_unit,
+                           "must be USD/Mtok, USD/ktok or USD/tok, or none to withdraw the card", e)
+                  : 0;
 }
 
 static int take_prices(struct row *r, struct price_line *line, struct err *e)
@@ -333,6 +342,7 @@ static int check_agrees(const struct row *r, const struct row *first, struct err
     } members[] = {
         {COLUMN_provider, a->provider[0] == '\0' || strcmp(a->provider, b->provider) == 0},
         {COLUMN_aliases, a->alias_count == 0 || same_aliases(a, b)},
+        {COLUMN_unit, a->withdrawn == b->withdrawn},
         {COLUMN_discount_percent, a->discount_ppm == b->discount_ppm},
         {COLUMN_source, a->source[0] == '\0' || strcmp(a->source, b->source) == 0},
         {COLUMN_as_of, a->as_of[0] == '\0' || strcmp(a->as_of, b->as_of) == 0},
@@ -490,7 +500,8 @@ static void write_line(struct buf *out, const struct price_card *card,
     add_aliases(out, card);
     add_text(out, line->tier);
     add_decimal(out, line->above, MONEY_PER_USD, 0);
-    add_text(out, card->discount_ppm == PRICE_NONE ? "USD/Mtok" : "");
+    bool has_prices = card->discount_ppm == PRICE_NONE;
+    add_text(out, card->withdrawn ? UNIT_OF_WITHDRAWN : has_prices ? "USD/Mtok" : "");
     for (int k = 0; k < PRICE_request; k++)
         add_decimal(out, line->pusd[k], PUSD_OF_MTOK, PRICE_NONE);
     add_decimal(out, line->pusd[PRICE_request], 1, PRICE_NONE);

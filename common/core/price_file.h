@@ -7,7 +7,9 @@
 //   tier              empty: standard; batch, flex, priority …
 //   above_tokens      empty or 0, or a number of USAGE_BANDS: the price of requests with a longer
 //                     prompt
-//   unit              of the token prices: USD/Mtok, USD/ktok or USD/tok; required beside them
+//   unit              of the token prices: USD/Mtok, USD/ktok or USD/tok; required beside them. Or
+//                     none: the card is withdrawn (struct price_card), and tier, above_tokens, all
+//                     prices and the discount are empty
 //   input cached_input cache_write_5m cache_write_1h output reasoning
 //                     decimals; must come out as whole picodollars a token
 //   request           USD an answered request

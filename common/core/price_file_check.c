@@ -105,7 +105,7 @@ int price_file_check_slips(const struct price_file_card *c, const struct catalog
     // Cents instead of dollars come to 100 times.
     static const struct ratio of_so_far = {1, 100, 100, true};
     const struct price_card *card = &c->card;
-    if (card->discount_ppm != PRICE_NONE)
+    if (card->withdrawn || card->discount_ppm != PRICE_NONE)
         return 0;
     const struct price_card *so_far = card_so_far(card, known);
     for (size_t i = 0; i < card->line_count; i++) {

@@ -21,6 +21,7 @@ struct case_line {
 struct case_card {
     const char *tenant, *model, *alias, *alias2;
     int64_t from_us;
+    bool withdrawn;  // without a line
     int64_t off_ppm; // of a discount card; FREE is a discount of 0
     struct case_line line[5];
 };
@@ -43,6 +44,7 @@ static inline struct price_card card_of(const struct case_card *from)
         .provider = case_text("somebody"),
         .model = case_text(from->model),
         .aliases = xcalloc(2, sizeof(c.aliases[0])),
+        .withdrawn = from->withdrawn,
         .discount_ppm = case_number(from->off_ppm),
         .lines = xcalloc(ARRAY_LEN(from->line), sizeof(c.lines[0])),
         .source = case_text("a test"),

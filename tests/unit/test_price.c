@@ -206,6 +206,80 @@ START_TEST(the_longest_names_are_found_and_longer_ones_are_not)
 }
 END_TEST
 
+// ---- withdrawn ----
+
+START_TEST(a_withdrawn_card_is_none_from_its_minute_and_version_on)
+{
+    ADD(c, 1, .model = "m", .alias = "nick", .from_us = EVER, .line = INPUT_OUTPUT(1, 1));
+    ADD(c, 3, .model = "M", .alias = "nick", .from_us = MINUTE(10), .withdrawn = true);
+    ADD(c, 5, .model = "m", .from_us = MINUTE(20), .line = INPUT_OUTPUT(5, 5));
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "m" : "nick";
+        ck_assert_int_eq(input_at(2, MINUTE(10), name), 1);
+        ck_assert_int_eq(input_at(3, MINUTE(10) - 1, name), 1);
+        ck_assert_int_eq(input_at(3, MINUTE(10), name), -1);
+        ck_assert_int_eq(input_at(4, INT64_MAX, name), -1);
+        ck_assert_int_eq(input_at(5, MINUTE(20) - 1, name), -1);
+    }
+    ck_assert_int_eq(input_at(5, MINUTE(20), "m"), 5);
+    ck_assert_int_eq(input_at(5, MINUTE(20), "nick"), -1);
+}
+END_TEST
+
+START_TEST(a_withdrawn_card_of_an_earlier_minute_takes_back_no_later_one)
+{
+    ADD(c, 1, .model = "m", .from_us = MINUTE(10), .line = INPUT_OUTPUT(1, 1));
+    ADD(c, 2, .model = "m", .from_us = EVER, .withdrawn = true);
+    ck_assert_int_eq(input_at(2, MINUTE(10), "m"), 1);
+    ADD(c, 3, .model = "m", .from_us = MINUTE(10), .withdrawn = true);
+    ck_assert_int_eq(input_at(2, MINUTE(10), "m"), 1);
+    ck_assert_int_eq(input_at(3, MINUTE(10), "m"), -1);
+}
+END_TEST
+
+START_TEST(the_names_of_a_withdrawn_card_hide_no_other_model)
+{
+    ADD(c, 1, .model = "zebra", .alias = "fast", .alias2 = "old", .line = INPUT_OUTPUT(1, 1));
+    ADD(c, 2, .model = "old", .alias = "fast", .line = INPUT_OUTPUT(2, 2));
+    ck_assert_str_eq(card_at(2, 0, "fast"), "old");
+    ck_assert_str_eq(card_at(2, 0, "old"), "old");
+    ADD(c, 3, .model = "old", .alias = "fast", .withdrawn = true);
+    ck_assert_str_eq(card_at(3, 0, "fast"), "zebra");
+    ck_assert_str_eq(card_at(3, 0, "old"), "zebra");
+    const struct price_card *best[2];
+    ck_assert_uint_eq(catalogue_bearers(c, 3, 0, str_of(""), str_of("fast"), best), 1);
+    ck_assert_str_eq(best[0]->model, "zebra");
+    ck_assert_ptr_null(best[1]);
+}
+END_TEST
+
+START_TEST(the_card_in_force_is_of_the_own_name_also_where_it_is_withdrawn)
+{
+    ADD(c, 1, .model = "m", .alias = "nick", .line = INPUT_OUTPUT(1, 1));
+    ADD(c, 2, .model = "other", .alias = "m", .line = INPUT_OUTPUT(2, 2));
+    ADD(c, 3, .model = "m", .from_us = MINUTE(10), .withdrawn = true);
+    ADD(c, 3, .tenant = "acme", .model = "m", .line = INPUT_OUTPUT(3, 3));
+    static const struct {
+        int64_t version, at_us;
+        const char *tenant, *name;
+        int64_t found; // its version; 0: none
+    } cases[] = {{3, 0, "", "m", 1},          {3, 0, "", "M", 1},     {3, MINUTE(10), "", "m", 3},
+                 {2, MINUTE(10), "", "m", 1}, {0, 0, "", "m", 0},     {3, -1, "", "m", 0},
+                 {3, 0, "", "nick", 0},       {3, 0, "acme", "m", 3}, {3, 0, "acme", "other", 0},
+                 {3, 0, "", "nonesuch", 0},   {3, 0, "", "", 0}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct price_card *card = catalogue_in_force(
+            c, cases[i].version, cases[i].at_us, str_of(cases[i].tenant), str_of(cases[i].name));
+        ck_assert_msg((card ? card->version : 0) == cases[i].found, "case %zu", i);
+        ck_assert(!card || strcmp(card->model, "m") == 0);
+    }
+    char name[EVENT_NAME_MAX + 2] = {0};
+    memset(name, 'n', EVENT_NAME_MAX + 1);
+    ck_assert_ptr_null(catalogue_in_force(c, 3, 0, str_of(""), str_of(name)));
+    ck_assert_ptr_null(catalogue_in_force(c, 3, 0, str_of(name), str_of("m")));
+}
+END_TEST
+
 // Every question about random cards, asked of a list of them.
 struct naive {
     struct price_card cards[40];
@@ -235,7 +309,8 @@ static const struct price_card *naive_card(const struct naive *all, int64_t vers
     for (char model[] = "a"; model[0] <= 'f'; model[0]++) {
         const struct price_card *card = naive_in_force(all, version, at_us, model);
         bool own = strcmp(model, name) == 0;
-        if (!card || (!own && (card->alias_count == 0 || strcmp(card->aliases[0], name) != 0)))
+        if (!card || card->withdrawn ||
+            (!own && (card->alias_count == 0 || strcmp(card->aliases[0], name) != 0)))
             continue;
         if (!best || card->version > best->version || (card->version == best->version && own))
             best = card;
@@ -265,7 +340,10 @@ START_TEST(cards_are_found_as_in_a_list_whatever_their_order)
                      all.cards[i].effective_from_us == from_us);
         if (taken)
             continue;
-        struct case_card from = {.model = model, .from_us = from_us, .line = INPUT_OUTPUT(1, 1)};
+        struct case_card from = {.model = model, .from_us = from_us};
+        from.withdrawn = next_random(&seed) % 4 == 0;
+        if (!from.withdrawn)
+            from.line[0].pusd[PRICE_input] = from.line[0].pusd[PRICE_output] = 1;
         from.alias = has_alias ? alias : NULL;
         all.cards[all.n] = card_of(&from);
         all.cards[all.n++].version = version;
@@ -473,6 +551,111 @@ START_TEST(usage_of_several_models_has_no_price)
 }
 END_TEST
 
+// ---- the ladder of what is withdrawn ----
+
+START_TEST(a_tenants_withdrawn_card_leaves_everybodys)
+{
+    ADD(c, 1, GPT_4O);
+    ADD(c, 1, .tenant = "acme", .model = "gpt-4o", .alias = "our-chat", .line = INPUT_OUTPUT(7, 7));
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 7);
+    ADD(c, 2, .tenant = "acme", .model = "gpt-4o", .alias = "our-chat", .withdrawn = true);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 2500000);
+    ck_assert_int_eq(input_price("acme", "our-chat"), -1);
+    ck_assert_ptr_null(resolve("acme", "gpt-4o", "").discount);
+    ADD(c, 3, .tenant = "acme", .model = "*", .off_ppm = 200000);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 2000000);
+    ADD(c, 4, .tenant = "acme", .model = "*", .withdrawn = true);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 2500000);
+}
+END_TEST
+
+START_TEST(a_withdrawn_discount_leaves_the_one_on_every_model)
+{
+    ADD(c, 1, GPT_4O);
+    ADD(c, 1, .tenant = "acme", .model = "*", .off_ppm = 200000);
+    ADD(c, 1, .tenant = "acme", .model = "gpt-4o", .off_ppm = 500000);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 1250000);
+    ADD(c, 2, .tenant = "acme", .model = "gpt-4o", .withdrawn = true);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), 2000000);
+}
+END_TEST
+
+START_TEST(what_everybody_pays_is_withdrawn_from_discounts_too)
+{
+    ADD(c, 1, GPT_4O);
+    ADD(c, 1, .model = "gpt-4o-2024-05-13", .line = INPUT_OUTPUT(5000000, 15000000));
+    ADD(c, 1, .tenant = "acme", .model = "*", .off_ppm = 200000);
+    ADD(c, 1, .tenant = "acme", .model = "gpt-4o", .off_ppm = 500000);
+    ADD(c, 1, .tenant = "own", .model = "gpt-4o", .line = INPUT_OUTPUT(7, 7));
+    ADD(c, 2, .model = "gpt-4o", .withdrawn = true);
+    ck_assert_int_eq(input_price("", "openai/gpt-4o-2024-08-06"), -1);
+    ck_assert_int_eq(resolve("", "gpt-4o", "").step, PRICE_UNPRICED);
+    ck_assert_int_eq(input_price("acme", "gpt-4o"), -1);
+    ck_assert_int_eq(input_price("own", "gpt-4o"), 7);
+    // The next step of the ladder, where there is one.
+    ADD(c, 3, GPT_4O);
+    ADD(c, 3, .model = "gpt-4o-2024-05-13", .withdrawn = true);
+    struct price_hit hit = resolve("", "gpt-4o-2024-05-13", "");
+    ck_assert_str_eq(hit.card->model, "gpt-4o");
+    ck_assert_int_eq(hit.step, PRICE_WITHOUT_SUFFIX);
+    hit = resolve("", "nonesuch", "gpt-4o-2024-05-13");
+    ck_assert_str_eq(hit.card->model, "gpt-4o");
+}
+END_TEST
+
+START_TEST(a_withdrawn_guess_is_no_guess)
+{
+    ADD(c, 1, .model = "*", .line = INPUT_OUTPUT(10, 30));
+    ADD(c, 2, .model = "*", .from_us = MINUTE(100), .withdrawn = true);
+    ADD(c, 2, .tenant = "acme", .model = "*", .off_ppm = 500000);
+    struct usage used = {.requests = 1, .uncached_prompt_tokens = 3};
+    struct cost costs[2] = {{0}};
+    for (int i = 0; i < 2; i++)
+        cost_add_usage(&costs[i], c, 2, MINUTE(99 + i), str_of("acme"), str_of("m"), str_of(""),
+                       str_of(""), 0, &used);
+    ck_assert_int_eq((int64_t)costs[0].estimated, 15);
+    ck_assert_int_eq(costs[0].guessed_requests, 1);
+    ck_assert_int_eq((int64_t)costs[1].estimated, 0);
+    ck_assert_int_eq(costs[1].guessed_requests, 0);
+    ck_assert_int_eq(costs[1].unpriced_requests, 1);
+    ck_assert_int_eq(costs[1].unpriced_tokens, 3);
+}
+END_TEST
+
+// What a withdrawn card may not have.
+START_TEST(a_withdrawn_card_is_empty)
+{
+    static const struct {
+        struct case_card card;
+        const char *column; // NULL: it is good
+    } cases[] = {
+        {{.model = "m", .alias = "nick", .withdrawn = true}, NULL},
+        {{.model = "*", .withdrawn = true}, NULL},
+        {{.tenant = "t", .model = "*", .withdrawn = true}, NULL},
+        {{.tenant = "t", .model = "m", .withdrawn = true, .off_ppm = 1}, "discount_percent"},
+        {{.model = "m", .withdrawn = true, .off_ppm = 1}, "discount_percent"},
+        {{.model = "m", .withdrawn = true, .line = {{.pusd = {[PRICE_output] = FREE}}}}, "output"},
+        {{.model = "m", .withdrawn = true, .line = {{.pusd = {[PRICE_request] = 1}}}}, "request"},
+        {{.model = "m", .withdrawn = true, .line = {{.tier = "batch"}}}, "tier"},
+        {{.model = "m", .withdrawn = true, .line = {{0}, {.tier = "batch"}}}, "tier"},
+        {{.model = "m", .withdrawn = true, .line = {{0}, {.above = 32000}}}, "above_tokens"},
+        {{.model = "*", .alias = "nick", .withdrawn = true}, "aliases"},
+        {{.model = "", .withdrawn = true}, "model"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct price_card card = card_of(&cases[i].card), copy;
+        struct err e = {0};
+        int rc = price_card_check(&card, &e);
+        ck_assert_msg(rc == (cases[i].column ? -1 : 0), "case %zu: %s %s", i, e.field, e.detail);
+        ck_assert_msg(rc == 0 || strcmp(e.field, cases[i].column) == 0, "case %zu: %s", i, e.field);
+        price_card_copy(&copy, &card);
+        ck_assert(copy.withdrawn);
+        price_card_clear(&copy);
+        price_card_clear(&card);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("price");
@@ -489,6 +672,10 @@ int main(void)
     tcase_add_test(tc, names_are_found_in_any_case_and_whole);
     tcase_add_test(tc, a_tenant_has_its_own_names);
     tcase_add_test(tc, the_longest_names_are_found_and_longer_ones_are_not);
+    tcase_add_test(tc, a_withdrawn_card_is_none_from_its_minute_and_version_on);
+    tcase_add_test(tc, a_withdrawn_card_of_an_earlier_minute_takes_back_no_later_one);
+    tcase_add_test(tc, the_names_of_a_withdrawn_card_hide_no_other_model);
+    tcase_add_test(tc, the_card_in_force_is_of_the_own_name_also_where_it_is_withdrawn);
     tcase_add_loop_test(tc, cards_are_found_as_in_a_list_whatever_their_order, 0, 50);
     tcase_add_test(tc, each_form_of_a_name_is_a_step);
     tcase_add_test(tc, steps_have_names);
@@ -501,6 +688,11 @@ int main(void)
     tcase_add_test(tc, what_is_otherwise_unpriced_is_guessed_where_that_is_asked_for);
     tcase_add_test(tc, a_guess_has_the_tenants_discount);
     tcase_add_test(tc, usage_of_several_models_has_no_price);
+    tcase_add_test(tc, a_tenants_withdrawn_card_leaves_everybodys);
+    tcase_add_test(tc, a_withdrawn_discount_leaves_the_one_on_every_model);
+    tcase_add_test(tc, what_everybody_pays_is_withdrawn_from_discounts_too);
+    tcase_add_test(tc, a_withdrawn_guess_is_no_guess);
+    tcase_add_test(tc, a_withdrawn_card_is_empty);
     Suite *suite = suite_create("price");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -192,6 +192,29 @@ START_TEST(discounts_and_fees_are_read)
 }
 END_TEST
 
+START_TEST(a_withdrawn_card_is_read_and_written)
+{
+    parse_good("tenant,model,aliases,unit,input,output,effective_from,source\n"
+               ",m,a b,none,,,2026-01-01T00:00:00Z,a letter\n"
+               ",m,a b,USD/Mtok,1,1,,\n"
+               "t,*,,none,,,,\n");
+    ck_assert_uint_eq(count, 3);
+    ck_assert(cards[0].withdrawn && !cards[1].withdrawn && cards[2].withdrawn);
+    ck_assert_uint_eq(cards[0].line_count, 1);
+    ck_assert_uint_eq(cards[0].alias_count, 2);
+    ck_assert_int_eq(cards[2].discount_ppm, PRICE_NONE);
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        ck_assert_int_eq(cards[0].lines[0].pusd[k], PRICE_NONE);
+    assert_written(",,m,a b,,,none,,,,,,,,,2026-01-01T00:00:00Z,a letter,\n"
+                   ",,m,a b,,,USD/Mtok,1,,,,1,,,,,,\n"
+                   "t,,*,,,,none,,,,,,,,,,,\n");
+    char *once = written();
+    parse_good(once);
+    ck_assert(cards[0].withdrawn && !cards[1].withdrawn && cards[2].withdrawn);
+    free(once);
+}
+END_TEST
+
 START_TEST(a_file_without_lines_has_no_cards)
 {
     parse_good("model\n");
@@ -356,6 +379,34 @@ static const struct {
     CASE(HEAD "t,,m,,batch,,,,,,,,,,10,,,\n", 2, "tier"),
     CASE(HEAD "t,,m,,,32000,,,,,,,,,10,,,\n", 2, "above_tokens"),
     CASE(HEAD "t,,m,,batch,,USD/Mtok,1,,,,1,,,,,,\nt,,m,,,,,,,,,,,,10,,,\n", 3, "discount_percent"),
+    // withdrawn
+    CASE(HEAD ",,m,,,,none,,,,,,,,,,,\n", 0, ""),
+    CASE(HEAD "t,p,m,a b,Standard,0,none,,,,,,,,,2026-01-01T00:00:00Z,s,2026-01-01\n", 0, ""),
+    CASE(HEAD ",,m,,,,none,0,,,,,,,,,,\n", 2, "input"),
+    CASE(HEAD ",,m,,,,none,,2.5,,,,,,,,,\n", 2, "cached_input"),
+    CASE(HEAD ",,m,,,,none,,,1,,,,,,,,\n", 2, "cache_write_5m"),
+    CASE(HEAD ",,m,,,,none,,,,1,,,,,,,\n", 2, "cache_write_1h"),
+    CASE(HEAD ",,m,,,,none,,,,,1,,,,,,\n", 2, "output"),
+    CASE(HEAD ",,m,,,,none,,,,,,1,,,,,\n", 2, "reasoning"),
+    CASE(HEAD ",,m,,,,none,,,,,,,0,,,,\n", 2, "request"),
+    CASE(HEAD "t,,m,,,,none,,,,,,,,0,,,\n", 2, "discount_percent"),
+    CASE(HEAD ",,m,,batch,,none,,,,,,,,,,,\n", 2, "tier"),
+    CASE(HEAD ",,m,,,32000,none,,,,,,,,,,,\n", 2, "above_tokens"),
+    CASE(HEAD ",,m,,,,None,,,,,,,,,,,\n", 2, "unit"),
+    CASE(HEAD ",,m,,,,none,,,,,,,,,,,\n,,m,,,,none,,,,,,,,,,,\n", 3, "model"),
+    CASE(HEAD ",,m,,,,none,,,,,,,,,,,\n,,m,,batch,,USD/Mtok,1,,,,1,,,,,,\n", 3, "unit"),
+    CASE(HEAD ",,m,,batch,,USD/Mtok,1,,,,1,,,,,,\n,,m,,,,none,,,,,,,,,,,\n", 3, "unit"),
+    CASE(HEAD ",,*,x,,,none,,,,,,,,,,,\n", 2, "aliases"),
+    // Its names are free for another model, until it has a price again.
+    CASE(HEAD ",,m,x,,,none,,,,,,,,,,,\n,,n,x m,,,USD/Mtok,1,,,,1,,,,,,\n", 0, ""),
+    CASE(HEAD ",,m,x,,,USD/Mtok,1,,,,1,,,,,,\n"
+              ",,m,x,,,none,,,,,,,,,2026-01-01T00:00:00Z,,\n"
+              ",,n,x,,,USD/Mtok,1,,,,1,,,,2026-01-01T00:00:00Z,,\n",
+         0, ""),
+    CASE(HEAD ",,m,x,,,none,,,,,,,,,,,\n"
+              ",,n,x,,,USD/Mtok,1,,,,1,,,,,,\n"
+              ",,m,x,,,USD/Mtok,1,,,,1,,,,2026-01-01T00:00:00Z,,\n",
+         4, "aliases"),
     // lines of one card
     CASE(HEAD GOOD ",,ok,,batch,,USD/Mtok,1,,,,1,,,,,,\n" GOOD, 4, "model"),
     CASE(HEAD GOOD ",,OK,,default,,USD/Mtok,1,,,,1,,,,,,\n", 3, "model"),
@@ -438,6 +489,13 @@ static const struct {
     {"u,,m,,,,USD/Mtok,100,,,,100,,,,,,\n", 2, "input"},
     {"d,,m,,,,USD/Mtok,100,,,,100,,,,,,\n", 2, "input"}, // it has a discount: everybody's
     {"d,,m,,,,,,,,,,,,50,,,\n", 0, ""},
+    // What has no price then: its own is withdrawn.
+    {",,gone,,,,USD/Mtok,500,,,,500,,,,2026-01-01T00:00:00Z,,\n", 0, ""},
+    {",,gone,,,,USD/Mtok,500,,,,500,,,,2025-12-31T23:59:00Z,,\n", 2, "input"},
+    {"g,,m,,,,USD/Mtok,100,,,,100,,,,,,\n", 2, "input"}, // everybody's
+    {",,m,,,,none,,,,,,,,,,,\n", 0, ""},
+    {",,n,past,,,USD/Mtok,1,,,,1,,,,2026-01-01T00:00:00Z,,\n", 0, ""},
+    {",,n,past,,,USD/Mtok,1,,,,1,,,,2025-12-31T23:59:00Z,,\n", 2, "aliases"},
     // The price of then.
     {",,m,,,,USD/Mtok,300,,,,300,,,,2026-01-01T00:00:00Z,,\n", 0, ""},
     {",,m,,,,USD/Mtok,300,,,,300,,,,2025-12-31T23:59:00Z,,\n", 2, "input"},
@@ -456,7 +514,10 @@ START_TEST(what_is_known_already_is_looked_at)
                       ",,m,,batch,,USD/Mtok,0.5,,,,0.5,,,,,,\n"
                       ",,m,late,,,USD/Mtok,10,,,,10,,,,2026-01-01T00:00:00Z,,\n"
                       "t,,m,,,,USD/Mtok,0.1,,,,0.1,,,,,,\n"
-                      "d,,m,,,,,,,,,,,,10,,,\n");
+                      "d,,m,,,,,,,,,,,,10,,,\n"
+                      "g,,m,,,,none,,,,,,,,,,,\n"
+                      ",,gone,past,,,USD/Mtok,1,,,,1,,,,,,\n"
+                      ",,gone,past,,,none,,,,,,,,,2026-01-01T00:00:00Z,,\n");
     struct buf text = {0};
     buf_adds(&text, HEAD);
     buf_adds(&text, beside_known[_i].text);
@@ -600,6 +661,7 @@ int main(void)
     tcase_add_test(tc, lines_of_a_model_make_one_card);
     tcase_add_test(tc, cards_differ_by_tenant_model_and_minute);
     tcase_add_test(tc, discounts_and_fees_are_read);
+    tcase_add_test(tc, a_withdrawn_card_is_read_and_written);
     tcase_add_test(tc, a_file_without_lines_has_no_cards);
     tcase_add_test(tc, what_is_written_reads_back);
     tcase_add_loop_test(tc, what_is_wrong_is_named_with_its_line_and_column, 0, ARRAY_LEN(refused));
