@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The input as a price file. What is refused says why and where. What is accepted holds price.h's
-// rules, is found by each of its names, is accepted again beside itself, and is the same cards once
-// written and read.
+// rules, is found by each of its names, or by none where it is withdrawn, is accepted again beside
+// itself, and is the same cards once written and read.
 #include "tests/fuzz/fuzz.h"
 
 #include "common/core/price_file.h"
@@ -24,6 +24,7 @@ static void check_same_card(const struct price_card *a, const struct price_card 
     FUZZ_CHECK(strcmp(a->model, b->model) == 0 && strcmp(a->source, b->source) == 0);
     FUZZ_CHECK(strcmp(a->as_of, b->as_of) == 0 && a->discount_ppm == b->discount_ppm);
     FUZZ_CHECK(a->effective_from_us == b->effective_from_us && a->version == b->version);
+    FUZZ_CHECK(a->withdrawn == b->withdrawn);
     FUZZ_CHECK(a->alias_count == b->alias_count && a->line_count == b->line_count);
     for (size_t i = 0; i < a->alias_count; i++)
         FUZZ_CHECK(strcmp(a->aliases[i], b->aliases[i]) == 0);
@@ -71,10 +72,13 @@ static void check_found(const struct catalogue *c)
 {
     for (size_t i = 0; i < catalogue_count(c); i++) {
         const struct price_card *card = catalogue_at(c, i);
+        FUZZ_CHECK(catalogue_in_force(c, 1, card->effective_from_us, str_of(card->tenant),
+                                      str_of(card->model)) == card);
         for (size_t k = 0; k <= card->alias_count; k++) {
             const char *name = k < card->alias_count ? card->aliases[k] : card->model;
-            FUZZ_CHECK(catalogue_card(c, 1, card->effective_from_us, str_of(card->tenant),
-                                      str_of(name)) == card);
+            const struct price_card *found =
+                catalogue_card(c, 1, card->effective_from_us, str_of(card->tenant), str_of(name));
+            FUZZ_CHECK((found == card) == !card->withdrawn && !(found && found->withdrawn));
         }
     }
 }
