@@ -14,7 +14,8 @@ CREATE TABLE llm_price_version (
 
 -- A card is all rows of one (version, tenant_id, model, effective_from). tenant_id '' is everybody;
 -- effective_from '-infinity' is "from ever on". Prices are picodollars a token, which is micro-USD per
--- million tokens; request_pusd is a fee a request.
+-- million tokens; request_pusd is a fee a request. A card that is withdrawn is one row without prices: from
+-- then on the tenant has none of the model.
 CREATE TABLE llm_price (
     version bigint NOT NULL REFERENCES llm_price_version,
     tenant_id text COLLATE "C" NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE llm_price (
     above_tokens bigint NOT NULL,
     provider text NOT NULL,
     aliases text[] NOT NULL,
+    withdrawn boolean NOT NULL DEFAULT false,
     discount_ppm bigint CHECK (discount_ppm BETWEEN 0 AND 1000000),
     input_pusd bigint CHECK (input_pusd >= 0),
     cached_input_pusd bigint CHECK (cached_input_pusd >= 0),

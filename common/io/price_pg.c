@@ -14,6 +14,7 @@ enum column {
     ABOVE,
     PROVIDER,
     ALIASES,
+    WITHDRAWN,
     DISCOUNT,
     PRICES,
     SOURCE = PRICES + PRICE_CLASS_COUNT,
@@ -31,7 +32,7 @@ enum column {
 
 const char price_pg_select[] =
     "SELECT version, p.tenant_id, p.model, " FROM_IN_US "p.tier, p.above_tokens, p.provider,"
-    " array_to_string(p.aliases, E'\\n'), p.discount_ppm, " PRICE_COLUMNS "p.source,"
+    " array_to_string(p.aliases, E'\\n'), p.withdrawn, p.discount_ppm, " PRICE_COLUMNS "p.source,"
     " to_char(p.as_of, 'YYYY-MM-DD')"
     " FROM llm_price_version LEFT JOIN llm_price p USING (version)"
     " ORDER BY version, p.tenant_id, p.model, p.effective_from, p.tier, p.above_tokens";
@@ -82,6 +83,8 @@ static void take_card(const PGresult *r, int row, int lines, struct price_card *
         line->above = number_at(r, row + i, ABOVE);
         for (int k = 0; k < PRICE_CLASS_COUNT; k++)
             line->pusd[k] = number_at(r, row + i, PRICES + k);
+        // One line that says so among others is refused by the check, wherever it stands.
+        out->withdrawn = out->withdrawn || PQgetvalue(r, row + i, WITHDRAWN)[0] == 't';
     }
 }
 

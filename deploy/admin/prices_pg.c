@@ -164,6 +164,7 @@ static void add_row(struct buf *out, int64_t version, const struct price_card *c
     add_text(out, "source", card->source);
     add_text(out, "tier", line->tier);
     add_number(out, "above_tokens", line->above);
+    buf_addf(out, ",\"withdrawn\":%s", card->withdrawn ? "true" : "false");
     add_number(out, "discount_ppm", card->discount_ppm);
     if (card->as_of[0])
         add_text(out, "as_of", card->as_of);

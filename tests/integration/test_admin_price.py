@@ -288,7 +288,7 @@ class FileTest(PriceTest):
         self.refused("check", "-", stdin=text + "#", words=["16"])
 
     def test_the_fullest_catalogue(self):
-        self.sql("INSERT INTO llm_price SELECT 1, 't', 'm' || i, '-infinity', '', 0, '', '{}', NULL,"
+        self.sql("INSERT INTO llm_price SELECT 1, 't', 'm' || i, '-infinity', '', 0, '', '{}', false, NULL,"
                  " 1000000, NULL, NULL, NULL, 2000000, NULL, NULL, '', NULL"
                  " FROM generate_series(1, 100000 - 3 - 2) i")
         two = HEADER + ",,x,,,,USD/Mtok,1,,4,\n,,y,,,,USD/Mtok,1,,4,\n"

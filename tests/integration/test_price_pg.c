@@ -50,14 +50,16 @@ static void add_line(int version, const char *columns, const char *values)
     sql_run("CREATE TEMP TABLE IF NOT EXISTS plain AS SELECT 1 AS version, '' AS tenant_id,"
             " 'm' AS model, '-infinity'::timestamptz AS effective_from, '' AS tier,"
             " 0::bigint AS above_tokens, '' AS provider, '{}'::text[] AS aliases,"
-            " NULL::bigint AS discount_ppm, 1::bigint AS input_pusd,"
+            " false AS withdrawn, NULL::bigint AS discount_ppm, 1::bigint AS input_pusd,"
             " NULL::bigint AS cached_input_pusd, NULL::bigint AS cache_write_5m_pusd,"
             " NULL::bigint AS cache_write_1h_pusd, 1::bigint AS output_pusd,"
             " NULL::bigint AS reasoning_pusd, NULL::bigint AS request_pusd, '' AS source,"
             " NULL::date AS as_of");
     sql_run("UPDATE plain SET (version, tenant_id, model, effective_from, tier, above_tokens,"
-            " provider, aliases, discount_ppm, input_pusd, output_pusd, request_pusd, source,"
-            " as_of) = (%d, '', 'm', '-infinity'::timestamptz, '', 0, '', '{}', NULL, 1, 1, NULL,"
+            " provider, aliases, withdrawn, discount_ppm, input_pusd, output_pusd, request_pusd, "
+            "source,"
+            " as_of) = (%d, '', 'm', '-infinity'::timestamptz, '', 0, '', '{}', false, NULL, 1, 1, "
+            "NULL,"
             " '', NULL)",
             version);
     if (columns[0] != '\0')
@@ -139,7 +141,7 @@ END_TEST
 START_TEST(each_price_is_of_its_class)
 {
     add_version(1);
-    sql_run("INSERT INTO llm_price VALUES (1, '', 'm', '-infinity', '', 0, '', '{}', NULL,"
+    sql_run("INSERT INTO llm_price VALUES (1, '', 'm', '-infinity', '', 0, '', '{}', false, NULL,"
             " 1, 2, 3, 4, 5, 6, 7, '', NULL)");
     sql_run("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
             " provider, aliases, input_pusd, cached_input_pusd, cache_write_5m_pusd,"
@@ -174,6 +176,12 @@ START_TEST(a_card_that_no_price_file_can_hold_is_named)
         {"tenant_id, discount_ppm", "'t', 1", "input"},
         {"input_pusd", "NULL", "input"},
         {"as_of", "'10000-01-01'", "as_of"},
+        {"withdrawn", "true", "input"},
+        {"withdrawn, input_pusd, output_pusd, request_pusd", "true, NULL, NULL, 0", "request"},
+        {"withdrawn, input_pusd", "true, NULL", "output"},
+        {"withdrawn, input_pusd, output_pusd, tier", "true, NULL, NULL, 'flex'", "tier"},
+        {"withdrawn, tenant_id, input_pusd, output_pusd, discount_ppm", "true, 't', NULL, NULL, 0",
+         "discount_percent"},
         {"source", "repeat('s', 256)", "source"},
     };
     add_version(3);
@@ -188,6 +196,37 @@ START_TEST(a_card_that_no_price_file_can_hold_is_named)
     add_line(3, "above_tokens", "5");
     ck_assert_int_eq(read_catalogue(), -1);
     ck_assert_str_eq(error.field, "above_tokens");
+}
+END_TEST
+
+START_TEST(a_withdrawn_card_is_read)
+{
+    add_version(1);
+    add_version(2);
+    add_line(1, "aliases", "'{a}'");
+    add_line(2, "withdrawn, input_pusd, output_pusd, aliases, effective_from",
+             "true, NULL, NULL, '{a}', '2026-01-31 00:01:00Z'");
+    ck_assert_int_eq(read_catalogue(), 0);
+    assert_cards("1:,,m,a,,,USD/Mtok,0.000001,,,,0.000001,,,,,,\n"
+                 "2:,,m,a,,,none,,,,,,,,,2026-01-31T00:01:00Z,,\n");
+    ck_assert(!catalogue_at(catalogue, 0)->withdrawn);
+    ck_assert(catalogue_at(catalogue, 1)->withdrawn);
+}
+END_TEST
+
+START_TEST(a_card_is_withdrawn_in_no_line_or_is_one)
+{
+    add_version(1);
+    for (int i = 0; i < 2; i++) {
+        add_line(1, i == 0 ? "withdrawn, input_pusd, output_pusd" : "",
+                 i == 0 ? "true, NULL, NULL" : "");
+        add_line(1, i == 1 ? "tier, withdrawn, input_pusd, output_pusd" : "tier",
+                 i == 1 ? "'flex', true, NULL, NULL" : "'flex'");
+        ck_assert_int_eq(read_catalogue(), -1);
+        ck_assert_str_eq(error.field, i == 0 ? "tier" : "input");
+        ck_assert_ptr_nonnull(strstr(error.detail, "withdrawn"));
+        sql_run("DELETE FROM llm_price");
+    }
 }
 END_TEST
 
@@ -219,6 +258,8 @@ int main(void)
     tcase_add_test(tc, cards_are_read_whole);
     tcase_add_test(tc, each_price_is_of_its_class);
     tcase_add_test(tc, a_card_that_no_price_file_can_hold_is_named);
+    tcase_add_test(tc, a_withdrawn_card_is_read);
+    tcase_add_test(tc, a_card_is_withdrawn_in_no_line_or_is_one);
     tcase_add_test(tc, a_catalogue_has_at_most_100000_cards);
     Suite *suite = suite_create("price_pg");
     suite_add_tcase(suite, tc);
