@@ -68,7 +68,10 @@ static int start(struct app *a, struct err *e)
     a->routes = routes_new(&options, a->sink, a->auth, &a->stats, &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(a->routes, &count);
     a->server = service_listen(c, base, table, count, a->routes, &a->http_stats, e);
-    return a->server ? 0 : -1;
+    if (!a->server)
+        return -1;
+    http_server_guard_bodies(a->server, routes_admit_body);
+    return 0;
 }
 
 static void run(struct app *a)

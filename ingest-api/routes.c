@@ -260,6 +260,13 @@ static void post_events(struct http_exchange *x, void *arg)
     sink_publish(r->sink, records, count, deadline_of(r, x), on_published, p);
 }
 
+// Only events have a body. A stranger's is not waited for: all senders share the room for them.
+bool routes_admit_body(struct http_exchange *x, void *arg)
+{
+    struct routes *r = arg;
+    return auth_admit(r->auth, x, SCOPE_INGEST) == 0;
+}
+
 // ---- health and metrics
 
 static bool is_ready(const struct routes *r, struct err *why)

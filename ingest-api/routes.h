@@ -21,6 +21,8 @@ struct routes *routes_new(const struct routes_options *options, struct sink *sin
                           const struct auth_stats *auth_stats, const struct http_stats *http_stats);
 // For http_server_new, with the struct routes itself as its arg.
 const struct http_route *routes_table(const struct routes *r, size_t *count);
+// For http_server_guard_bodies.
+bool routes_admit_body(struct http_exchange *x, void *arg);
 void routes_free(struct routes *r);
 
 #endif

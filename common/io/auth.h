@@ -57,5 +57,8 @@ struct auth_identity {
 // exchange ends or the loop goes on, whichever is first. -1: answered already.
 int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of,
                struct auth_identity *out) MUST_CHECK;
+// The same before the body is there, for http_server_guard_bodies(): whether auth_check() would now
+// let the request pass.
+int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of) MUST_CHECK;
 
 #endif

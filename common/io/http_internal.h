@@ -124,6 +124,7 @@ struct http_server {
     size_t read_high;          // bytes that wait unread in a connection
     const struct http_route *routes;
     size_t route_count;
+    bool (*admit)(struct http_exchange *x, void *arg); // NULL: all bodies are waited for
     void *arg;
     struct http_stats *stats, own_stats;
 

@@ -362,6 +362,23 @@ static void answer_head(struct http_conn *c, const struct head *h)
     http_problemf(h->x, h->status, "%s", h->why);
 }
 
+// Bodies under way have one budget for all connections. A sender whom the handler would refuse
+// anyway must not take its share of it, nor keep it for as long as a body may take.
+static bool is_worth_waiting(struct http_conn *c, const struct head *h)
+{
+    struct http_exchange *x = h->x;
+    bool whole = !h->chunked && evbuffer_get_length(bufferevent_get_input(c->bev)) >= h->length;
+    if (whole || !c->server->admit)
+        return true;
+    http_conn_reading_done(c); // as for any other answer: it may free the exchange
+    c->closing = true;
+    if (!c->server->admit(x, c->server->arg))
+        return false;
+    c->closing = false;
+    c->reading = x;
+    return true;
+}
+
 static void accept_head(struct http_conn *c, struct http_exchange *x)
 {
     struct head h = {.x = x};
@@ -381,6 +398,8 @@ static void accept_head(struct http_conn *c, struct http_exchange *x)
         dispatch(c);
         return;
     }
+    if (!is_worth_waiting(c, &h))
+        return;
     c->phase = h.chunked ? PHASE_CHUNKED : PHASE_LENGTH;
     c->body_left = (size_t)h.length; // 0 before the first chunk
     c->framing_n = 0;

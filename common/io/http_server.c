@@ -201,6 +201,12 @@ static int bound_port(struct evconnlistener *l)
     return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port);
 }
 
+void http_server_guard_bodies(struct http_server *s,
+                              bool (*admit)(struct http_exchange *x, void *arg))
+{
+    s->admit = admit;
+}
+
 int http_server_listen(struct http_server *s, const char *addr, int port, struct err *e)
 {
     if (s->draining || s->listener_count == HTTP_MAX_LISTENERS)

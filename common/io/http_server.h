@@ -76,6 +76,11 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
 // Numeric address; port 0 takes any free one. Returns the port, or -1 with "address in use" and
 // such.
 int http_server_listen(struct http_server *s, const char *addr, int port, struct err *e) MUST_CHECK;
+// admit is asked where a request's header is there and its body not yet in whole, before `100
+// Continue`: whether to wait for the body. Where it returns false it has answered, and the
+// connection ends. It says nothing to the handler, which must judge for itself.
+void http_server_guard_bodies(struct http_server *s,
+                              bool (*admit)(struct http_exchange *x, void *arg));
 // Stops accepting, closes idle connections (after 0.1 s, in which a request on its way gets its
 // 503), answers what is in flight with Connection: close, and calls done once nothing is left or
 // timeout_us has passed (the rest is then closed). done may free the server.

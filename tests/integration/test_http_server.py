@@ -230,6 +230,50 @@ class Expectations(WithServer):
         self.assert_problem(c.answer(), 413)
 
 
+class Guarded(WithServer):
+    """Bodies that are not waited for."""
+
+    def test_a_refused_body_is_answered_before_it_comes_and_the_connection_ends(self):
+        for fields in (("Content-Length: 5",), (CHUNKED,), ("Content-Length: 5", "Expect: 100-continue")):
+            c = self.client().send(request("POST", "/guarded", *fields))
+            answer = c.answer()
+            self.assert_problem(answer, 403)
+            self.assertEqual(answer.headers["connection"], "close")
+            c.send(b"hello" + get("/hello"))
+            self.assertEqual(c.rest(), b"")
+
+    def test_an_admitted_body_is_waited_for(self):
+        yes = "X-Test: yes"
+        c = self.client().send(request("POST", "/guarded", yes, "Content-Length: 5", "Expect: 100-continue"))
+        self.assertEqual(c.answer().status, 100)
+        self.assertEqual(c.send(b"hello").answer().body, b"hello")
+        c.send(request("POST", "/guarded", yes, CHUNKED)).send(chunks(b"he", b"llo"))
+        self.assertEqual(c.answer().body, b"hello")
+        c.send(request("POST", "/guarded", yes, "Content-Length: 500000")).send(b"x" * 500000)
+        self.assertEqual(len(c.answer().body), 500000)
+        self.assertTrue(c.is_open())
+
+    def test_only_what_is_not_there_yet_is_asked_about(self):
+        c = self.client().send(post("/guarded", b"hello") + post("/guarded", b""))
+        self.assertEqual(c.answer().body, b"hello")
+        self.assertEqual(c.answer().status, 200)
+        self.assertTrue(c.is_open())
+
+    def test_a_refusal_waits_for_the_answers_before_it(self):
+        c = self.client().send(get("/hold?first") + request("POST", "/guarded", CHUNKED) + chunks(b"x"))
+        self.assertEqual(self.client().send(request("POST", "/release")).answer().status, 204)
+        self.assertEqual(c.answer().body, b"first")
+        self.assert_problem(c.answer(), 403)
+        self.assertEqual(c.rest(), b"")
+
+    def test_the_refusal_reaches_a_client_that_goes_on_sending(self):
+        c = self.client().send(request("POST", "/guarded", "Content-Length: 1000000"))
+        c.send(b"x" * 1000000)
+        self.assert_problem(c.answer(), 403)
+        self.assertEqual(c.rest(), b"")
+        self.server.wait_for("streamlens_http_in_flight_body_bytes", lambda v: v == 0)
+
+
 class Framing(WithServer):
     """Each of these lets two readers disagree about where a request ends, or is no HTTP."""
 

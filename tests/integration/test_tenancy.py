@@ -3,6 +3,7 @@
 rows. Keys are written by SQL (support/keys.py)."""
 import collections
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -187,6 +188,36 @@ class Ingest(Case):
                 self.assertEqual(status, 401, f"{name}: {answer}")
                 answers.add((got["WWW-Authenticate"], json.dumps(answer)))
         self.assertEqual(len(answers), 1, answers)
+        self.assertEqual(self.stack.end_offsets(), before)
+
+    def test_strangers_bodies_take_no_room_from_those_of_others(self):
+        size, room = 1 << 20, 64 << 20
+        for credential in ({}, self.bad["unknown"], bearer(add_key(self.stack, "acme", "read"))):
+            with contextlib.ExitStack() as held:
+                for _ in range(room // size + 1):
+                    c = held.enter_context(socket.create_connection(("127.0.0.1", self.s.port), timeout=30))
+                    fields = "".join(f"{name}: {value}\r\n" for name, value in credential.items())
+                    c.sendall(f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {size}\r\n\r\n".encode())
+                    self.assertIn(c.recv(4096)[:12], (b"HTTP/1.1 401", b"HTTP/1.1 403"))
+                    try:
+                        c.sendall(b"x" * (size - 1))
+                    except OSError:
+                        pass  # it need not take what it has refused
+                self.assertEqual(self.s.metric("streamlens_http_in_flight_body_bytes"), 0)
+                self.assertEqual(self.post(REQUEST, request_event(), self.acme)[0], 202)
+
+    def test_a_key_revoked_while_its_body_comes_is_refused(self):
+        key = add_key(self.stack, "acme-secret", "ingest")
+        self.becomes(self.s, bearer(key), 400, "POST", REQUEST)
+        before, body = self.stack.end_offsets(), json.dumps(request_event()).encode()
+        with socket.create_connection(("127.0.0.1", self.s.port), timeout=30) as c:
+            c.sendall(f"POST {REQUEST} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nX-API-Key: {key}\r\n"
+                      f"Content-Length: {len(body)}\r\n\r\n".encode())
+            self.assertTrue(c.recv(4096).startswith(b"HTTP/1.1 100"))
+            self.stack.sql(f"UPDATE streamlens_key SET revoked_at = now() WHERE key_id = '{id_of(key)}'")
+            self.becomes(self.s, bearer(key), 401, "POST", REQUEST)
+            c.sendall(body)
+            self.assertTrue(c.recv(4096).startswith(b"HTTP/1.1 401"))
         self.assertEqual(self.stack.end_offsets(), before)
 
     def test_a_key_without_the_scope_is_403_and_produces_nothing(self):

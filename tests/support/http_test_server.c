@@ -42,6 +42,17 @@ static void handle_echo(struct http_exchange *x, void *arg)
     http_reply(x, 200, "application/octet-stream", body.p, body.n);
 }
 
+// Bodies for /guarded are waited for where there is `x-test: yes`.
+static bool admit_body(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    if (!str_eq(http_path(x), STR_LIT("/guarded")) ||
+        str_eq(http_header(x, "x-test"), STR_LIT("yes")))
+        return true;
+    http_problemf(x, 403, "x-test is wanted");
+    return false;
+}
+
 static void on_gone(void *arg)
 {
     struct app *app = arg;
@@ -187,13 +198,14 @@ static void handle_metrics(struct http_exchange *x, void *arg)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/hello", handle_hello, 0},      {"GET", "/big", handle_big, 0},
-    {"GET", "/query", handle_query, 0},      {"GET", "/describe", handle_describe, 0},
-    {"GET", "/peer", handle_peer, 0},        {"GET", "/problem", handle_problem, 0},
-    {"GET", "/gone", handle_gone, 0},        {"GET", "/metrics", handle_metrics, 0},
-    {"GET", "/hold", handle_hold, 0},        {"POST", "/hold", handle_hold, 1 << 20},
-    {"POST", "/release", handle_release, 0}, {"POST", "/echo", handle_echo, 1 << 20},
-    {"PUT", "/echo", handle_echo, 1 << 20},  {"POST", "/small", handle_echo, 16},
+    {"GET", "/hello", handle_hello, 0},         {"GET", "/big", handle_big, 0},
+    {"GET", "/query", handle_query, 0},         {"GET", "/describe", handle_describe, 0},
+    {"GET", "/peer", handle_peer, 0},           {"GET", "/problem", handle_problem, 0},
+    {"GET", "/gone", handle_gone, 0},           {"GET", "/metrics", handle_metrics, 0},
+    {"GET", "/hold", handle_hold, 0},           {"POST", "/hold", handle_hold, 1 << 20},
+    {"POST", "/release", handle_release, 0},    {"POST", "/echo", handle_echo, 1 << 20},
+    {"PUT", "/echo", handle_echo, 1 << 20},     {"POST", "/small", handle_echo, 16},
+    {"POST", "/guarded", handle_echo, 1 << 20},
 };
 
 static void on_drained(void *arg)
@@ -280,6 +292,7 @@ int main(int argc, char **argv)
     struct event *usr1 = evsignal_new(base, SIGUSR1, on_usr1, &app);
     evsignal_add(usr1, NULL);
     app.server = http_server_new(base, &limits, routes, ARRAY_LEN(routes), &app, &app.stats);
+    http_server_guard_bodies(app.server, admit_body);
     port = http_server_listen(app.server, "127.0.0.1", port, &e);
     if (port < 0)
         log_error("cannot start", "error", e.detail);

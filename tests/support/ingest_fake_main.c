@@ -70,6 +70,8 @@ static int run(struct app *a)
         routes_new(&options, a->sink, auth, &a->stats, &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(routes, &count);
     a->server = service_listen(c, base, table, count, routes, &a->http_stats, &e);
+    if (a->server)
+        http_server_guard_bodies(a->server, routes_admit_body);
     int rc = a->server ? loop_run(a->loop) : service_failed(&e);
     http_server_free(a->server);
     sink_free(a->sink);
