@@ -178,7 +178,8 @@ const struct setting config_settings[] = {
      STRING(price_default, "", 0, 100),
      .help = "Price of models that no price list has, as input/output in USD per million tokens: "
              "10/30 is what the original charged for all. Setup writes it into the catalogue. "
-             "Empty: what has no price stays unpriced."},
+             "Empty: none is written, and one that was holds until streamlens-admin price set '*' "
+             "unit=none."},
 
     {.name = "LOG_FORMAT", .section = "Log", .programs = ALL,
      CHOICE(log_format, "text", "text|json"),

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "deploy/admin/price_change.h"
 
-#include <strings.h>
-
 #include "common/core/price_file.h"
 #include "common/core/timeunit.h"
 
@@ -17,9 +15,7 @@ static const char *const class_names[] = {
 const struct price_card *price_change_holding(const struct catalogue *c, const char *tenant,
                                               const char *model, int64_t at_us)
 {
-    const struct price_card *card =
-        catalogue_card(c, INT64_MAX, at_us, str_of(tenant), str_of(model));
-    return card && strcasecmp(card->model, model) == 0 ? card : NULL;
+    return catalogue_in_force(c, INT64_MAX, at_us, str_of(tenant), str_of(model));
 }
 
 const struct price_card *price_change_newest(const struct catalogue *c, const char *tenant,
@@ -43,6 +39,8 @@ bool price_change_is_none(const struct catalogue *c, const struct price_card *ca
 {
     const struct price_card *there =
         price_change_holding(c, card->tenant, card->model, card->effective_from_us);
+    if (card->withdrawn && (!there || there->withdrawn))
+        return true;
     return there && price_change_is_same(there, card);
 }
 
@@ -63,8 +61,8 @@ int price_change_check_time(const struct catalogue *c, const struct price_card *
     char earliest[TIME_RFC3339_MAX];
     time_format_rfc3339(earliest_us, earliest);
     return err_field(e, "effective_from", -1,
-                     "of %.100s must be %s or later: processors take up a new price within a "
-                     "minute, and rows that are written keep the price they have; --now lets it "
+                     "of %.100s must be %s or later: processors take up a new price at their next "
+                     "flush, and rows that are written keep the price they have; --now lets it "
                      "begin earlier for the rows that are not",
                      card->model, earliest);
 }
@@ -118,17 +116,10 @@ static void add_difference(struct buf *out, const struct price_line *before,
     }
 }
 
-void price_change_describe(const struct catalogue *c, const struct price_card *card,
-                           struct buf *out)
+// before: the card that it replaces, or NULL.
+static void describe_prices(const struct price_card *before, const struct price_card *card,
+                            struct buf *out)
 {
-    const struct price_card *before =
-        price_change_holding(c, card->tenant, card->model, card->effective_from_us);
-    const struct price_card *newest = price_change_newest(c, card->tenant, card->model);
-    buf_addf(out, "%s %s", newest ? "changed" : "new", card->model);
-    if (card->tenant[0])
-        buf_addf(out, " of tenant %s", card->tenant);
-    buf_adds(out, ", from ");
-    price_add_from(out, card->effective_from_us);
     const char *between = ": ";
     if (card->discount_ppm != PRICE_NONE &&
         (!before || before->discount_ppm != card->discount_ppm)) {
@@ -147,6 +138,20 @@ void price_change_describe(const struct catalogue *c, const struct price_card *c
         between = ", ";
         buf_addf(out, " %s above %lld", line->tier, (long long)line->above);
     }
+}
+
+void price_change_describe(const struct catalogue *c, const struct price_card *card,
+                           struct buf *out)
+{
+    const struct price_card *newest = price_change_newest(c, card->tenant, card->model);
+    buf_addf(out, "%s %s", card->withdrawn ? "withdrawn" : newest ? "changed" : "new", card->model);
+    if (card->tenant[0])
+        buf_addf(out, " of tenant %s", card->tenant);
+    buf_adds(out, ", from ");
+    price_add_from(out, card->effective_from_us);
+    if (!card->withdrawn)
+        describe_prices(price_change_holding(c, card->tenant, card->model, card->effective_from_us),
+                        card, out);
     buf_addc(out, '\n');
     if (newest && newest->effective_from_us > card->effective_from_us) {
         buf_addf(out, "  note: version %lld has a card of it from ", (long long)newest->version);

@@ -5,7 +5,8 @@
 
 #include "common/core/price.h"
 
-// The newest card of the tenant's model by its own name, whenever it begins; NULL where none is.
+// The newest card of the tenant's model by its own name, whenever it begins, also one that is
+// withdrawn; NULL where none is.
 const struct price_card *price_change_newest(const struct catalogue *c, const char *tenant,
                                              const char *model);
 // The one that holds at an instant, likewise.
@@ -14,18 +15,18 @@ const struct price_card *price_change_holding(const struct catalogue *c, const c
 
 // Whether the cards say the same, version apart.
 bool price_change_is_same(const struct price_card *a, const struct price_card *b);
-// Whether adding the card changes nothing.
+// Whether adding the card changes nothing: nor does it to withdraw what has no card then.
 bool price_change_is_none(const struct catalogue *c, const struct price_card *card);
 
-// The first whole minute that is at least one minute ahead: all processors that run have a new
-// version before it comes.
+// The first whole minute that is at least one minute ahead, of which no row is written yet: a
+// processor that flushes from now on has the new version.
 int64_t price_change_earliest_us(int64_t now_us);
 // Refuses a card that would change the price of a minute before that, where the tenant's model has
 // a price.
 int price_change_check_time(const struct catalogue *c, const struct price_card *card,
                             int64_t now_us, struct err *e) MUST_CHECK;
 
-// "changed gpt-4o of tenant acme, from …: input 2.5 -> 3" and a newline.
+// "changed gpt-4o of tenant acme, from …: input 2.5 -> 3", or "withdrawn …", and a newline.
 void price_change_describe(const struct catalogue *c, const struct price_card *card,
                            struct buf *out);
 

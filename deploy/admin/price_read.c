@@ -133,10 +133,13 @@ static void add_prices_json(struct buf *out, const struct price_hit *hit)
     buf_addc(out, ']');
 }
 
-// What a card amounts to at an instant: a discount card lowers what everybody pays then.
+// What a card amounts to at an instant: a discount card lowers what everybody pays then, and one
+// that is withdrawn has no price.
 static struct price_hit hit_of(const struct catalogue *c, const struct price_card *card,
                                int64_t at_us)
 {
+    if (card->withdrawn)
+        return (struct price_hit){.step = PRICE_UNPRICED};
     if (card->discount_ppm == PRICE_NONE)
         return (struct price_hit){.card = card, .step = PRICE_EXACT};
     struct price_hit base = catalogue_resolve(c, INT64_MAX, at_us, (struct str){0},
@@ -151,8 +154,10 @@ static const char *state_of(const struct catalogue *c, const struct price_card *
                             int64_t now_us)
 {
     int64_t at_us = max_i64(now_us, card->effective_from_us);
-    const struct price_card *holding =
-        catalogue_card(c, INT64_MAX, at_us, str_of(card->tenant), str_of(card->model));
+    struct str tenant = str_of(card->tenant), model = str_of(card->model);
+    const struct price_card *holding = card->withdrawn
+                                           ? catalogue_in_force(c, INT64_MAX, at_us, tenant, model)
+                                           : catalogue_card(c, INT64_MAX, at_us, tenant, model);
     return holding != card ? "past" : at_us > now_us ? "to come" : "now";
 }
 
@@ -184,6 +189,7 @@ static void add_card_json(struct buf *out, const struct prices *p, const struct 
         time_format_rfc3339(card->effective_from_us, from);
         buf_addf(out, "],\"effective_from\":\"%s\"", from);
     }
+    buf_addf(out, ",\"withdrawn\":%s", card->withdrawn ? "true" : "false");
     buf_adds(out, ",\"discount_percent\":");
     if (card->discount_ppm == PRICE_NONE) {
         buf_adds(out, "null");
@@ -358,6 +364,8 @@ static void show_card(const struct prices *p, const struct price_card *card, str
         add_percent(out, card->discount_ppm);
         buf_adds(out, " %\n");
     }
+    if (card->withdrawn)
+        buf_adds(out, "  withdrawn: no price by this card\n");
     struct price_hit hit = hit_of(c, card, max_i64(now_us, card->effective_from_us));
     if (hit.card)
         add_prices_table(out, &hit);

@@ -207,6 +207,10 @@ void price_help_columns(FILE *to)
           "not given stays, and an empty value clears a cell:\n"
           "    streamlens-admin price set gpt-4o input=2.5 output=10\n"
           "    streamlens-admin price set gpt-4o tier=batch input=1.25 output=5\n"
-          "    streamlens-admin price set gpt-4o tenant=acme discount_percent=10\n",
+          "    streamlens-admin price set gpt-4o tenant=acme discount_percent=10\n"
+          "unit=none takes a card back: the tenant's model costs what it does everybody, "
+          "everybody's\n"
+          "has no price:\n"
+          "    streamlens-admin price set gpt-4o tenant=acme unit=none\n",
           to);
 }

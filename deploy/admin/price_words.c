@@ -207,6 +207,23 @@ static bool is_target(const struct cells *c, const struct price_line *line)
            strcmp(above && above[0] ? above : "0", number) == 0;
 }
 
+static bool withdraws(const struct cells *c)
+{
+    const char *unit = word(c, "unit");
+    return unit && strcmp(unit, "none") == 0;
+}
+
+// The line of the words alone, beside the card's provider and aliases.
+static void add_new_line(struct buf *out, struct cells *c, const struct price_card *card)
+{
+    char none[] = "";
+    struct price_line line = {.tier = none};
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        line.pusd[k] = PRICE_NONE;
+    carry(c, card, &line);
+    add_line(out, c, true);
+}
+
 static void add_lines(struct buf *out, struct cells *c, const struct price_card *card)
 {
     const char *discount = word(c, "discount_percent");
@@ -225,14 +242,8 @@ static void add_lines(struct buf *out, struct cells *c, const struct price_card 
         carry(c, card, &line);
         add_line(out, c, target);
     }
-    if (found)
-        return;
-    char none[] = "";
-    struct price_line line = {.tier = none};
-    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
-        line.pusd[k] = PRICE_NONE;
-    carry(c, card, &line);
-    add_line(out, c, true);
+    if (!found)
+        add_new_line(out, c, card);
 }
 
 // Where the words give none: see the header. *text is what stands in the file then.
@@ -271,6 +282,19 @@ static int check_alias(const struct catalogue *c, const char *tenant, const char
     return ARGS_WRONG;
 }
 
+// There must be a card to withdraw: else the name, or the tenant, is a slip.
+static int check_withdrawal(const struct price_card *newest, const char *tenant, const char *model,
+                            struct err *e)
+{
+    if (newest)
+        return 0;
+    err_field(e, "model", -1,
+              "%.100s has no card of %s%.100s that could be withdrawn; streamlens-admin price "
+              "resolve tells what it is priced as",
+              model, tenant[0] ? "tenant " : "everybody", tenant);
+    return ARGS_WRONG;
+}
+
 static int write_card(const struct catalogue *c, int64_t now_us, bool now, struct cells *cells,
                       struct buf *out, struct err *e)
 {
@@ -284,6 +308,8 @@ static int write_card(const struct catalogue *c, int64_t now_us, bool now, struc
     const struct price_card *newest = price_change_newest(c, tenant, model);
     if (settle_from(cells, newest, now_us, now, from, &from_us, e) < 0)
         return ARGS_WRONG;
+    if (withdraws(cells) && check_withdrawal(newest, tenant, model, e) < 0)
+        return ARGS_WRONG;
     struct price_card card = {.tenant = none,
                               .provider = none,
                               .model = none,
@@ -295,19 +321,25 @@ static int write_card(const struct catalogue *c, int64_t now_us, bool now, struc
         card = base ? *base : card;
     } else if (tenant[0]) {
         const struct price_card *all = price_change_newest(c, "", model);
-        if (all) {
+        if (all && !all->withdrawn) {
             card.provider = all->provider;
             card.aliases = all->aliases;
             card.alias_count = all->alias_count;
         }
     }
     // Figures that are given were not read where the old ones were.
-    if (gives_prices(cells) && !word(cells, "source") && !word(cells, "as_of")) {
+    if ((gives_prices(cells) || withdraws(cells)) && !word(cells, "source") &&
+        !word(cells, "as_of")) {
         give(cells, "source", "");
         give(cells, "as_of", "");
     }
     give(cells, "tenant", tenant);
-    add_lines(out, cells, &card);
+    if (withdraws(cells)) {
+        card.discount_ppm = PRICE_NONE;
+        add_new_line(out, cells, &card);
+    } else {
+        add_lines(out, cells, &card);
+    }
     return 0;
 }
 

@@ -12,10 +12,12 @@ extern const char prices_default_csv[]; // deploy/admin/catalogue.csv, put in at
 int prices_default_check(const struct config *c, struct err *e) MUST_CHECK;
 
 // Adds, as a version of its own, the cards of the default catalogue that are not what a default
-// catalogue gave last; but none of a model, or with a name, of which an operator has set a card. A
+// catalogue gave last; but none of a model, or with a name, of which an operator has set or
+// withdrawn a card, and none where the catalogue is full: those are named, and no error. A
 // catalogue that was loaded before is not loaded again, so that of two builds the older one does
 // not take back what the newer brought. Then PRICE_DEFAULT, where it is given and differs, as the
-// card of the model `*`. Prints what it did. Safe to run twice at once.
+// card of the model `*`; where it is not, that card stays, until it is withdrawn. Prints what it
+// did. Safe to run twice at once.
 int prices_default_load(const struct config *c, struct err *e) MUST_CHECK;
 
 #endif

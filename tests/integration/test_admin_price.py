@@ -144,11 +144,54 @@ class SetupTest(PriceTest):
         self.stack.catalogue = "next"
         out = self.setup_ok()
         self.assertIn("prices: beta stays as it was set\n", out)
-        self.assertIn("prices: epsilon stays as it was set\n", out)
+        self.assertIn("prices: epsilon is left out: it has the name house, as house that was set\n", out)
         self.assertEqual(self.cards(5), {"/alpha": "2", "/delta": "1"})
         self.assertEqual(self.holding("beta")["prices"][0]["input"], "0.3")
         self.assertEqual(self.holding("house")["prices"][0]["input"], "7")
         self.assertEqual(self.holding("alpha")["prices"][0]["input"], "2")
+
+    def test_what_an_operator_withdrew_stays_withdrawn(self):
+        self.ok("set", "beta", "unit=none", "--now")
+        self.ok("set", "house", "input=7", "output=8")
+        self.ok("set", "house", "unit=none", "--now")
+        self.stack.catalogue = "next"
+        out = self.setup_ok()
+        self.assertIn("prices: beta stays withdrawn\n", out)
+        self.assertIn("prices: epsilon is left out", out)
+        self.assertEqual(self.cards(5), {"/alpha": "2", "/delta": "1"})
+        for model in ("beta", "house"):
+            self.assertEqual(self.holding(model)["step"], "unpriced")
+        # Given a price once more it is one that was set.
+        self.ok("set", "beta", "input=0.3", "output=1", "effective_from=2100-01-01T00:00:00Z")
+        self.sql("DELETE FROM llm_price WHERE version = 5")
+        self.sql("DELETE FROM llm_price_version WHERE version = 5")
+        self.assertIn("prices: beta stays as it was set\n", self.setup_ok())
+
+    def test_what_the_operator_has_100_times_off_is_left_out(self):
+        self.sql("TRUNCATE llm_price, llm_price_version")
+        self.ok("set", "-", stdin=HEADER + ",maker,alpha,,,,USD/Mtok,250,,1000,\n"
+                ",maker,x,delta EPSILON,,,USD/Mtok,0.002,,0.008,\n")
+        self.stack.catalogue = "next"
+        out = self.setup_ok()
+        self.assertIn("prices: alpha stays as it was set\n", out)
+        self.assertIn("prices: delta is left out: it has the name delta, as x that was set\n", out)
+        self.assertIn("prices: epsilon is left out: it has the name epsilon, as x that was set\n", out)
+        self.assertIn("prices: 2 cards of the default catalogue added as version 2\n", out)
+        self.assertEqual(self.cards(2), {"/beta": "1", "/gamma": "1"})
+        # What is left after all that can still be changed.
+        self.ok("set", "-", stdin=self.ok("list", "--csv") + ",maker,y,,,,USD/Mtok,1,,,,4,,,,,,\n")
+
+    def test_a_newer_catalogue_for_which_there_is_no_room_is_left_out(self):
+        self.sql("INSERT INTO llm_price SELECT 1, 't', 'm' || i, '-infinity', '', 0, '', '{}', false, NULL,"
+                 " 1000000, NULL, NULL, NULL, 2000000, NULL, NULL, '', NULL"
+                 " FROM generate_series(1, 100000 - 3 - 3) i")
+        self.stack.catalogue = "next"
+        before = self.versions()
+        self.assertIn("prices: no room for 4 cards of the default catalogue: 99997 of 100000 are taken\n",
+                      self.setup_ok())
+        self.assertEqual(self.versions(), before)
+        self.sql("DELETE FROM llm_price WHERE model = 'm1'")
+        self.assertIn("prices: 4 cards of the default catalogue added as version 2\n", self.setup_ok())
 
     def test_price_default(self):
         self.assertEqual(self.holding("nonesuch")["step"], "unpriced")
@@ -163,9 +206,40 @@ class SetupTest(PriceTest):
         self.assertEqual((found["step"], found["model"], found["prices"][0]["output"]),
                          ("default", "*", "30"))
         before = self.state()
-        self.assertIn("prices: found: models", self.setup_ok(PRICE_DEFAULT="10.0/30"))
-        self.assertIn("prices: found: models", self.setup_ok())
+        self.assertIn("prices: found: models without a price cost 10/30 USD per million tokens, from ever\n",
+                      self.setup_ok(PRICE_DEFAULT="10.0/30"))
+        self.assertIn("prices: found: models without a price cost 10/30 USD per million tokens, from ever;"
+                      " streamlens-admin price set '*' unit=none takes that back\n", self.setup_ok())
         self.assertEqual(self.state(), before)
+
+    def test_a_price_default_is_withdrawn(self):
+        self.setup_ok(PRICE_DEFAULT="10/30")
+        self.ok("set", "*", "unit=none", "--now")
+        minute = self.sql("SELECT max(extract(epoch FROM effective_from)) FROM llm_price WHERE withdrawn")
+        self.assertEqual(self.holding("nonesuch")["step"], "unpriced")
+        self.assertEqual(self.holding("nonesuch", iso(float(minute) - 1))["prices"][0]["input"], "10")
+        before = self.state()
+        self.assertNotIn("models without a price", self.setup_ok())
+        self.assertEqual(self.state(), before)
+        # Another one, however far off, and the withdrawal of a price to come.
+        self.assertIn("prices: set: models without a price cost 0.05/0.2 USD", self.setup_ok(PRICE_DEFAULT="0.05/0.2"))
+        self.assertEqual(self.holding("nonesuch")["prices"][0]["input"], "0.05")
+        self.ok("set", "*", "unit=none", "effective_from=2100-01-01T00:00:00Z")
+        before = self.state()
+        self.assertIn("prices: found: models without a price cost 0.05/0.2", self.setup_ok(PRICE_DEFAULT="0.05/0.2"))
+        self.assertEqual(self.state(), before)
+        self.assertEqual(self.holding("nonesuch")["step"], "unpriced")
+
+    def test_a_price_default_100_times_off_the_one_before_is_refused(self):
+        self.setup_ok(PRICE_DEFAULT="10/30")
+        self.ok("set", "*", "input=0.5", "output=1.5", "effective_from=2026-01-01T00:00:00Z", "--now")
+        before = self.state()
+        for value in ("50/30", "10/150", "0.005/1"):
+            r = self.stack.admin("setup", env={"PRICE_DEFAULT": value})
+            self.assertEqual((r.returncode, r.stderr.count("\n")), (1, 1), r)
+            self.assertIn("PRICE_DEFAULT", r.stderr)
+            self.assertEqual(self.state(), before)
+        self.setup_ok(PRICE_DEFAULT="49/30")
 
     def test_another_price_default_begins_at_a_minute_to_come(self):
         self.setup_ok(PRICE_DEFAULT="10/30")
@@ -203,6 +277,18 @@ class FileTest(PriceTest):
         self.assertEqual(self.line("alpha", "acme"), "2000000|1000000|8000000")
         self.assertIn("0 of 2 cards change something\n", self.ok("set", "-", stdin=text))
         self.assertEqual(self.versions(), ["1:default", "2:set"])
+
+    def test_a_file_withdraws(self):
+        text = HEADER + (",,beta,,,,none,,,,2100-01-01T00:00:00Z\nacme,,beta,,,,none,,,,\n"
+                         ",,delta,,,,none,,,,\n,,gamma,,,,USD/Mtok,3,,16,2100-01-01T00:00:00Z\n")
+        out = self.ok("check", "-", stdin=text)
+        self.assertIn("withdrawn beta, from 2100-01-01T00:00:00Z\n", out)
+        self.assertIn("2 of 4 cards change something\n", out)
+        self.ok("set", "-", stdin=text)
+        self.assertEqual(self.cards(2), {"/beta": "1", "/gamma": "1"})
+        self.assertIn("0 of 4 cards", self.ok("set", "-", stdin=text))
+        self.refused("set", "-", stdin=HEADER + ",,beta,,,,none,1,,,2100-01-01T00:00:00Z\n",
+                     words=["input: line 2: must be empty"])
 
     def test_a_file_by_its_name(self):
         path = os.path.join(self.stack.tmp, self.stack.id + ".csv")
@@ -419,6 +505,71 @@ class WordsTest(PriceTest):
         self.ok("set", *words)
         self.assertEqual(self.sql("SELECT note FROM llm_price_version WHERE version = 2"), " ".join(words))
 
+    def test_a_card_is_withdrawn(self):
+        self.ok("set", "alpha", "tenant=acme", "discount_percent=10")
+        out = self.ok("set", "Alpha", "unit=none", "tenant=acme", "effective_from=2100-01-01T00:00:00Z")
+        self.assertEqual(out, "withdrawn alpha of tenant acme, from 2100-01-01T00:00:00Z\n"
+                              "1 of 1 card change something\nadded as version 3\n")
+        self.assertEqual(self.holding("alpha", "2099-12-31T23:59:00Z", "--tenant=acme")["discount_percent"], "10")
+        found = self.holding("alpha-plus", "2100-01-01T00:00:00Z", "--tenant=acme")
+        self.assertEqual((found["tenant"], found["discount_percent"], found["prices"][0]["input"]),
+                         ("", None, "2.5"))
+        # Everybody's, with its tiers and bands.
+        out = self.ok("set", "alpha", "unit=none", "effective_from=2101-01-01T00:00:00Z")
+        self.assertEqual(self.cards(4), {"/alpha": "1"})
+        self.assertEqual(self.sql("SELECT tier, above_tokens, provider, aliases, withdrawn, discount_ppm, source,"
+                                  " as_of, num_nonnulls(input_pusd, cached_input_pusd, output_pusd, request_pusd)"
+                                  " FROM llm_price WHERE version = 4"),
+                         "|0|maker|{alpha-plus,alpha-max}|t||||0")
+        for name in ("alpha", "alpha-max", "openai/alpha"):
+            self.assertEqual(self.holding(name, "2100-12-31T23:59:00Z")["model"], "alpha")
+            self.assertEqual(self.holding(name, "2101-01-01T00:00:00Z")["step"], "unpriced")
+        self.assertIn("alpha is unpriced, version 4", self.ok("resolve", "alpha", "--at=2101-01-01T00:00:00Z"))
+        # Twice changes nothing; from an earlier minute it does, and a price may come again.
+        self.assertIn("0 of 1 card", self.ok("set", "alpha", "unit=none", "effective_from=2101-06-01T00:00:00Z"))
+        self.ok("set", "alpha", "input=300", "output=900", "effective_from=2102-01-01T00:00:00Z")
+        self.assertEqual(self.holding("alpha-max", "2102-01-01T00:00:00Z")["prices"][0]["input"], "300")
+        self.assertIn("note: version 5", self.ok("set", "alpha", "unit=none"))
+        self.assertEqual(self.holding("alpha", "2099-01-01T00:00:00Z")["step"], "unpriced")
+
+    def test_a_withdrawal_begins_at_a_minute_to_come(self):
+        self.ok("set", "beta", "unit=none")
+        self.assertEqual(self.sql("SELECT effective_from - date_trunc('minute', v.created_at) IN ('1 min', '2 min')"
+                                  " FROM llm_price p JOIN llm_price_version v USING (version) WHERE withdrawn"), "t")
+        self.refused("set", "gamma", "unit=none", "effective_from=2026-01-01T00:00:00Z",
+                     words=["effective_from", "gamma", "--now", "at their next flush"])
+        self.ok("set", "gamma", "unit=none", "effective_from=2026-01-01T00:00:00Z", "--now")
+        self.assertEqual(self.holding("gamma", "2025-12-31T23:59:00Z")["step"], "exact")
+        self.assertEqual(self.holding("gamma", "2026-01-01T00:00:00Z")["step"], "unpriced")
+
+    def test_names_that_a_withdrawal_frees(self):
+        self.ok("set", "alpha", "unit=none", "--now")
+        # Until then it was another name of alpha.
+        self.refused("set", "alpha-plus", "input=1", "output=4", words=["model", "alpha-plus", "alpha"])
+        self.ok("set", "alpha-plus", "input=1", "output=4", "effective_from=2100-01-01T00:00:00Z")
+        self.assertEqual(self.holding("alpha-plus")["model"], "alpha-plus")
+        self.refused("set", "alpha", "input=1", "output=4", words=["aliases", "alpha-plus"])
+        self.ok("set", "alpha", "input=1", "output=4", "aliases=alpha-max")
+        self.assertEqual(self.holding("alpha-max")["model"], "alpha")
+        # A tenant's first card does not take the names of what has no price.
+        self.ok("set", "gamma", "aliases=third", "--now")
+        self.ok("set", "gamma", "unit=none", "--now")
+        self.ok("set", "gamma", "tenant=acme", "input=1", "output=4")
+        self.assertEqual(self.holding("third", "2100-01-01T00:00:00Z", "--tenant=acme")["step"], "unpriced")
+
+    def test_what_is_no_withdrawal_is_named(self):
+        for args, code, words in (
+                (("beta", "unit=none", "input=1"), 1, ["input: must be empty", "withdrawn"]),
+                (("beta", "unit=none", "request=0"), 1, ["request: must be empty"]),
+                (("beta", "unit=none", "tier=batch"), 1, ["tier: must be empty"]),
+                (("beta", "unit=none", "above_tokens=32000"), 1, ["above_tokens: must be empty"]),
+                (("alpha", "unit=none", "tenant=acme", "discount_percent=5"), 2, ["model", "tenant acme"]),
+                (("beta", "unit=None"), 1, ["unit: must be", "none"]),
+                (("nonesuch", "unit=none"), 2, ["model", "nonesuch", "everybody", "resolve"]),
+                (("alpha-plus", "unit=none"), 2, ["model", "another name of alpha"])):
+            with self.subTest(args=args):
+                self.assertNotIn("line ", self.refused("set", *args, code=code, words=words))
+
     def test_names(self):
         self.refused("set", "alpha-plus", "input=1", code=2, words=["alpha-plus", "alpha"])
         self.ok("set", "alpha-plus", "tenant=acme", "input=1", "output=4")  # a tenant may
@@ -491,6 +642,24 @@ class ReadTest(PriceTest):
         self.assertEqual(lines[5], "4 cards hold now; catalogue version 3; USD per million tokens")
         self.assertEqual([c["model"] for c in self.json("list", "--tenant=acme")], ["alpha"])
         self.assertEqual(self.json("list", "--tenant=nobody"), [])
+
+    def test_what_is_withdrawn_is_shown_and_not_listed(self):
+        self.ok("set", "alpha", "tenant=acme", "discount_percent=10")
+        self.ok("set", "alpha", "tenant=acme", "unit=none", "--now")
+        self.ok("set", "beta", "unit=none", "--now")
+        self.ok("set", "gamma", "unit=none", "effective_from=2100-01-01T00:00:00Z")
+        self.assertEqual([c["model"] for c in self.json("list")], ["alpha", "gamma"])
+        self.assertEqual([line.split()[0] for line in self.ok("list").splitlines()], ["MODEL", "alpha", "gamma", "2"])
+        self.assertNotIn("none", self.ok("list", "--csv"))
+        self.assertEqual([(c["version"], c["state"], c["withdrawn"], len(c["prices"]), c["tenant"])
+                          for c in self.json("show", "alpha-max", "--tenant=acme")],
+                         [(1, "now", False, 3, ""), (2, "past", False, 3, "acme"), (3, "now", True, 0, "acme")])
+        self.assertEqual([(c["state"], c["withdrawn"]) for c in self.json("show", "beta")],
+                         [("past", False), ("now", True)])
+        self.assertEqual([(c["state"], c["withdrawn"]) for c in self.json("show", "gamma")],
+                         [("now", False), ("to come", True)])
+        self.assertRegex(self.ok("show", "beta"), r"version 4 \(set\)  now\n  provider maker\n"
+                                                  r"  withdrawn: no price by this card\nUSD per")
 
     def test_a_list_that_does_not_fit_is_no_success(self):
         with open("/dev/full", "w", encoding="ascii") as full:

@@ -111,6 +111,7 @@ END_TEST
 
 // ---- when a price may begin ----
 
+// input: PRICE_NONE withdraws the model.
 static void add_card(const char *tenant, const char *model, int64_t from_us, int64_t input)
 {
     struct price_card card = {
@@ -119,6 +120,7 @@ static void add_card(const char *tenant, const char *model, int64_t from_us, int
         .tenant = xstrdup(tenant),
         .provider = xstrdup(""),
         .model = xstrdup(model),
+        .withdrawn = input == PRICE_NONE,
         .discount_ppm = PRICE_NONE,
         .lines = xcalloc(1, sizeof(struct price_line)),
         .line_count = 1,
@@ -175,6 +177,78 @@ START_TEST(a_card_that_is_to_come_makes_a_model_known)
 }
 END_TEST
 
+START_TEST(a_withdrawn_card_is_one_of_its_model)
+{
+    add_card("", "alpha", INT64_MIN, 1000000);
+    add_card("", "alpha", NOW + US_PER_DAY, PRICE_NONE);
+    ck_assert(price_change_newest(catalogue, "", "ALPHA")->withdrawn);
+    ck_assert(!price_change_holding(catalogue, "", "alpha", NOW)->withdrawn);
+    ck_assert_int_eq(check_time("", "alpha", NOW, 2000000), -1);
+    ck_assert_int_eq(check_time("", "alpha", NOW, PRICE_NONE), -1);
+    ck_assert_int_eq(check_time("", "alpha", NOW + US_PER_MIN, PRICE_NONE), 0);
+    ck_assert_int_eq(check_time("", "alpha", NOW + 2 * US_PER_DAY, 2000000), 0);
+}
+END_TEST
+
+static bool is_none(const char *tenant, const char *model, int64_t from_us, int64_t input)
+{
+    struct catalogue *kept = catalogue;
+    catalogue = catalogue_new();
+    add_card(tenant, model, from_us, input);
+    bool none = price_change_is_none(kept, catalogue_at(catalogue, 0));
+    catalogue_free(catalogue);
+    catalogue = kept;
+    return none;
+}
+
+START_TEST(to_withdraw_what_is_not_there_changes_nothing)
+{
+    add_card("", "alpha", NOW, 1000000);
+    add_card("", "alpha", NOW + US_PER_DAY, PRICE_NONE);
+    add_card("", "beta", NOW, 0);
+    ck_assert(is_none("", "alpha", NOW - US_PER_MIN, PRICE_NONE));
+    ck_assert(!is_none("", "alpha", NOW, PRICE_NONE));
+    ck_assert(is_none("", "alpha", NOW + US_PER_DAY, PRICE_NONE));
+    ck_assert(is_none("", "alpha", NOW + 2 * US_PER_DAY, PRICE_NONE));
+    ck_assert(is_none("acme", "alpha", NOW, PRICE_NONE));
+    ck_assert(is_none("", "gamma", INT64_MIN, PRICE_NONE));
+    // Free is a price.
+    ck_assert(!is_none("", "beta", NOW, PRICE_NONE));
+    ck_assert(!is_none("", "alpha", NOW + US_PER_DAY, 0));
+}
+END_TEST
+
+static const char *description_of(const char *tenant, int64_t from_us, int64_t input)
+{
+    struct catalogue *kept = catalogue;
+    catalogue = catalogue_new();
+    add_card(tenant, "alpha", from_us, input);
+    buf_clear(&text);
+    price_change_describe(kept, catalogue_at(catalogue, 0), &text);
+    buf_addc(&text, '\0');
+    catalogue_free(catalogue);
+    catalogue = kept;
+    return text.p;
+}
+
+START_TEST(a_withdrawal_is_described)
+{
+    add_card("", "alpha", INT64_MIN, 1000000);
+    ck_assert_str_eq(description_of("", NOW, PRICE_NONE),
+                     "withdrawn alpha, from 2027-01-15T08:00:00Z\n");
+    add_card("", "alpha", NOW, PRICE_NONE);
+    ck_assert_str_eq(description_of("", NOW + US_PER_DAY, 2000000),
+                     "changed alpha, from 2027-01-16T08:00:00Z: input 2, output 2\n");
+    ck_assert_str_eq(
+        description_of("", NOW - US_PER_DAY, PRICE_NONE),
+        "withdrawn alpha, from 2027-01-14T08:00:00Z\n"
+        "  note: version 2 has a card of it from 2027-01-15T08:00:00Z, which holds from "
+        "then on as it is\n");
+    ck_assert_str_eq(description_of("acme", INT64_MIN, PRICE_NONE),
+                     "withdrawn alpha of tenant acme, from ever\n");
+}
+END_TEST
+
 // ---- words ----
 
 static const char *file_of(bool now, const char *const *words, size_t count)
@@ -195,6 +269,44 @@ START_TEST(words_are_laid_over_the_card_that_holds)
                      ",,alpha,,,,USD/Mtok,1,,,,3,,,,2027-01-15T08:02:00Z,,\n");
     ck_assert_str_eq(file_of(true, words, 2),
                      ",,alpha,,,,USD/Mtok,1,,,,3,,,,2027-01-15T08:00:00Z,,\n");
+}
+END_TEST
+
+START_TEST(words_that_withdraw_leave_names_alone)
+{
+    const char *const words[] = {"alpha", "unit=none", "tenant="};
+    add_card("", "alpha", INT64_MIN, 1000000);
+    ck_assert_str_eq(file_of(false, words, 2), ",,alpha,,,,none,,,,,,,,,2027-01-15T08:02:00Z,,\n");
+    ck_assert_str_eq(file_of(true, words, 3), ",,alpha,,,,none,,,,,,,,,2027-01-15T08:00:00Z,,\n");
+    // What is given all the same is left to the file's reader to refuse.
+    const char *const more[] = {"alpha", "input=1", "tier=batch", "unit=none", "source=s"};
+    ck_assert_str_eq(file_of(true, more, 5),
+                     ",,alpha,,batch,,none,1,,,,,,,,2027-01-15T08:00:00Z,s,\n");
+}
+END_TEST
+
+START_TEST(words_give_a_withdrawn_model_prices_anew)
+{
+    const char *const words[] = {"alpha", "input=3", "output=4"};
+    add_card("", "alpha", INT64_MIN, 1000000);
+    add_card("", "alpha", NOW, PRICE_NONE);
+    ck_assert_str_eq(file_of(false, words, 3),
+                     ",,alpha,,,,USD/Mtok,3,,,,4,,,,2027-01-15T08:02:00Z,,\n");
+}
+END_TEST
+
+START_TEST(there_must_be_a_card_to_withdraw)
+{
+    static const char *const words[][3] = {{"beta", "unit=none", "tenant="},
+                                           {"alpha", "unit=none", "tenant=acme"},
+                                           {"alph", "unit=none", "tenant="}};
+    add_card("", "alpha", INT64_MIN, 1000000);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        ck_assert_int_eq(price_words_to_file(catalogue, NOW, false, words[i], 3, &text, &e),
+                         ARGS_WRONG);
+        ck_assert_str_eq(e.field, "model");
+        ck_assert_ptr_nonnull(strstr(e.detail, i == 1 ? "tenant acme" : "everybody"));
+    }
 }
 END_TEST
 
@@ -220,6 +332,12 @@ int main(void)
     tcase_add_test(tc, a_change_may_begin_then_and_no_minute_before);
     tcase_add_test(tc, a_card_that_is_to_come_makes_a_model_known);
     tcase_add_test(tc, words_are_laid_over_the_card_that_holds);
+    tcase_add_test(tc, a_withdrawn_card_is_one_of_its_model);
+    tcase_add_test(tc, to_withdraw_what_is_not_there_changes_nothing);
+    tcase_add_test(tc, a_withdrawal_is_described);
+    tcase_add_test(tc, words_that_withdraw_leave_names_alone);
+    tcase_add_test(tc, words_give_a_withdrawn_model_prices_anew);
+    tcase_add_test(tc, there_must_be_a_card_to_withdraw);
     tcase_add_test(tc, a_price_of_another_unit_is_converted_exactly);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
