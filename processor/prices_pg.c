@@ -13,6 +13,7 @@
 struct prices {
     struct catalogue *catalogue;
     int64_t tried; // the newest version that was read, usable or not
+    int64_t refused;
 };
 
 struct prices *prices_new(void)
@@ -46,6 +47,11 @@ int64_t prices_version(const struct prices *p)
     return catalogue_version(p->catalogue);
 }
 
+int64_t prices_refused(const struct prices *p)
+{
+    return p->refused;
+}
+
 static void take_up(struct prices *p, struct catalogue *fresh)
 {
     if (catalogue_version(fresh) != prices_version(p))
@@ -68,8 +74,10 @@ static enum store_result read_anew(struct prices *p, struct db *db, int64_t vers
         take_up(p, fresh);
         p->tried = max_i64(version, prices_version(p));
     } else {
+        p->refused++;
         log_error("the prices cannot be used; rows go on with the version before", "version",
-                  log_num(version), "before", log_num(prices_version(p)), "error", why.detail);
+                  log_num(version), "before", log_num(prices_version(p)), "column", why.field,
+                  "error", why.detail);
         catalogue_free(fresh);
     }
     PQclear(r);

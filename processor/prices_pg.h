@@ -15,6 +15,8 @@ void prices_forget(struct prices *p);
 // The catalogue, empty at first, and its version: what a new row is priced by.
 const struct catalogue *prices_catalogue(const struct prices *p);
 int64_t prices_version(const struct prices *p);
+// How many catalogues were read that could not be used.
+int64_t prices_refused(const struct prices *p);
 
 // Reads the catalogue where the one in memory is not of this version, which the database says is
 // its newest. One that cannot be used is logged, and the one before stays: that is STORE_OK.

@@ -50,6 +50,8 @@
             "Partitions that came back with their state still in memory")                          \
     COUNTER(unpriced_requests, "streamlens_processor_unpriced_requests_total", "",                 \
             "Answered requests for which no price was found")                                      \
+    COUNTER(refused_catalogues, "streamlens_processor_refused_catalogues_total", "",               \
+            "Price catalogues that could not be used; rows go on with the one before")             \
     GAUGE(price_version, "streamlens_processor_price_version", "",                                 \
           "Version of the price catalogue that new rows are priced by; 0 = none yet")              \
     GAUGE(tasks, "streamlens_processor_partitions", "state=\"live\"", "Partitions owned")          \

@@ -191,6 +191,7 @@ static void on_flushed(struct runner *r)
     int64_t took_us = clock_mono_us() - r->flush_began_us;
     stats_observe_us(&r->stats->flush_seconds, took_us);
     r->stats->price_version = store_pg_price_version(r->store);
+    r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
     r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     if (r->flush_trouble)
         log_info("flushing again");

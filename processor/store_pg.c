@@ -76,6 +76,11 @@ int64_t store_pg_price_version(const struct store *s)
     return prices_version(s->prices);
 }
 
+int64_t store_pg_refused_catalogues(const struct store *s)
+{
+    return prices_refused(s->prices);
+}
+
 // Every call ends here.
 static enum store_result finish(struct store *s, enum store_result rc)
 {

@@ -15,6 +15,8 @@ void store_free(struct store *s);
 bool store_pg_up(const struct store *s);
 // Of the catalogue that new rows are priced by; 0 before the first flush, and where there is none.
 int64_t store_pg_price_version(const struct store *s);
+// Catalogues that were read and could not be used.
+int64_t store_pg_refused_catalogues(const struct store *s);
 // Answered requests that the flushes so far found no price for.
 int64_t store_pg_unpriced_requests(const struct store *s);
 

@@ -54,6 +54,14 @@ static void add_price(int version, const char *model, const char *from, int64_t 
     add_line(version, "", model, from, "", 0, input, output);
 }
 
+static void withdraw(int version, const char *tenant, const char *model, const char *from)
+{
+    sql_run("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
+            " provider, aliases, withdrawn, source) VALUES (%d, '%s', '%s', '%s', '', 0, '', '{}',"
+            " true, 'test')",
+            version, tenant, model, from);
+}
+
 // A flush of n requests, of 10 tokens in and 1 out each, in the minute after T0.
 static void use(struct writer *by, const char *series, const char *model, int minute, int64_t n)
 {
@@ -92,7 +100,7 @@ static void check_minutes(void)
                 " sum(u.requests) FILTER (WHERE p.model IS NULL) AS unpriced FROM unnest(m.usage) u"
                 " LEFT JOIN LATERAL (SELECT * FROM llm_price p WHERE p.model = u.model AND"
                 " p.version <= m.price_version AND p.effective_from <= m.window_start"
-                " ORDER BY effective_from DESC, version DESC LIMIT 1) p ON true) l WHERE"
+                " ORDER BY effective_from DESC, version DESC LIMIT 1) p ON NOT p.withdrawn) l WHERE"
                 " (m.cost_pusd, m.unpriced_requests) <> (coalesce(l.cost, 0),"
                 " coalesce(l.unpriced, 0))"),
         0);
@@ -125,6 +133,59 @@ START_TEST(a_price_that_changes_at_a_minute_splits_there)
     ck_assert_int_eq(sql_i64("SELECT cost_pusd FROM llm_hour"), 6 * 2000 + 6 * 70070);
     check_hours();
     check_minutes();
+}
+END_TEST
+
+static int64_t unpriced_of_minute(int minute)
+{
+    return sql_i64("SELECT sum(unpriced_requests) FROM llm_minute WHERE " MINUTE(% d), minute);
+}
+
+START_TEST(a_price_that_is_withdrawn_is_none_from_its_minute_on)
+{
+    add_version(1);
+    add_price(1, "m", EVER, 100, 1000);
+    use(&w, "m", "m", 3, 1);
+    add_version(2);
+    withdraw(2, "", "m", "2026-11-21T06:16:00Z");
+    for (int minute = 3; minute >= 0; minute--)
+        use(&w, "m", "m", minute, 1);
+    add_version(3);
+    add_price(3, "m", "2026-11-21T06:18:00Z", 7, 70000);
+    for (int minute = 0; minute <= 4; minute++)
+        use(&w, "m", "m", minute, 1);
+    // The row of minute 3 was there before.
+    static const int64_t want[][2] = {{4000, 0}, {4000, 0}, {0, 2}, {6000, 0}, {70070, 0}};
+    for (int minute = 0; minute <= 4; minute++) {
+        ck_assert_int_eq(cost_of_minute(minute), want[minute][0]);
+        ck_assert_int_eq(unpriced_of_minute(minute), want[minute][1]);
+    }
+    ck_assert_int_eq(sql_i64("SELECT unpriced_tokens FROM llm_hour"), 22);
+    ck_assert_int_eq(store_pg_unpriced_requests(w.store), 2);
+    check_minutes();
+    check_hours();
+}
+END_TEST
+
+START_TEST(a_tenants_price_that_is_withdrawn_leaves_everybodys_and_a_guess_none)
+{
+    add_version(1);
+    add_price(1, "m", EVER, 100, 0);
+    add_price(1, PRICE_EVERY, EVER, 1000, 0);
+    add_line(1, "t", "m", EVER, "", 0, 7, 0);
+    withdraw(1, "t", "m", "2026-11-21T06:15:00Z");
+    withdraw(1, "", PRICE_EVERY, "2026-11-21T06:15:00Z");
+    for (int minute = 0; minute < 2; minute++)
+        use(&w, "m", "m", minute, 1);
+    ck_assert_int_eq(cost_of_minute(0), 70);
+    ck_assert_int_eq(cost_of_minute(1), 1000);
+    for (int minute = 0; minute < 2; minute++)
+        use(&w, "x", "x", minute, 1);
+    ck_assert_int_eq(cost_of_minute(0), 70 + 10000);
+    ck_assert_int_eq(cost_of_minute(1), 1000);
+    ck_assert_int_eq(unpriced_of_minute(0), 0);
+    ck_assert_int_eq(unpriced_of_minute(1), 1);
+    ck_assert_int_eq(sql_i64("SELECT sum(guessed_requests) FROM llm_minute"), 1);
 }
 END_TEST
 
@@ -481,6 +542,7 @@ START_TEST(counting_goes_on_without_a_catalogue_that_is_too_large)
     ck_assert_int_eq(store_pg_price_version(w.store), 1);
     ck_assert_int_eq(sql_i64("SELECT sum(cost_pusd) FROM llm_minute WHERE price_version = 1"),
                      3000);
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1); // of one reading
     // One that knows no version counts too, and says that nothing is priced.
     struct writer late;
     writer_open(&late, fixture_dsn(), TIMEOUT_MS);
@@ -497,6 +559,7 @@ START_TEST(counting_goes_on_without_a_catalogue_that_is_too_large)
     add_version(3);
     use(&late, "m", "m", 2, 1);
     use(&w, "m", "m", 2, 1);
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1);
     ck_assert_int_eq(sql_i64("SELECT cost_pusd FROM llm_minute WHERE price_version = 3"), 2000);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute m JOIN llm_hour h USING (series_id)"
                              " WHERE h.cost_pusd = 5000 AND h.requests = 7"),
@@ -514,11 +577,22 @@ START_TEST(a_card_without_sense_stops_no_flush)
     sql_run(
         "INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
         " provider, aliases, source) VALUES (2, '', 'n', '-infinity', 'flex', 7, '', '{}', '')");
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 0);
     use(&w, "m", "m", 0, 1);
     use(&w, "m", "m", 1, 1);
     ck_assert_int_eq(sql_i64("SELECT sum(cost_pusd) FROM llm_minute WHERE price_version = 1"),
                      3000);
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1);
     check_hours();
+    // Withdrawn and priced at once makes none either.
+    sql_run("DELETE FROM llm_price WHERE version = 2");
+    add_version(3);
+    add_price(3, "m", EVER, 200, 0);
+    sql_run("UPDATE llm_price SET withdrawn = true WHERE version = 3");
+    use(&w, "m", "m", 1, 1);
+    ck_assert_int_eq(cost_of_minute(1), 2000);
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 2);
+    ck_assert_int_eq(store_pg_price_version(w.store), 1);
 }
 END_TEST
 
@@ -530,6 +604,8 @@ static Suite *costs_suite(void)
     tcase_add_checked_fixture(c, open_database, close_database);
     const TTest *const tests[] = {
         a_price_that_changes_at_a_minute_splits_there,
+        a_price_that_is_withdrawn_is_none_from_its_minute_on,
+        a_tenants_price_that_is_withdrawn_leaves_everybodys_and_a_guess_none,
         a_row_keeps_the_version_of_its_first_flush,
         a_version_holds_from_the_next_flush_on,
         a_row_of_a_newer_version_than_ours_is_priced_by_that,
