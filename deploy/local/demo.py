@@ -261,25 +261,27 @@ class Prices:
     def __init__(self):
         names = ", ".join(f"'{name}'" for name in ("*", *(m[0] for m in MODELS)))
         self.cards = collections.defaultdict(list)
-        for model, version, start, *usd in read_rows("the prices", (
-                "SELECT model, version, greatest(extract(epoch FROM effective_from) * 1000, 0)::bigint, "
+        for model, version, start, withdrawn, *usd in read_rows("the prices", (
+                "SELECT model, version, greatest(extract(epoch FROM effective_from) * 1000, 0)::bigint, withdrawn, "
                 "llm_usd(input_pusd), llm_usd(coalesce(cached_input_pusd, input_pusd)), llm_usd(output_pusd) "
                 f"FROM llm_price WHERE tenant_id = '' AND model IN ({names}) AND tier = '' AND above_tokens = 0")):
-            self.cards[model].append((int(start), int(version), [decimal.Decimal(d) for d in usd]))
+            prices = None if withdrawn == "t" else [decimal.Decimal(d) for d in usd]
+            self.cards[model].append((int(start), int(version), prices))
 
     def holding(self, model, version, minute_ms):
-        return [c for c in self.cards[model] if c[1] <= version and c[0] <= minute_ms]
+        """The prices; None where the model has none."""
+        cards = [c for c in self.cards[model] if c[1] <= version and c[0] <= minute_ms]
+        return max(cards)[2] if cards else None
 
     def costs(self, key, sums, version):
         """COSTS of what was sent of a (tenant, route, model, minute)."""
         if not sums["responses"]:
             return dict.fromkeys(COSTS, 0)
-        holding = (self.holding(key[2], version, key[3]) or
-                   self.holding("*", version, key[3]))  # PRICE_DEFAULT, where it is set
+        prices = (self.holding(key[2], version, key[3]) or
+                  self.holding("*", version, key[3]))  # PRICE_DEFAULT, where it is set
         prompt, cached, completion = (sums[n] for n in SUMS[3:])
-        if not holding:
+        if not prices:
             return dict(zip(COSTS, (0, sums["responses"], prompt + completion)))
-        prices = max(holding)[2]
         cost = decimal.Decimal(0)
         for price, tokens in zip(prices, (prompt - cached, cached, completion)):
             cost = EXACT.add(cost, EXACT.multiply(price, tokens))

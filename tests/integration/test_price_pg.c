@@ -55,13 +55,12 @@ static void add_line(int version, const char *columns, const char *values)
             " NULL::bigint AS cache_write_1h_pusd, 1::bigint AS output_pusd,"
             " NULL::bigint AS reasoning_pusd, NULL::bigint AS request_pusd, '' AS source,"
             " NULL::date AS as_of");
-    sql_run("UPDATE plain SET (version, tenant_id, model, effective_from, tier, above_tokens,"
-            " provider, aliases, withdrawn, discount_ppm, input_pusd, output_pusd, request_pusd, "
-            "source,"
-            " as_of) = (%d, '', 'm', '-infinity'::timestamptz, '', 0, '', '{}', false, NULL, 1, 1, "
-            "NULL,"
-            " '', NULL)",
-            version);
+    sql_run(
+        "UPDATE plain SET (version, tenant_id, model, effective_from, tier, above_tokens,"
+        " provider, aliases, withdrawn, discount_ppm, input_pusd, output_pusd, request_pusd,"
+        " source, as_of) = (%d, '', 'm', '-infinity'::timestamptz, '', 0, '', '{}', false, NULL,"
+        " 1, 1, NULL, '', NULL)",
+        version);
     if (columns[0] != '\0')
         sql_run("UPDATE plain SET (%s) = ROW(%s)", columns, values);
     sql_run("INSERT INTO llm_price SELECT * FROM plain");

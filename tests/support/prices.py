@@ -13,6 +13,7 @@ BANDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
 STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
 EXCLUDE_CACHED = ("anthropic", "bedrock", "aws.bedrock", "aws_bedrock", "amazon_bedrock")
 TOKENS_PER_UNIT = {"USD/Mtok": 6, "USD/ktok": 3, "USD/tok": 0}  # powers of ten
+WITHDRAWN = "none"  # as a unit
 TOKEN_CLASSES = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 EVER = -1 << 62
 USAGE_LINES = 64  # a row keeps so many usage lines; the bytewise greatest go into one that no price fits
@@ -63,8 +64,9 @@ class Card:
             at = datetime.datetime.fromisoformat(first["effective_from"].replace("Z", "+00:00"))
             self.effective_s = int(at.timestamp())
         self.discount = Decimal(first["discount_percent"]) / 100 if first.get("discount_percent") else None
+        self.withdrawn = first["unit"] == WITHDRAWN
         self.lines = {}
-        for row in rows:
+        for row in rows if not self.withdrawn else ():
             power = TOKENS_PER_UNIT[row["unit"]]
             line = {c: Decimal(row[c]).scaleb(-power) if row.get(c) else None for c in TOKEN_CLASSES}
             line["request"] = Decimal(row.get("request") or 0)
@@ -103,7 +105,7 @@ class Catalogue:
             holding = [c for c in cards if of == tenant and c.version <= version and c.effective_s <= at_s]
             if holding:
                 found.append(max(holding, key=lambda c: (c.effective_s, c.version)))
-        return next((c for c in found if name.lower() in c.names), None)
+        return next((c for c in found if not c.withdrawn and name.lower() in c.names), None)
 
     def rates(self, version, at_s, tenant, names, tier, band):
         """USD a token by class, then a request: of the first name that is found; or UNPRICED. And whether they
