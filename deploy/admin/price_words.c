@@ -21,6 +21,7 @@ struct cells {
         const char *word;   // given: borrowed; else NULL
         struct buf carried; // what the card has
     } cell[COLUMNS_MAX];
+    char from[TIME_RFC3339_MAX]; // effective_from, where the words give none
 };
 
 // ---- columns and cells ----
@@ -246,9 +247,9 @@ static void add_lines(struct buf *out, struct cells *c, const struct price_card 
         add_new_line(out, c, card);
 }
 
-// Where the words give none: see the header. *text is what stands in the file then.
+// Where the words give none: see the header.
 static int settle_from(struct cells *c, const struct price_card *newest, int64_t now_us, bool now,
-                       char text[TIME_RFC3339_MAX], int64_t *from_us, struct err *e)
+                       int64_t *from_us, struct err *e)
 {
     const char *given = word(c, "effective_from");
     *from_us = INT64_MIN;
@@ -259,12 +260,11 @@ static int settle_from(struct cells *c, const struct price_card *newest, int64_t
     }
     if (given)
         return 0;
-    text[0] = '\0';
     if (newest) {
         *from_us = now ? time_floor_us(now_us, US_PER_MIN) : price_change_earliest_us(now_us);
-        time_format_rfc3339(*from_us, text);
+        time_format_rfc3339(*from_us, c->from);
     }
-    give(c, "effective_from", text);
+    give(c, "effective_from", c->from);
     return 0;
 }
 
@@ -301,12 +301,11 @@ static int write_card(const struct catalogue *c, int64_t now_us, bool now, struc
     static char none[] = "";
     const char *tenant = word(cells, "tenant") ? word(cells, "tenant") : "";
     const char *model = word(cells, "model");
-    char from[TIME_RFC3339_MAX];
     int64_t from_us;
     if (check_alias(c, tenant, model, e) < 0)
         return ARGS_WRONG;
     const struct price_card *newest = price_change_newest(c, tenant, model);
-    if (settle_from(cells, newest, now_us, now, from, &from_us, e) < 0)
+    if (settle_from(cells, newest, now_us, now, &from_us, e) < 0)
         return ARGS_WRONG;
     if (withdraws(cells) && check_withdrawal(newest, tenant, model, e) < 0)
         return ARGS_WRONG;
