@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A credential is judged whatever its address did before: an address may stand for a proxy and
 // everybody behind it, and keys of 256 bits are not to be guessed at any rate. What the limit
-// bounds is the noise; what it changes is the answer to a bad credential.
+// bounds is the noise, and what the noise may cost: a signature takes up to a millisecond, so that
+// one sender of forged tokens could keep the loop from everybody else.
 #include "common/io/auth.h"
 
 #include "common/io/auth_credential.h"
@@ -24,6 +25,7 @@ struct auth {
     struct auth_tokens *tokens; // NULL: AUTH has no jwt
     struct auth_failures *failures;
     struct event *tick, *retry;
+    int64_t check_again_us; // monotonic: no token of an address over its limit before that
     struct log_limit log_refused;
     char application_name[64];
 };
@@ -172,9 +174,23 @@ static int judge_key(struct auth *a, struct str text, struct auth_identity *out,
     return 0;
 }
 
-static int judge_token(struct auth *a, struct str text, struct auth_identity *out, struct err *e)
+static const struct jwt_claims *check_token(struct auth *a, const char *peer, struct str text,
+                                            struct err *e)
 {
-    const struct jwt_claims *c = auth_tokens_check(a->tokens, text, clock_wall_us(), e);
+    int64_t begun_us = clock_mono_us(), now_us = clock_wall_us();
+    if (!auth_failures_is_over(a->failures, peer, begun_us))
+        return auth_tokens_check(a->tokens, text, true, now_us, e);
+    if (begun_us < a->check_again_us)
+        return auth_tokens_check(a->tokens, text, false, now_us, e);
+    const struct jwt_claims *c = auth_tokens_check(a->tokens, text, true, now_us, e);
+    a->check_again_us = begun_us + AUTH_CHECK_SHARE * (clock_mono_us() - begun_us);
+    return c;
+}
+
+static int judge_token(struct auth *a, const char *peer, struct str text, struct auth_identity *out,
+                       struct err *e)
+{
+    const struct jwt_claims *c = check_token(a, peer, text, e);
     if (!c)
         return -1;
     *out = (struct auth_identity){.authenticated = true,
@@ -225,7 +241,7 @@ static int check(struct auth *a, struct http_exchange *x, unsigned any_of,
         reply_unavailable(a, x);
         return -1;
     }
-    if ((key ? judge_key : judge_token)(a, text, out, &e) != 0) {
+    if ((key ? judge_key(a, text, out, &e) : judge_token(a, http_peer(x), text, out, &e)) != 0) {
         refuse(a, x, e.detail);
         return -1;
     }

@@ -21,8 +21,9 @@
 // Refusals are the same for every reason: 401 with WWW-Authenticate, 403 where a valid credential
 // lacks the scope. An address with more than AUTH_FAILURES_PER_MINUTE refused credentials gets 429
 // with Retry-After for further bad ones; good keys, and tokens verified before, are not held up by
-// bad neighbours behind the same address. Logs name a key's id or a token's `sub`, never the
-// credential.
+// bad neighbours behind the same address. Tokens not verified before, of all such addresses
+// together, get AUTH_CHECK_SHARE of the loop's time at most, and 429 beyond it, good ones too. Logs
+// name a key's id or a token's `sub`, never the credential.
 #ifndef STREAMLENS_AUTH_H
 #define STREAMLENS_AUTH_H
 
@@ -33,6 +34,7 @@
 
 #define AUTH_JWT_LEEWAY_S 30
 #define AUTH_RETRY_US (2 * US_PER_S)
+#define AUTH_CHECK_SHARE 5      // one part of so many
 #define AUTH_ADDRESSES_MAX 4096 // failures are counted for so many addresses at once
 
 struct auth;

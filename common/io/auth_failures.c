@@ -92,16 +92,21 @@ static struct entry *find(struct auth_failures *f, const struct address *a)
     return NULL;
 }
 
+static bool has_room(const struct auth_failures *f, int64_t now_us)
+{
+    return f->count < f->max || TAILQ_FIRST(&f->order)->full_at_us <= now_us;
+}
+
 // NULL where all are held and none is idle.
 static struct entry *make(struct auth_failures *f, const struct address *a, int64_t now_us)
 {
     struct entry *e;
+    if (!has_room(f, now_us))
+        return NULL;
     if (f->count < f->max) {
         e = &f->entries[f->count++];
     } else {
         e = TAILQ_FIRST(&f->order);
-        if (e->full_at_us > now_us)
-            return NULL;
         LIST_REMOVE(e, chain);
         TAILQ_REMOVE(&f->order, e, link);
     }
@@ -112,6 +117,21 @@ static struct entry *make(struct auth_failures *f, const struct address *a, int6
     return e;
 }
 
+// How long one more failure is beyond the limit; 0 where it is within.
+static int64_t beyond_us(const struct auth_failures *f, int64_t full_at_us, int64_t now_us)
+{
+    return max_i64(max_i64(full_at_us, now_us) + f->each_us - (now_us + f->burst_us), 0);
+}
+
+bool auth_failures_is_over(struct auth_failures *f, const char *address, int64_t now_us)
+{
+    struct address a = address_of(address);
+    struct entry *e = find(f, &a);
+    if (e)
+        return beyond_us(f, e->full_at_us, now_us) > 0;
+    return !has_room(f, now_us) && beyond_us(f, f->others_full_at_us, now_us) > 0;
+}
+
 int64_t auth_failures_add(struct auth_failures *f, const char *address, int64_t now_us)
 {
     struct address a = address_of(address);
@@ -119,10 +139,10 @@ int64_t auth_failures_add(struct auth_failures *f, const char *address, int64_t 
     if (!e)
         e = make(f, &a, now_us);
     int64_t *full_at_us = e ? &e->full_at_us : &f->others_full_at_us;
-    int64_t then_us = max_i64(*full_at_us, now_us) + f->each_us;
-    if (then_us > now_us + f->burst_us)
-        return then_us - (now_us + f->burst_us);
-    *full_at_us = then_us;
+    int64_t wait_us = beyond_us(f, *full_at_us, now_us);
+    if (wait_us > 0)
+        return wait_us;
+    *full_at_us = max_i64(*full_at_us, now_us) + f->each_us;
     if (e) {
         TAILQ_REMOVE(&f->order, e, link);
         TAILQ_INSERT_TAIL(&f->order, e, link);

@@ -20,6 +20,9 @@ void auth_failures_free(struct auth_failures *f);
 // after so many µs. The address is numeric; whatever is none counts as one address.
 int64_t auth_failures_add(struct auth_failures *f, const char *address, int64_t now_mono_us);
 
+// Whether one more would be beyond the limit.
+bool auth_failures_is_over(struct auth_failures *f, const char *address, int64_t now_mono_us);
+
 size_t auth_failures_count(const struct auth_failures *f); // addresses that are held
 
 #endif

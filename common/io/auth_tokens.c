@@ -149,8 +149,8 @@ void auth_tokens_free(struct auth_tokens *t)
     free(t);
 }
 
-const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str token, int64_t now_us,
-                                           struct err *e)
+const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str token, bool may_check,
+                                           int64_t now_us, struct err *e)
 {
     unsigned char digest[TOKEN_DIGEST_BYTES];
     _Static_assert(TOKEN_DIGEST_BYTES == API_KEY_HASH_BYTES, "both are SHA-256");
@@ -162,6 +162,10 @@ const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str tok
     }
     if (known) {
         token_cache_drop(t->cache, digest);
+        return NULL;
+    }
+    if (!may_check) {
+        (void)err_set(e, "the token is new, and its address over the limit");
         return NULL;
     }
     t->stats->tokens_checked++;

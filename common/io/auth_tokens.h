@@ -19,8 +19,9 @@ void auth_tokens_free(struct auth_tokens *t);
 // Reads the file if it has changed. One that cannot be used leaves the keys as they were.
 void auth_tokens_look(struct auth_tokens *t);
 void auth_tokens_retry(struct auth_tokens *t); // looks where the last look failed
-// NULL with a reason for logs. Good until the next call.
-const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str token,
+// NULL with a reason for logs. Good until the next call. Without may_check only tokens that were
+// checked before are good.
+const struct jwt_claims *auth_tokens_check(struct auth_tokens *t, struct str token, bool may_check,
                                            int64_t now_wall_us, struct err *e);
 
 #endif

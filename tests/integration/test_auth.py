@@ -460,12 +460,43 @@ class Failures(Case):
         self.assertIn(int(headers["Retry-After"]), range(1, 31))
         self.assertEqual(body["status"], 429)
         self.assertEqual(self.status(s, good), 200)
-        self.assertEqual(self.status(s, key.token(claims(sub="fresh"))), 200)
+        fresh = key.token(claims(sub="fresh"))
+        wait_for(lambda: self.status(s, fresh) == 200, "its turn")
         self.assertEqual(call(s, "/admin", bearer(good))[0], 403)
         self.assertEqual(call(s)[0], 401)
         self.assertEqual(call(s, "/any", bearer("bad"), "127.0.0.9")[0], 401)
+        before = s.metric(CHECKS + '{result="refused_over_limit"}')
         self.assertEqual(self.status(s, "bad"), 429)
-        self.assertEqual(s.metric(CHECKS + '{result="refused_over_limit"}'), 3)
+        self.assertEqual(s.metric(CHECKS + '{result="refused_over_limit"}'), before + 1)
+
+    def test_forged_tokens_of_an_address_over_its_limit_get_a_share_of_the_time(self):
+        key = Key(self.folder, "k", "ES384")  # the signature that takes longest
+        write_jwks(os.path.join(self.folder, "jwks.json"), [key.jwk()])
+        s = self.server(AUTH="jwt", AUTH_FAILURES_PER_MINUTE="1")
+        good, bursts, depth = key.token(claims()), 20, 16
+        self.assertEqual(self.status(s, good), 200)
+        _, body, signature = good.split(".")
+        forged = [b64_json({"alg": "ES384", "kid": "k", "n": n}) + f".{body}.{signature}"
+                  for n in range(bursts * depth)]
+        self.assertEqual([self.status(s, "bad"), self.status(s, "bad")], [401, 429])
+        checked = 'streamlens_auth_tokens_total{from="check"}'
+        before = s.metric(checked)
+        with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+            for n in range(0, len(forged), depth):
+                # In one piece, so that no time passes between them but that which they take.
+                c.sendall("".join(f"GET /any HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {text}\r\n\r\n"
+                                  for text in forged[n:n + depth]).encode())
+                answers = b""
+                while answers.count(b"HTTP/1.1 429") < depth:
+                    more = c.recv(65536)
+                    self.assertTrue(more, answers)
+                    answers += more
+        checks = s.metric(checked) - before
+        self.assertGreater(checks, 0)
+        self.assertLess(checks, len(forged) / 2)
+        self.assertEqual(self.status(s, good), 200)
+        fresh = key.token(claims(sub="fresh"))
+        wait_for(lambda: self.status(s, fresh) == 200, "a new good token")
 
 
 class Keys(Case):

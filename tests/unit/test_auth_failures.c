@@ -27,7 +27,10 @@ static void end(void)
 
 static int64_t count(const char *address)
 {
-    return auth_failures_add(failures, address, now_us);
+    bool is_over = auth_failures_is_over(failures, address, now_us);
+    int64_t wait_us = auth_failures_add(failures, address, now_us);
+    ck_assert_int_eq(is_over, wait_us > 0); // asking tells what counting will, and counts nothing
+    return wait_us;
 }
 
 static void use_up(const char *address)
