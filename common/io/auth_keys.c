@@ -22,10 +22,12 @@
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x) TEXT_OF_(x)
 
-// Expired ones of the last day are read too: their end is judged by this machine's clock.
+// Expired ones of the last day are read too: their end is judged by this machine's clock. The casts
+// keep the binary forms what is read below, whatever somebody makes of the columns' types.
 #define READ_KEYS                                                                                  \
-    "SELECT key_id, key_sha256, tenant_id, array_to_string(scopes, ' '), expires_at,"              \
-    " events_per_second FROM streamlens_key WHERE revoked_at IS NULL"                              \
+    "SELECT key_id::text, key_sha256::bytea, tenant_id::text, array_to_string(scopes, ' '),"       \
+    " expires_at::timestamptz, events_per_second::int8 FROM streamlens_key"                        \
+    " WHERE revoked_at IS NULL"                                                                    \
     " AND coalesce(expires_at > now() - interval '1 day', true)"                                   \
     " ORDER BY created_at, key_id LIMIT " TEXT_OF(KEY_TABLE_MAX) " + 1"
 #define WRITE_LAST_USED                                                                            \

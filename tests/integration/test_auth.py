@@ -600,6 +600,14 @@ class Keys(Case):
             told = [json.loads(line) for line in s.log().splitlines() if "are left out" in line]
             self.assertEqual([(t["first"], t["field"]) for t in told], [(id_of(edited[0]), "tenant_id")])
 
+    def test_a_column_of_another_type_is_read_for_what_it_says(self):
+        with Stack() as stack:
+            key = add_key(stack, "acme", "read")
+            stack.sql("ALTER TABLE streamlens_key ALTER events_per_second TYPE int4, ALTER expires_at TYPE date;"
+                      "UPDATE streamlens_key SET events_per_second = 5, expires_at = now() + interval '2 days'")
+            s = self.server(AUTH="key", POSTGRES_DSN=stack.dsn)
+            self.assertEqual(call(s, "/any", bearer(key))[2]["events_per_second"], 5)
+
     def test_a_reading_that_failed_is_tried_again_soon(self):
         with Stack() as stack:
             key = add_key(stack, "acme", "read")
