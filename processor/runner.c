@@ -37,7 +37,7 @@ struct runner {
     bool stopping, started;
     bool flush_trouble;
     bool reopen; // the group is to be left and joined again
-    int64_t next_flush_us, flush_began_us, next_tick_us, retry_us;
+    int64_t next_flush_us, flush_began_us, attempt_began_us, next_tick_us, retry_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
     struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint;
 };
@@ -172,7 +172,9 @@ static void commit_to_group(struct runner *r)
     free(next);
 }
 
-// Takes longer intervals while flushes take more than half of one.
+// Takes longer intervals while flushes take more than half of one. A database that was away has not
+// been slow: only the attempt that succeeded counts, or an hour's absence would be followed by two
+// hours without a flush.
 static void schedule_flush(struct runner *r, int64_t took_us)
 {
     int64_t interval_us = max_i64(r->config->flush_interval_ms * US_PER_MS, 2 * took_us);
@@ -181,22 +183,22 @@ static void schedule_flush(struct runner *r, int64_t took_us)
 
 static void flush_begin(struct runner *r)
 {
-    r->flush_began_us = clock_mono_us();
+    r->flush_began_us = r->attempt_began_us = clock_mono_us();
     if (!instance_flush_begin(r->instance))
         schedule_flush(r, 0);
 }
 
 static void on_flushed(struct runner *r)
 {
-    int64_t took_us = clock_mono_us() - r->flush_began_us;
-    stats_observe_us(&r->stats->flush_seconds, took_us);
+    int64_t now_us = clock_mono_us();
+    stats_observe_us(&r->stats->flush_seconds, now_us - r->flush_began_us);
     r->stats->price_version = store_pg_price_version(r->store);
     r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
     r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     if (r->flush_trouble)
         log_info("flushing again");
     r->flush_trouble = false;
-    schedule_flush(r, took_us);
+    schedule_flush(r, now_us - r->attempt_began_us);
     commit_to_group(r);
 }
 
@@ -209,7 +211,7 @@ static int step_flush(struct runner *r, struct err *e)
         on_flushed(r);
         return 0;
     case FLUSH_WAIT:
-        r->retry_us = clock_mono_us() + RETRY_US / 5;
+        r->retry_us = r->attempt_began_us = clock_mono_us() + RETRY_US / 5;
         if (e->detail[0]) {
             r->flush_trouble = true;
             if (log_limit(&r->flush_complaint, clock_mono_us(), COMPLAINT_US))
@@ -249,7 +251,7 @@ static enum flush_result finish_flush(struct runner *r)
 static void flush_all(struct runner *r)
 {
     if (!instance_is_flushing(r->instance)) {
-        r->flush_began_us = clock_mono_us();
+        r->flush_began_us = r->attempt_began_us = clock_mono_us();
         if (!instance_flush_begin(r->instance))
             return;
     }
