@@ -459,12 +459,12 @@ static rd_kafka_resp_err_t produce(struct sink *s, const struct ingest_record *r
     union {
         const char *in;
         void *out; // librdkafka copies, its prototypes do not say so
-    } value = {r->value.p};
+    } value = {r->value.p}, key = {r->key.p};
     rd_kafka_topic_t *topic = s->topics[r->kind];
     if (r->tenant.p)
         return rd_kafka_producev(
             s->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_VALUE(value.out, r->value.n), RD_KAFKA_V_KEY(r->key.p, r->key.n),
+            RD_KAFKA_V_VALUE(value.out, r->value.n), RD_KAFKA_V_KEY(key.out, r->key.n),
             RD_KAFKA_V_OPAQUE(slot), RD_KAFKA_V_HEADER("tenant", r->tenant.p, (ssize_t)r->tenant.n),
             RD_KAFKA_V_END);
     if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.out, r->value.n,
