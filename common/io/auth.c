@@ -263,6 +263,6 @@ int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of, struct 
 
 int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of)
 {
-    struct auth_identity who;
+    struct auth_identity who = {0};
     return a->keys || a->tokens ? check(a, x, any_of, &who) : 0;
 }
