@@ -98,25 +98,49 @@ static int check_card(const struct price_card *card, struct err *e)
                      (long long)card->version, card->tenant, card->model, wrong.detail);
 }
 
+// The card whose lines begin at `row`; *end is where the next one's do.
+static int read_card(const PGresult *r, int row, int *end, struct price_card *out, struct err *e)
+{
+    for (*end = row + 1; *end < PQntuples(r) && same_card(r, row, *end);)
+        (*end)++;
+    take_card(r, row, *end - row, out);
+    return check_card(out, e);
+}
+
+// The version whose rows are row to end: all of its cards, or none.
+static int add_version(const PGresult *r, int row, int end, struct catalogue *into, struct err *e)
+{
+    int64_t version = number_at(r, row, VERSION);
+    struct price_card *cards = xcalloc((size_t)(end - row), sizeof(*cards));
+    size_t n = 0;
+    int rc = 0;
+    while (rc == 0 && row < end && !PQgetisnull(r, row, TENANT)) {
+        if (catalogue_count(into) + n == CATALOGUE_CARDS_MAX)
+            rc = err_set(e, "llm_price has more than %d price cards", CATALOGUE_CARDS_MAX);
+        else
+            rc = read_card(r, row, &row, &cards[n++], e);
+    }
+    if (rc == 0)
+        catalogue_set_version(into, version);
+    for (size_t i = 0; i < n; i++)
+        if (rc == 0)
+            catalogue_add(into, &cards[i]);
+        else
+            price_card_clear(&cards[i]);
+    free(cards);
+    return rc;
+}
+
 int price_pg_read(const PGresult *result, struct catalogue *into, struct err *e)
 {
     assert(PQnfields(result) == COLUMNS && !PQbinaryTuples(result));
-    for (int row = 0, lines; row < PQntuples(result); row += lines) {
-        lines = 1;
-        catalogue_set_version(into, number_at(result, row, VERSION));
-        if (PQgetisnull(result, row, TENANT))
-            continue; // a version without cards
-        while (row + lines < PQntuples(result) && same_card(result, row, row + lines))
-            lines++;
-        if (catalogue_count(into) == CATALOGUE_CARDS_MAX)
-            return err_set(e, "llm_price has more than %d price cards", CATALOGUE_CARDS_MAX);
-        struct price_card card;
-        take_card(result, row, lines, &card);
-        if (check_card(&card, e) != 0) {
-            price_card_clear(&card);
+    for (int row = 0, end; row < PQntuples(result); row = end) {
+        end = row + 1;
+        while (end < PQntuples(result) &&
+               number_at(result, end, VERSION) == number_at(result, row, VERSION))
+            end++;
+        if (add_version(result, row, end, into, e) < 0)
             return -1;
-        }
-        catalogue_add(into, &card);
     }
     return 0;
 }

@@ -13,7 +13,8 @@ extern const char price_pg_select[];
 
 // Adds what the statement gave, in text format as a simple query gives it, to a catalogue that is
 // still empty. Its version is then the greatest of llm_price_version. -1: a card that price.h does
-// not admit, which e names, or more than CATALOGUE_CARDS_MAX; the catalogue is then not whole.
+// not admit, which e names, or more than CATALOGUE_CARDS_MAX; the catalogue then has the versions
+// before the one that this is about, whole, and its version is the last of them.
 int price_pg_read(const PGresult *result, struct catalogue *into, struct err *e) MUST_CHECK;
 
 #endif

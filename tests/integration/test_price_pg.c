@@ -198,6 +198,23 @@ START_TEST(a_card_that_no_price_file_can_hold_is_named)
 }
 END_TEST
 
+START_TEST(what_stands_before_a_version_that_is_refused_is_read_whole)
+{
+    add_version(1);
+    add_version(4);
+    add_version(5);
+    add_version(6);
+    add_line(1, "", "");
+    add_line(5, "", "");
+    add_line(5, "model, input_pusd", "'n', NULL");
+    add_line(6, "model", "'o'");
+    ck_assert_int_eq(read_catalogue(), -1);
+    ck_assert_ptr_nonnull(strstr(error.detail, "llm_price, version 5, tenant \"\", model \"n\""));
+    assert_cards("1:,,m,,,,USD/Mtok,0.000001,,,,0.000001,,,,,,\n");
+    ck_assert_int_eq(catalogue_version(catalogue), 4);
+}
+END_TEST
+
 START_TEST(a_withdrawn_card_is_read)
 {
     add_version(1);
@@ -242,6 +259,7 @@ START_TEST(a_catalogue_has_at_most_100000_cards)
     add_line(1, "model", "'zzz'");
     ck_assert_int_eq(read_catalogue(), -1);
     ck_assert_ptr_nonnull(strstr(error.detail, "more than 100000 price cards"));
+    ck_assert_uint_eq(catalogue_count(catalogue), 0);
 }
 END_TEST
 
@@ -257,6 +275,7 @@ int main(void)
     tcase_add_test(tc, cards_are_read_whole);
     tcase_add_test(tc, each_price_is_of_its_class);
     tcase_add_test(tc, a_card_that_no_price_file_can_hold_is_named);
+    tcase_add_test(tc, what_stands_before_a_version_that_is_refused_is_read_whole);
     tcase_add_test(tc, a_withdrawn_card_is_read);
     tcase_add_test(tc, a_card_is_withdrawn_in_no_line_or_is_one);
     tcase_add_test(tc, a_catalogue_has_at_most_100000_cards);
