@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A catalogue that cannot be used, because it holds more than CATALOGUE_CARDS_MAX cards or a card
 // that makes no sense, must not stop the counting: tokens are kept whatever they cost, and costs
-// can be made from them later. So rows go on with the catalogue before it and say so in
+// can be made from them later. So rows go on with the versions before it and say so in
 // price_version, and the log says it once a version.
 #include "processor/prices_pg.h"
 
@@ -75,10 +75,14 @@ static enum store_result read_anew(struct prices *p, struct db *db, int64_t vers
         p->tried = max_i64(version, prices_version(p));
     } else {
         p->refused++;
+        // Who has just started has none to go on with: its rows would lose what they cost.
+        if (catalogue_version(fresh) > prices_version(p))
+            take_up(p, fresh);
+        else
+            catalogue_free(fresh);
         log_error("the prices cannot be used; rows go on with the version before", "version",
                   log_num(version), "before", log_num(prices_version(p)), "column", why.field,
                   "error", why.detail);
-        catalogue_free(fresh);
     }
     PQclear(r);
     return STORE_OK;

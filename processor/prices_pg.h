@@ -19,7 +19,7 @@ int64_t prices_version(const struct prices *p);
 int64_t prices_refused(const struct prices *p);
 
 // Reads the catalogue where the one in memory is not of this version, which the database says is
-// its newest. One that cannot be used is logged, and the one before stays: that is STORE_OK.
+// its newest. One that cannot be used is logged, and the versions before it hold: that is STORE_OK.
 enum store_result prices_follow(struct prices *p, struct db *db, int64_t version,
                                 struct err *e) MUST_CHECK;
 // The same where a row names a version that is newer than the one in memory.

@@ -543,14 +543,13 @@ START_TEST(counting_goes_on_without_a_catalogue_that_is_too_large)
     ck_assert_int_eq(sql_i64("SELECT sum(cost_pusd) FROM llm_minute WHERE price_version = 1"),
                      3000);
     ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1); // of one reading
-    // One that knows no version counts too, and says that nothing is priced.
+    // One that has just started goes on with the same version.
     struct writer late;
     writer_open(&late, fixture_dsn(), TIMEOUT_MS);
     writer_claim(&late, 1);
     use(&late, "m", "m", 1, 1);
-    ck_assert_int_eq(sql_i64("SELECT unpriced_requests FROM llm_minute WHERE " MINUTE(
-                         1) " AND (price_version, cost_pusd) = (0, 0)"),
-                     2);
+    ck_assert_int_eq(store_pg_price_version(late.store), 1);
+    ck_assert_int_eq(cost_of_minute(1), 2000);
     check_hours();
     // A version is read once, not at every flush; once all fit, the next one is taken up.
     sql_run("DELETE FROM llm_price WHERE model = 'filler-1'");
@@ -562,7 +561,7 @@ START_TEST(counting_goes_on_without_a_catalogue_that_is_too_large)
     ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1);
     ck_assert_int_eq(sql_i64("SELECT cost_pusd FROM llm_minute WHERE price_version = 3"), 2000);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute m JOIN llm_hour h USING (series_id)"
-                             " WHERE h.cost_pusd = 5000 AND h.requests = 7"),
+                             " WHERE h.cost_pusd = 7000 AND h.requests = 7"),
                      3);
     writer_close(&late);
 }
@@ -592,7 +591,43 @@ START_TEST(a_card_without_sense_stops_no_flush)
     use(&w, "m", "m", 1, 1);
     ck_assert_int_eq(cost_of_minute(1), 2000);
     ck_assert_int_eq(store_pg_refused_catalogues(w.store), 2);
-    ck_assert_int_eq(store_pg_price_version(w.store), 1);
+    ck_assert_int_eq(store_pg_price_version(w.store), 2); // which is whole by now
+}
+END_TEST
+
+static void use_as_one_that_starts(int minute, int64_t version)
+{
+    struct writer late;
+    writer_open(&late, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&late, 1);
+    use(&late, "m", "m", minute, 1);
+    ck_assert_int_eq(store_pg_price_version(late.store), version);
+    ck_assert_int_eq(store_pg_refused_catalogues(late.store), 1);
+    writer_close(&late);
+    check_hours();
+}
+
+START_TEST(rows_keep_their_price_when_one_starts_beside_prices_without_sense)
+{
+    add_version(1);
+    add_price(1, "m", EVER, 100, 0);
+    add_version(2);
+    add_price(2, "m", EVER, 200, 0);
+    use(&w, "m", "m", 0, 1);
+    // The version's own card of the model is good, but it is not taken in half.
+    add_version(3);
+    add_price(3, "m", EVER, 300, 0);
+    add_line(3, "", "n", EVER, "flex", 0, 1, 1);
+    use_as_one_that_starts(0, 2);
+    use_as_one_that_starts(1, 2);
+    ck_assert_int_eq(cost_of_minute(0), 4000);
+    ck_assert_int_eq(cost_of_minute(1), 2000);
+    // Where the first one is at fault there is none before it: counted, and said to be unpriced.
+    sql_run("UPDATE llm_price SET tier = 'flex' WHERE version = 1");
+    use_as_one_that_starts(2, 0);
+    ck_assert_int_eq(sql_i64("SELECT unpriced_requests FROM llm_minute WHERE " MINUTE(
+                         2) " AND (price_version, cost_pusd) = (0, 0)"),
+                     1);
 }
 END_TEST
 
@@ -619,6 +654,7 @@ static Suite *costs_suite(void)
         a_catalogue_may_be_full,
         counting_goes_on_without_a_catalogue_that_is_too_large,
         a_card_without_sense_stops_no_flush,
+        rows_keep_their_price_when_one_starts_beside_prices_without_sense,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);
