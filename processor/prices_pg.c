@@ -12,7 +12,8 @@
 
 struct prices {
     struct catalogue *catalogue;
-    int64_t tried; // the newest version that was read, usable or not
+    int64_t tried;   // the newest version that was read, usable or not
+    int64_t reached; // the newest that was read because a row names it, likewise
     int64_t refused;
 };
 
@@ -20,7 +21,7 @@ struct prices *prices_new(void)
 {
     struct prices *p = xcalloc(1, sizeof(*p));
     p->catalogue = catalogue_new();
-    p->tried = NEVER;
+    prices_forget(p);
     return p;
 }
 
@@ -34,7 +35,7 @@ void prices_free(struct prices *p)
 
 void prices_forget(struct prices *p)
 {
-    p->tried = NEVER;
+    p->tried = p->reached = NEVER;
 }
 
 const struct catalogue *prices_catalogue(const struct prices *p)
@@ -61,6 +62,7 @@ static void take_up(struct prices *p, struct catalogue *fresh)
     p->catalogue = fresh;
 }
 
+// version: the one that is wanted, for the log.
 static enum store_result read_anew(struct prices *p, struct db *db, int64_t version, struct err *e)
 {
     PGresult *r = NULL;
@@ -69,10 +71,8 @@ static enum store_result read_anew(struct prices *p, struct db *db, int64_t vers
         return rc;
     struct catalogue *fresh = catalogue_new();
     struct err why;
-    p->tried = version;
     if (price_pg_read(r, fresh, &why) == 0) {
         take_up(p, fresh);
-        p->tried = max_i64(version, prices_version(p));
     } else {
         p->refused++;
         // Who has just started has none to go on with: its rows would lose what they cost.
@@ -90,11 +90,24 @@ static enum store_result read_anew(struct prices *p, struct db *db, int64_t vers
 
 enum store_result prices_follow(struct prices *p, struct db *db, int64_t version, struct err *e)
 {
-    return version == p->tried ? STORE_OK : read_anew(p, db, version, e);
+    if (version == p->tried)
+        return STORE_OK;
+    enum store_result rc = read_anew(p, db, version, e);
+    if (rc == STORE_OK)
+        p->tried = max_i64(version, prices_version(p));
+    return rc;
 }
 
+// What a row names somebody could use: also where it was refused here, it may have been mended
+// since.
 enum store_result prices_reach(struct prices *p, struct db *db, int64_t version, struct err *e)
 {
-    return version <= max_i64(p->tried, prices_version(p)) ? STORE_OK
-                                                           : read_anew(p, db, version, e);
+    if (version <= max_i64(p->reached, prices_version(p)))
+        return STORE_OK;
+    enum store_result rc = read_anew(p, db, version, e);
+    if (rc == STORE_OK) {
+        p->reached = version;
+        p->tried = max_i64(p->tried, prices_version(p));
+    }
+    return rc;
 }

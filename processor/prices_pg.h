@@ -22,7 +22,8 @@ int64_t prices_refused(const struct prices *p);
 // its newest. One that cannot be used is logged, and the versions before it hold: that is STORE_OK.
 enum store_result prices_follow(struct prices *p, struct db *db, int64_t version,
                                 struct err *e) MUST_CHECK;
-// The same where a row names a version that is newer than the one in memory.
+// The same where a row names a version that is newer than the one in memory; once more where that
+// one could not be used.
 enum store_result prices_reach(struct prices *p, struct db *db, int64_t version,
                                struct err *e) MUST_CHECK;
 

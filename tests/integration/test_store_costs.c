@@ -631,6 +631,42 @@ START_TEST(rows_keep_their_price_when_one_starts_beside_prices_without_sense)
 }
 END_TEST
 
+START_TEST(a_row_keeps_the_version_that_was_mended_after_others_had_refused_it)
+{
+    add_version(1);
+    add_price(1, "m", EVER, 100, 0);
+    add_version(2);
+    add_price(2, "m", EVER, 200, 0);
+    add_line(2, "", "n", EVER, "flex", 0, 1, 1);
+    use(&w, "m", "m", 0, 1);
+    ck_assert_int_eq(store_pg_price_version(w.store), 1);
+    sql_run("DELETE FROM llm_price WHERE model = 'n'");
+    struct writer late;
+    writer_open(&late, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&late, 1);
+    use(&late, "m", "m", 1, 1);
+    ck_assert_int_eq(cost_of_minute(1), 2000);
+    use(&w, "m", "m", 1, 1);
+    ck_assert_int_eq(cost_of_minute(1), 4000);
+    ck_assert_int_eq(cost_of_minute(0), 1000);
+    ck_assert_int_eq(store_pg_refused_catalogues(w.store), 1);
+    check_minutes();
+    check_hours();
+    writer_close(&late);
+    // What cannot be used here is read once for the version, once for the rows.
+    add_line(2, "", "n", EVER, "flex", 0, 1, 1);
+    writer_open(&late, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&late, 2);
+    for (int i = 0; i < 3; i++) {
+        sql_run("UPDATE llm_minute SET price_version = 2");
+        use(&late, "m", "m", 1, 1);
+    }
+    ck_assert_int_eq(store_pg_refused_catalogues(late.store), 2);
+    ck_assert_int_eq(cost_of_minute(1), 5000);
+    writer_close(&late);
+}
+END_TEST
+
 static Suite *costs_suite(void)
 {
     Suite *s = suite_create("store_costs");
@@ -655,6 +691,7 @@ static Suite *costs_suite(void)
         counting_goes_on_without_a_catalogue_that_is_too_large,
         a_card_without_sense_stops_no_flush,
         rows_keep_their_price_when_one_starts_beside_prices_without_sense,
+        a_row_keeps_the_version_that_was_mended_after_others_had_refused_it,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);
