@@ -26,8 +26,9 @@ class Withdrawn(unittest.TestCase):
             self.pair(s, "e", "/again", minute)
             self.wait_rows(s, {**rows, "/again": (1, 0.002, 0, 3)})
 
-            s.sql("INSERT INTO llm_price_version (version, origin) VALUES (4, 'set')")
-            s.sql("INSERT INTO llm_price SELECT (json_populate_record(p, '{\"version\": 4, \"withdrawn\": true}')).*"
+            # One transaction: a processor may flush, and look for a newer version, at any time.
+            s.sql("INSERT INTO llm_price_version (version, origin) VALUES (4, 'set');"
+                  " INSERT INTO llm_price SELECT (json_populate_record(p, '{\"version\": 4, \"withdrawn\": true}')).*"
                   " FROM llm_price p WHERE version = 3")
             self.pair(s, "f", "/broken", minute)
             self.wait_rows(s, {**rows, "/again": (1, 0.002, 0, 3), "/broken": (1, 0.002, 0, 3)})
