@@ -91,7 +91,7 @@ const struct setting config_settings[] = {
      .help = "1 lets AUTH=none listen on an address that others can reach."},
     {.name = "AUTH_REFRESH_MS", .programs = APIS, NUMBER(auth_refresh_ms, 5000, 10, HOUR_MS),
      .help = "How often keys and JWT_JWKS_FILE are read anew: a revoked key works at most this "
-             "much longer."},
+             "much longer while PostgreSQL answers; without it the last reading holds."},
     {.name = "AUTH_FAILURES_PER_MINUTE", .programs = APIS,
      NUMBER(auth_failures_per_minute, 60, 1, 1000000),
      .help = "Refused credentials of one address; further ones are answered 429."},
