@@ -297,9 +297,9 @@ enum store_result instance_read_closing(struct instance *in, int64_t now_ms, str
         return rc;
     in->want_ms = closing.want_ms;
     in->env.stats->closed_through_s =
-        closing.through_ms == TIME_NONE
+        closing.progress.through_ms == TIME_NONE
             ? 0
-            : (closing.through_ms - in->config.window_grace_ms) / MS_PER_S;
+            : (closing.progress.through_ms - in->config.window_grace_ms) / MS_PER_S;
     return STORE_OK;
 }
 

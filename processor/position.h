@@ -5,9 +5,7 @@
 #ifndef STREAMLENS_POSITION_H
 #define STREAMLENS_POSITION_H
 
-#include "common/core/base.h"
-
-#define TIME_NONE INT64_MIN // no record seen yet
+#include "processor/settings.h"
 
 struct log_position {
     int64_t next;    // P: offset of the next record to consume
@@ -22,6 +20,14 @@ struct position {
     struct log_position log[2];
 };
 
+// Records that were gone before they were consumed, and that the operator has accepted to go on
+// without: offsets from … to - 1, appended between the two times as far as they are known. None
+// where from == to.
+struct log_gap {
+    int64_t from, to;
+    int64_t from_ms, to_ms;
+};
+
 // One partition as the database has it. `stored` false: no flush yet, position is void.
 struct claim {
     int partition;
@@ -30,6 +36,7 @@ struct claim {
     bool kept;         // epoch and token were mine all along: memory still holds
     bool stored;
     struct position position;
+    struct settings settings; // read after the claim: whoever opens an epoch fences all owners
 };
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "common/core/config.h"
 #include "common/core/err.h"
+#include "processor/closing.h"
 #include "processor/facts.h"
 #include "processor/position.h"
 #include "processor/series.h"
@@ -41,6 +42,7 @@ struct store_partition {
     int partition;
     int64_t epoch, flush_seq; // flush_seq: of the last flush; this one stores flush_seq + 1
     struct position position;
+    struct log_gap gap[2]; // noted with this flush
 };
 
 // Borrowed until the flush is over. Several cells may name the same series and window; the
@@ -80,12 +82,18 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f,
 void store_abort(struct store *s);
 
 // What waits to be closed (rules 6 and 7): `want_ms` is the greatest window end + grace that lies
-// at or before now_ms among windows not yet published, TIME_NONE where there is none; `through_ms`
-// the least stored time over all N partitions and both topics, TIME_NONE where one has none.
+// at or before now_ms among windows that are not complete, TIME_NONE where there is none.
 struct store_closing {
-    int64_t want_ms, through_ms;
+    int64_t want_ms;
+    struct closing_progress progress;
 };
 enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
                                 struct store_closing *out, struct err *e) MUST_CHECK;
+
+// Closes the windows that closing_judge says so of, in one transaction of the owner of partition 0
+// (its epoch; STORE_FENCED where that is not mine any more, and nothing is changed). Doing it twice
+// does no harm, so an answer that is lost is STORE_RETRY.
+enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
+                              int64_t now_ms, struct err *e) MUST_CHECK;
 
 #endif

@@ -567,7 +567,7 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
         int64_t start_us = db_time_us(r, 0, 0);
         out->want_ms =
             start_us == INT64_MIN ? TIME_NONE : (start_us + WINDOW_US) / US_PER_MS + grace_ms;
-        out->through_ms = db_i64(r, 0, 1);
+        out->progress.through_ms = db_i64(r, 0, 1);
     }
     PQclear(r);
     return finish(s, rc);

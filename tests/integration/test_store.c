@@ -418,7 +418,7 @@ START_TEST(closing_tells_the_newest_window_that_has_ended)
     struct store_closing c;
     writer_open(&w, fixture_dsn(), TIMEOUT_MS);
     ck_ok(&w, store_closing(w.store, T0 / 1000, 10000, &c, &w.err));
-    ck_assert(c.want_ms == TIME_NONE && c.through_ms == TIME_NONE);
+    ck_assert(c.want_ms == TIME_NONE && c.progress.through_ms == TIME_NONE);
     for (int i = 0; i < FIXTURE_PARTITIONS; i++) {
         writer_claim(&w, i);
         w.partitions[i].position.log[0].time_ms = 5000 + i;
@@ -431,14 +431,14 @@ START_TEST(closing_tells_the_newest_window_that_has_ended)
     int64_t end_ms = T0 / 1000 + 60000 + 10000;
     ck_ok(&w, store_closing(w.store, end_ms, 10000, &c, &w.err));
     ck_assert_int_eq(c.want_ms, end_ms);
-    ck_assert_int_eq(c.through_ms, 4000);
+    ck_assert_int_eq(c.progress.through_ms, 4000);
     ck_ok(&w, store_closing(w.store, end_ms - 1, 10000, &c, &w.err));
     ck_assert_int_eq(c.want_ms, end_ms - 40 * (US_PER_DAY / 1000));
     w.partitions[3].position.log[1].time_ms = TIME_NONE;
     ck_ok(&w, writer_flush(&w));
     ck_ok(&w, store_closing(w.store, end_ms + 60000, 10000, &c, &w.err));
     ck_assert_int_eq(c.want_ms, end_ms + 60000);
-    ck_assert(c.through_ms == TIME_NONE);
+    ck_assert(c.progress.through_ms == TIME_NONE);
     writer_close(&w);
 }
 END_TEST

@@ -298,7 +298,7 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
         err_set(e, "injected fault");
         return STORE_RETRY;
     }
-    *out = (struct store_closing){TIME_NONE, INT64_MAX};
+    *out = (struct store_closing){TIME_NONE, {INT64_MAX, TIME_NONE}};
     for (size_t i = 0; i < s->db->row_count; i++) {
         int64_t end_ms = (s->db->rows[i].window_start_us + WINDOW_US) / 1000 + grace_ms;
         if (end_ms <= now_ms)
@@ -306,8 +306,8 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
     }
     for (int p = 0; p < s->db->partitions; p++)
         for (int k = 0; k < 2; k++)
-            out->through_ms = min_i64(
-                out->through_ms,
+            out->progress.through_ms = min_i64(
+                out->progress.through_ms,
                 s->db->position[p].stored ? s->db->position[p].position.log[k].time_ms : TIME_NONE);
     return STORE_OK;
 }

@@ -229,7 +229,8 @@ END_TEST
 START_TEST(the_end_of_a_topic_holds_until_its_next_record)
 {
     own(2);
-    store.closing = (struct store_closing){T0 * 2, T0 - 60000}; // ticks are wanted all the time
+    store.closing =
+        (struct store_closing){T0 * 2, {T0 - 60000, T0 - 60000}}; // ticks are wanted all the time
     ck_assert_int_eq(instance_read_closing(in, T0 * 2, &e), STORE_OK);
     instance_at_end(in, 2, EVENT_REQUEST);
     buf_clear(&trace);
@@ -357,7 +358,7 @@ START_TEST(ticks_go_to_topics_read_to_their_end_once_a_second)
 {
     own(1);
     own(2);
-    store.closing = (struct store_closing){T0, T0 - 60000};
+    store.closing = (struct store_closing){T0, {T0 - 60000, T0 - 60000}};
     ck_assert_int_eq(instance_read_closing(in, T0 + 5, &e), STORE_OK);
     instance_at_end(in, 2, EVENT_REQUEST);
     buf_clear(&trace);
@@ -376,15 +377,15 @@ END_TEST
 
 START_TEST(reads_what_waits_to_close_with_its_grace)
 {
-    store.closing = (struct store_closing){TIME_NONE, T0};
+    store.closing = (struct store_closing){TIME_NONE, {T0, T0}};
     ck_assert_int_eq(instance_read_closing(in, 123, &e), STORE_OK);
     expect_trace("closing 123 10000;");
     ck_assert_int_eq(stats.closed_through_s, (T0 - 10000) / 1000);
-    store.closing.through_ms = TIME_NONE;
+    store.closing.progress.through_ms = TIME_NONE;
     ck_assert_int_eq(instance_read_closing(in, 124, &e), STORE_OK);
     ck_assert_int_eq(stats.closed_through_s, 0);
     fake_store_then(&store, FAKE_CLOSING, STORE_RETRY);
-    store.closing.through_ms = T0;
+    store.closing.progress.through_ms = T0;
     ck_assert_int_eq(instance_read_closing(in, 125, &e), STORE_RETRY);
     ck_assert_int_eq(stats.closed_through_s, 0);
 }
