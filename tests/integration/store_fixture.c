@@ -191,7 +191,10 @@ void writer_claim(struct writer *w, int partition)
     enum store_result rc = store_claim(w->store, partition, 0, &claim, &w->err);
     ck_assert_msg(rc == STORE_OK, "claim: %d %s", rc, w->err.detail);
     struct store_partition *p = &w->partitions[w->partition_count++];
-    *p = (struct store_partition){partition, claim.epoch, claim.flush_seq, claim.position};
+    *p = (struct store_partition){.partition = partition,
+                                  .epoch = claim.epoch,
+                                  .flush_seq = claim.flush_seq,
+                                  .position = claim.position};
     for (int k = 0; !claim.stored && k < 2; k++)
         p->position.log[k] = (struct log_position){0, TIME_NONE, 0, -1, TIME_NONE, 0};
     w->flush.partition_count = w->partition_count;

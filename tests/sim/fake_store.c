@@ -217,7 +217,15 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
         row->epoch++;
         row->token = s->token;
     }
-    *out = (struct claim){partition, row->epoch, row->flush_seq, kept, row->stored, row->position};
+    *out = (struct claim){
+        .partition = partition,
+        .epoch = row->epoch,
+        .flush_seq = row->flush_seq,
+        .kept = kept,
+        .stored = row->stored,
+        .position = row->position,
+        .settings = {1, {{1, TIME_NONE, s->db->ttl_ms, s->db->skew_ms, 1}}},
+    };
     return STORE_OK;
 }
 
