@@ -54,10 +54,10 @@ struct event_parser;
 struct event_parser *event_parser_new(void);
 void event_parser_free(struct event_parser *p);
 
-// Parses and validates one event. The strings in *out live until the next call with the same parser
-// (or, where they point into `bytes`, as long as those). tenant_id is optional here: who needs it
-// checks. A "type" may be missing, but must name this kind where it is sent. -1 with field, detail
-// and, where known, byte offset.
+// Parses and validates one event. The strings in *out live until the next call with the same
+// parser, and no longer than `bytes`, into which most point; none ends with a NUL. tenant_id is
+// optional here: who needs it checks. A "type" may be missing, but must name this kind where it is
+// sent. -1 with field, detail and, where known, byte offset.
 int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, struct event *out,
                 struct err *e) MUST_CHECK;
 

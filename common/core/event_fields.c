@@ -3,6 +3,7 @@
 
 #include "common/core/money.h"
 #include "common/core/timeunit.h"
+#include "common/core/utf8.h"
 
 #include <math.h>
 
@@ -61,26 +62,7 @@ void event_init(struct event *ev, enum event_kind kind)
     };
 }
 
-// The length of the UTF-8 sequence at p (n bytes left), 0 where it is none. Overlong forms,
-// surrogates and what lies beyond U+10FFFF are none.
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t length = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    if (length == 0 || length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool surrogate = p[0] == 0xed && p[1] > 0x9f;
-    bool beyond = p[0] == 0xf4 && p[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
-int event_check_name(const char *field, struct str value, struct err *e)
+static int check_name_length(const char *field, struct str value, struct err *e)
 {
     if (value.n == 0)
         return err_field(e, field, -1, "must not be empty: 1 to %d bytes are wanted",
@@ -88,6 +70,13 @@ int event_check_name(const char *field, struct str value, struct err *e)
     if (value.n > EVENT_NAME_MAX)
         return err_field(e, field, -1, "is %zu bytes long: 1 to %d are wanted", value.n,
                          EVENT_NAME_MAX);
+    return 0;
+}
+
+int event_check_name(const char *field, struct str value, struct err *e)
+{
+    if (check_name_length(field, value, e) != 0)
+        return -1;
     const unsigned char *p = (const unsigned char *)value.p;
     for (size_t i = 0; i < value.n;) {
         size_t length = utf8_sequence(p + i, value.n - i);
@@ -134,7 +123,8 @@ static int take_string(const struct event_field *f, const struct event_value *v,
         return err_field(e, f->name.p, -1, "must be a string");
     if (f->type == EVENT_FIELD_LABEL && v->string.n == 0)
         return 0;
-    if (f->type != EVENT_FIELD_TEXT && event_check_name(f->name.p, v->string, e) != 0)
+    if (f->type != EVENT_FIELD_TEXT &&
+        (v->plain ? check_name_length : event_check_name)(f->name.p, v->string, e) != 0)
         return -1;
     *out = v->string;
     return 0;

@@ -31,6 +31,7 @@ struct event_field {
 };
 
 #define EVENT_FIELDS 23
+#define EVENT_FIELD_TYPE 0 // where "type" stands in the table
 extern const struct event_field event_fields[EVENT_FIELDS];
 
 enum event_value_type {
@@ -46,8 +47,15 @@ enum event_value_type {
 struct event_value {
     enum event_value_type type;
     bool boolean;
+    bool plain; // of a string: its bytes are known to be printable ASCII, 0x20 to 0x7e
     double number;
     struct str string;
+};
+
+// What a reader finds in one event: the values of known fields, whatever kind they are known in.
+struct event_values {
+    uint32_t sent; // bit i: event_fields[i] was sent, and of[i] is its value
+    struct event_value of[EVENT_FIELDS];
 };
 
 // An event of the kind with nothing read yet.

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// What it costs to read an event: the scanner and jansson beside each other on the same events,
+// then event_parse() on events that either of the two reads.
+#include "tests/bench/bench.h"
+
+#include "common/core/event_json.h"
+#include "common/core/event_scan.h"
+
+#define EVENTS 20000
+#define ROUNDS 50
+#define JANSSON_ROUNDS 2
+
+static struct event_scan *scan;
+static struct event_json *json;
+static struct event_parser *parser;
+static struct event_values values;
+
+static bool by_scanner(struct str bytes, enum event_kind kind)
+{
+    (void)kind;
+    return event_scan_read(scan, bytes, &values);
+}
+
+static bool by_jansson(struct str bytes, enum event_kind kind)
+{
+    struct err e;
+    (void)kind;
+    return event_json_read(json, bytes, &values, &e) == 0;
+}
+
+static bool by_parser(struct str bytes, enum event_kind kind)
+{
+    struct event ev;
+    struct err e;
+    return event_parse(parser, kind, bytes, &ev, &e) == 0;
+}
+
+static void measure(const struct bench_events *in, const char *what, enum event_kind kind,
+                    bool (*reads)(struct str bytes, enum event_kind kind), int rounds,
+                    const char *target)
+{
+    size_t n = 0, bytes = 0, unread = 0;
+    int64_t begin_ns = bench_cpu_ns();
+    for (int round = 0; round < rounds; round++)
+        for (size_t i = 0; i < in->count; i++) {
+            if (in->v[i].kind != kind)
+                continue;
+            n++;
+            bytes += in->v[i].value.n;
+            unread += !reads(in->v[i].value, kind);
+        }
+    double ns = (double)(bench_cpu_ns() - begin_ns) / (double)n;
+    printf("%-9s %-28s %7.1f ns an event of %3zu bytes, %6.2f M/s%s%s\n",
+           kind == EVENT_REQUEST ? "request" : "response", what, ns, bytes / n, 1e3 / ns,
+           unread ? ", UNREAD" : "", target);
+}
+
+static void compare(enum bench_style style, const char *name)
+{
+    struct bench_events in;
+    bench_events_make(&in, EVENTS, style);
+    printf("%s\n", name);
+    for (int kind = EVENT_REQUEST; kind <= EVENT_RESPONSE; kind++) {
+        measure(&in, "scanner", kind, by_scanner, ROUNDS, "");
+        measure(&in, "jansson", kind, by_jansson, JANSSON_ROUNDS, "");
+        measure(&in, "event_parse", kind, by_parser, ROUNDS, " (wanted: 100 ns)");
+    }
+    bench_events_free(&in);
+}
+
+int main(void)
+{
+    scan = event_scan_new();
+    json = event_json_new();
+    parser = event_parser_new();
+    compare(BENCH_COMPACT, "compact, RFC 3339, whole milliseconds:");
+    compare(BENCH_SPACED,
+            "as Python's json.dumps writes it, epoch milliseconds, latency of 17 digits:");
+    event_parser_free(parser);
+    event_json_free(json);
+    event_scan_free(scan);
+    return 0;
+}
