@@ -35,7 +35,7 @@ struct instance *instance_new(const struct instance_config *c, const struct hash
     struct instance *in = xcalloc(1, sizeof(*in));
     in->config = *c;
     in->limits = (struct task_limits){
-        .join = {c->settings.join_ttl_ms, c->settings.join_skew_ms, c->max_joins},
+        .max_joins = c->max_joins,
         .max_cells = c->max_cells,
         .max_dead_letters = c->max_dead_letters,
     };
@@ -157,12 +157,12 @@ int instance_start(struct instance *in, int partition, const struct log_ends end
             degraded |= rc;
         }
         in->env.stats->degraded_replays += degraded;
-        m->task = task_new_at(partition, &in->limits, &in->env, &at);
+        m->task = task_new_at(partition, &in->limits, &m->claim.settings, &in->env, &at);
     } else if (!m->task) {
         int64_t start[2];
         for (int k = 0; k < 2; k++)
             start[k] = in->config.start_latest ? ends[k].high : ends[k].low;
-        m->task = task_new(partition, &in->limits, &in->env, start);
+        m->task = task_new(partition, &in->limits, &m->claim.settings, &in->env, start);
     }
     m->parked = false;
     for (int k = 0; k < 2; k++) {
@@ -209,7 +209,7 @@ int instance_feed(struct instance *in, int partition, const struct task_record *
 {
     struct member *m = find(in, partition);
     assert(m && m->task && !m->parked && !instance_is_flushing(in));
-    if (r->time_ms > now_ms + in->config.settings.join_skew_ms)
+    if (r->time_ms > now_ms + task_skew_ms(m->task))
         return FEED_AHEAD;
     m->at_end[r->topic] = false;
     enum task_feed rc = task_feed(m->task, r);

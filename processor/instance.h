@@ -8,7 +8,6 @@
 #include "processor/flush.h"
 
 struct instance_config {
-    struct store_settings settings; // pinned
     int64_t window_grace_ms;
     size_t max_joins, max_cells, max_dead_letters; // per task
     bool start_latest; // a partition without a position begins at the end of its logs
@@ -46,7 +45,7 @@ struct task *instance_task(struct instance *in, int partition); // NULL where no
 
 // ---- records ----
 
-// As task_feed; besides, FEED_AHEAD where the record is more than skew ahead of now_ms.
+// As task_feed; besides, FEED_AHEAD where the record is more than task_skew_ms ahead of now_ms.
 enum { FEED_AHEAD = FEED_MISMATCH + 1 };
 int instance_feed(struct instance *in, int partition, const struct task_record *r,
                   int64_t now_ms) MUST_CHECK;

@@ -2,14 +2,15 @@
 // One open-addressed table (linear probing, deletion by shifting back) of identities, and a slab of
 // waiting records that are chained twice: by identity, and in order of time for expiry.
 //
-// An identity whose last sighting is past D is forgotten lazily: exactness comes from comparing
-// times at each look-up, so it does not matter when the memory goes. When the table is full it is
-// swept, and only grows if the sweep did not empty a third of it; so its size follows the live set.
+// An identity whose last sighting is too old to be repeated is forgotten lazily: exactness comes
+// from comparing times at each look-up, so it does not matter when the memory goes. When the table
+// is full it is swept, and only grows if the sweep did not empty a third of it; so its size follows
+// the live set.
 #include "processor/join.h"
 
 #define NONE UINT32_MAX
 #define MIN_SLOTS 16    // small, so that sweeps and growth happen in every test
-#define NEVER INT64_MIN // not seen by this topic
+#define NEVER TIME_NONE // not seen by this topic
 
 struct identity {
     struct hash128 hash; // all zero = empty slot
@@ -21,6 +22,14 @@ struct identity {
     uint32_t content[2]; // of the first of the present run
     uint32_t waiting;    // slab number of the first waiting record, NONE
 };
+static_assert(sizeof(struct identity) == 56, "there is one for every id of the last minutes");
+
+// What the settings make of one time of a topic. Kept, since many records share it.
+struct reach {
+    int64_t time_ms;
+    int64_t waits_until_ms;    // of a record of that time
+    int64_t remembers_from_ms; // a sighting before it is forgotten
+};
 
 struct fifo {
     uint32_t first, last;
@@ -28,7 +37,9 @@ struct fifo {
 };
 
 struct join {
-    struct join_limits limits;
+    const struct settings *settings;
+    size_t max_waiting;
+    struct reach reach[2]; // of the last time that was asked for, by kind
     struct identity *slots;
     size_t slot_count, used; // slot_count is a power of two
     struct join_waiting *slab;
@@ -37,10 +48,12 @@ struct join {
     struct fifo fifo[2]; // by kind
 };
 
-struct join *join_new(const struct join_limits *limits)
+struct join *join_new(const struct settings *settings, size_t max_waiting)
 {
     struct join *j = xcalloc(1, sizeof(*j));
-    j->limits = *limits;
+    j->settings = settings;
+    j->max_waiting = max_waiting;
+    j->reach[0] = j->reach[1] = (struct reach){TIME_NONE, TIME_NONE, TIME_NONE};
     j->slot_count = MIN_SLOTS;
     j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
     j->free_first = NONE;
@@ -62,6 +75,18 @@ void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), 
     free(j);
 }
 
+static const struct reach *reach_at(struct join *j, enum event_kind kind, int64_t time_ms)
+{
+    struct reach *r = &j->reach[kind];
+    if (r->time_ms != time_ms) {
+        r->time_ms = time_ms;
+        r->waits_until_ms = kind == EVENT_REQUEST ? settings_answer_by(j->settings, time_ms)
+                                                  : settings_request_by(j->settings, time_ms);
+        r->remembers_from_ms = settings_remembered_from(j->settings, kind, time_ms);
+    }
+    return r;
+}
+
 // ---- identities ----
 
 static bool is_empty(const struct identity *s)
@@ -77,24 +102,28 @@ static size_t find(const struct join *j, struct hash128 h)
     return i;
 }
 
-static bool seen_within(const struct join *j, int64_t seen_ms, int64_t now_ms)
+// `from_ms`: what is remembered at the time in question.
+static bool seen_since(int64_t seen_ms, int64_t from_ms)
 {
-    return seen_ms != NEVER && now_ms - seen_ms <= j->limits.ttl_ms + j->limits.skew_ms;
+    return seen_ms != NEVER && seen_ms >= from_ms;
 }
 
-static bool is_forgettable(const struct join *j, const struct identity *s, const int64_t now_ms[2])
+static bool is_forgettable(const struct identity *s, const int64_t from_ms[2])
 {
-    return s->waiting == NONE && !seen_within(j, s->seen_ms[0], now_ms[0]) &&
-           !seen_within(j, s->seen_ms[1], now_ms[1]);
+    return s->waiting == NONE && !seen_since(s->seen_ms[0], from_ms[0]) &&
+           !seen_since(s->seen_ms[1], from_ms[1]);
 }
 
 // Moves everything worth keeping into a fresh table, as large as the live set asks for: at most a
 // third full afterwards, so the next sweep is at least as many insertions away as this one moved.
 static void sweep(struct join *j, const int64_t now_ms[2])
 {
+    int64_t from_ms[2];
+    for (int k = 0; k < 2; k++)
+        from_ms[k] = reach_at(j, k, now_ms[k])->remembers_from_ms;
     size_t live = 0;
     for (size_t i = 0; i < j->slot_count; i++)
-        live += !is_empty(&j->slots[i]) && !is_forgettable(j, &j->slots[i], now_ms);
+        live += !is_empty(&j->slots[i]) && !is_forgettable(&j->slots[i], from_ms);
     struct identity *old = j->slots;
     size_t old_count = j->slot_count;
     j->slot_count = MIN_SLOTS;
@@ -103,7 +132,7 @@ static void sweep(struct join *j, const int64_t now_ms[2])
     j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
     j->used = live;
     for (size_t i = 0; i < old_count; i++)
-        if (!is_empty(&old[i]) && !is_forgettable(j, &old[i], now_ms))
+        if (!is_empty(&old[i]) && !is_forgettable(&old[i], from_ms))
             j->slots[find(j, old[i].hash)] = old[i];
     free(old);
 }
@@ -128,9 +157,9 @@ static struct hash128 of_tenant(struct hash128 identity, uint32_t tenant)
     return (struct hash128){identity.hi ^ spread, identity.lo + spread};
 }
 
-// A request whose id was seen: a duplicate iff this very tenant named it within D. Who was first
-// does not count: that may lie further back than a replay looks, what happened within D never does.
-static enum join_seen see_tenant(struct join *j, struct identity *s, int64_t time_ms,
+// A request whose id was seen: a duplicate iff this very tenant named it as recently. Who was first
+// does not count: that may lie further back than a replay looks, what is remembered never does.
+static enum join_seen see_tenant(struct join *j, struct identity *s, const struct reach *now,
                                  uint32_t content, uint32_t tenant)
 {
     int64_t *seen_ms = &s->tenant_seen_ms;
@@ -138,8 +167,8 @@ static enum join_seen see_tenant(struct join *j, struct identity *s, int64_t tim
         s = entry_of(j, of_tenant(s->hash, tenant));
         seen_ms = &s->seen_ms[EVENT_REQUEST];
     }
-    bool seen = seen_within(j, *seen_ms, time_ms);
-    *seen_ms = time_ms;
+    bool seen = seen_since(*seen_ms, now->remembers_from_ms);
+    *seen_ms = now->time_ms;
     if (seen)
         return s->content[EVENT_REQUEST] == content ? JOIN_DUPLICATE : JOIN_CONFLICTING;
     s->content[EVENT_REQUEST] = content;
@@ -151,11 +180,12 @@ enum join_seen join_see(struct join *j, enum event_kind kind, struct hash128 ide
 {
     if ((j->used + 2) * 4 > j->slot_count * 3)
         sweep(j, now_ms);
+    const struct reach *now = reach_at(j, kind, time_ms);
     struct identity *s = entry_of(j, identity);
-    bool seen = seen_within(j, s->seen_ms[kind], time_ms);
+    bool seen = seen_since(s->seen_ms[kind], now->remembers_from_ms);
     s->seen_ms[kind] = time_ms;
     if (seen && kind == EVENT_REQUEST)
-        return see_tenant(j, s, time_ms, content, tenant);
+        return see_tenant(j, s, now, content, tenant);
     if (seen)
         return s->content[kind] == content ? JOIN_DUPLICATE : JOIN_CONFLICTING;
     s->content[kind] = content;
@@ -211,22 +241,16 @@ static void take_out(struct join *j, uint32_t *link, struct join_waiting *out)
     j->free_first = i;
 }
 
-static bool matches(const struct join *j, int64_t request_ms, int64_t response_ms)
-{
-    int64_t after = response_ms - request_ms;
-    return -j->limits.skew_ms <= after && after <= j->limits.ttl_ms;
-}
-
 bool join_match(struct join *j, enum event_kind kind, struct hash128 identity, int64_t time_ms,
                 struct join_waiting *out)
 {
     struct identity *s = &j->slots[find(j, identity)];
     if (is_empty(s))
         return false;
+    const struct reach *now = reach_at(j, kind, time_ms);
     for (uint32_t *link = &s->waiting; *link != NONE; link = &j->slab[*link].next_same) {
         const struct join_waiting *w = &j->slab[*link];
-        if (w->kind != kind && (kind == EVENT_RESPONSE ? matches(j, w->time_ms, time_ms)
-                                                       : matches(j, time_ms, w->time_ms))) {
+        if (w->kind != kind && time_ms <= w->until_ms && w->time_ms <= now->waits_until_ms) {
             take_out(j, link, out);
             return true;
         }
@@ -240,11 +264,12 @@ void join_wait(struct join *j, const struct join_waiting *waiting)
     struct join_waiting *w = &j->slab[i];
     struct fifo *f = &j->fifo[waiting->kind];
     *w = *waiting;
+    w->until_ms = reach_at(j, w->kind, w->time_ms)->waits_until_ms;
     struct identity *s = &j->slots[find(j, w->identity)];
     assert(!is_empty(s));
     w->next_same = s->waiting;
     s->waiting = i;
-    assert(f->last == NONE || j->slab[f->last].time_ms <= w->time_ms);
+    assert(f->last == NONE || j->slab[f->last].until_ms <= w->until_ms);
     w->fifo_prev = f->last;
     w->fifo_next = NONE;
     if (f->last == NONE)
@@ -257,21 +282,19 @@ void join_wait(struct join *j, const struct join_waiting *waiting)
 
 bool join_full(const struct join *j, enum event_kind kind)
 {
-    return j->fifo[kind].count >= j->limits.max_waiting;
+    return j->fifo[kind].count >= j->max_waiting;
 }
 
 int64_t join_deadline(const struct join *j, enum event_kind kind)
 {
     uint32_t i = j->fifo[kind].first;
-    if (i == NONE)
-        return INT64_MAX;
-    return j->slab[i].time_ms + (kind == EVENT_REQUEST ? j->limits.ttl_ms : j->limits.skew_ms);
+    return i == NONE ? INT64_MAX : j->slab[i].until_ms;
 }
 
 bool join_expire(struct join *j, enum event_kind kind, int64_t other_time_ms,
                  struct join_waiting *out)
 {
-    if (other_time_ms == INT64_MIN || other_time_ms <= join_deadline(j, kind))
+    if (other_time_ms == TIME_NONE || other_time_ms <= join_deadline(j, kind))
         return false;
     uint32_t i = j->fifo[kind].first;
     struct identity *s = &j->slots[find(j, j->slab[i].identity)];

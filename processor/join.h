@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The join table of one task (DESIGN 4, rule 3): which identities each topic has seen within the
-// last D = TTL + skew, and which requests and responses still wait for their other half.
+// The join table of one task (DESIGN 4, rule 3): which identities each topic has seen as far back
+// as the settings remember, and which requests and responses still wait for their other half.
 //
 // All times are topic times in ms (running maximum of LogAppendTime), given by the caller and never
 // going back within a topic. Nothing here depends on the order in which the two topics are fed:
-//   - a record is a duplicate iff its own topic saw the identity within the last D, duplicates
-//     included (a duplicate refreshes it); a request so seen is a conflict unless its own tenant
-//     was among those that named the id within the last D;
-//   - a response at s and a request at t match iff -skew <= s - t <= TTL; survivors of the dedup
-//   are
-//     more than D apart, so at most one can;
-//   - a request waits until response time > t + TTL, a response until request time > s + skew.
+//   - a record is a duplicate iff it repeats a sighting of the identity in its own topic
+//     (settings_repeat_until), duplicates included, so that a duplicate refreshes it; a request so
+//     seen is a conflict unless its own tenant was among those that named the id as recently;
+//   - a response at s and a request at t match iff s <= settings_answer_by(t) and
+//     t <= settings_request_by(s); of the survivors of the dedup at most one can;
+//   - a request waits until the response time is past settings_answer_by(t), a response until the
+//     request time is past settings_request_by(s).
 //
 // An identity costs 56 bytes for both topics together, plus a waiting record while there is one.
 #ifndef STREAMLENS_JOIN_H
@@ -19,11 +19,7 @@
 #include "common/core/event.h"
 #include "common/core/hash.h"
 #include "processor/series.h"
-
-struct join_limits {
-    int64_t ttl_ms, skew_ms;
-    size_t max_waiting; // waiting records of each kind; the caller asks join_full() before it adds
-};
+#include "processor/settings.h"
 
 // What of a request its answer is counted with.
 struct join_request {
@@ -42,11 +38,12 @@ struct join_response {
 struct join_waiting {
     struct hash128 identity;
     int64_t time_ms;
-    enum event_kind kind;
+    int64_t until_ms; // the other topic's time up to which it waits; the table's to fill
     union {
         struct join_request request;
         struct join_response response;
     };
+    enum event_kind kind;
     uint32_t next_same;            // chain of one identity
     uint32_t fifo_prev, fifo_next; // in order of time, per kind
 };
@@ -59,7 +56,9 @@ enum join_seen {
 };
 
 struct join;
-struct join *join_new(const struct join_limits *limits);
+// The settings are borrowed. max_waiting: records of each kind; the caller asks join_full() before
+// it adds one.
+struct join *join_new(const struct settings *settings, size_t max_waiting);
 // Waiting records still inside are handed to `drop` first (may be NULL), which frees what they own.
 void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), void *arg);
 

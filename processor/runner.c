@@ -521,7 +521,6 @@ static int open_all(struct runner *r, struct err *e)
     if (r->stopping)
         return 0;
     struct instance_config ic = {
-        .settings = r->settings,
         .window_grace_ms = r->config->window_grace_ms,
         .max_joins = (size_t)r->config->max_joins,
         .max_cells = (size_t)r->config->max_delta_cells,

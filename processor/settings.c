@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "processor/settings.h"
 
+const struct settings_epoch *settings_newest(const struct settings *s)
+{
+    return &s->epochs[s->count - 1];
+}
+
 const struct settings_epoch *settings_at(const struct settings *s, int64_t time_ms)
 {
     size_t i = s->count - 1;
@@ -59,7 +64,7 @@ int64_t settings_repeat_until(const struct settings *s, enum event_kind kind, in
 
 int64_t settings_remembered_from(const struct settings *s, enum event_kind kind, int64_t now_ms)
 {
-    return waits_from(s, kind, waits_from(s, 1 - kind, now_ms));
+    return now_ms == TIME_NONE ? TIME_NONE : waits_from(s, kind, waits_from(s, 1 - kind, now_ms));
 }
 
 int64_t settings_replay_from(const struct settings *s, int64_t time_ms)

@@ -42,6 +42,7 @@ struct settings {
     struct settings_epoch epochs[SETTINGS_EPOCHS_MAX];
 };
 
+const struct settings_epoch *settings_newest(const struct settings *s);
 // The epoch of a record at this topic time.
 const struct settings_epoch *settings_at(const struct settings *s, int64_t time_ms);
 
@@ -51,7 +52,7 @@ int64_t settings_request_by(const struct settings *s, int64_t response_ms);
 int64_t settings_repeat_until(const struct settings *s, enum event_kind kind, int64_t time_ms);
 
 // The inverse: the least time that a record at now_ms could be a repetition of. Never falls as
-// now_ms rises.
+// now_ms rises. TIME_NONE for TIME_NONE.
 int64_t settings_remembered_from(const struct settings *s, enum event_kind kind, int64_t now_ms);
 // The topic time from which both logs must be read to know all that matters at time_ms: what is
 // remembered then, and what was remembered when that was judged. With one epoch that is

@@ -8,14 +8,14 @@
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
-// Times and offsets at which a topic's time rose, no closer than `step_ms`, oldest first. The first
+// Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
 // entry is always a safe place to replay from, for every time from its own on.
 struct ring {
     struct ring_entry {
         int64_t time_ms, offset;
     } * v; // owned; v[first … first + count)
     size_t first, count, cap;
-    int64_t step_ms;
+    int64_t next_ms; // of the next entry at the earliest
 };
 
 struct log_state {
@@ -28,6 +28,7 @@ struct log_state {
 struct task {
     int partition;
     struct task_limits limits;
+    struct settings settings;
     struct task_env env;
     bool live;
     struct log_state log[2];
@@ -42,9 +43,6 @@ struct task {
 
 static void ring_push(struct ring *r, int64_t time_ms, int64_t offset)
 {
-    if (r->count && r->v[r->first + r->count - 1].time_ms != TIME_NONE &&
-        time_ms < r->v[r->first + r->count - 1].time_ms + r->step_ms)
-        return;
     if (r->first + r->count == r->cap) {
         if (r->first > r->cap / 2) {
             memmove(r->v, r->v + r->first, r->count * sizeof(*r->v));
@@ -71,33 +69,33 @@ static int64_t ring_offset_for(struct ring *r, int64_t time_ms)
 // ---- life ----
 
 static struct task *task_alloc(int partition, const struct task_limits *limits,
-                               const struct task_env *env)
+                               const struct settings *settings, const struct task_env *env)
 {
     struct task *t = xcalloc(1, sizeof(*t));
     t->partition = partition;
     t->limits = *limits;
+    t->settings = *settings;
     t->env = *env;
-    t->join = join_new(&limits->join);
+    t->join = join_new(&t->settings, limits->max_joins);
     t->deltas = window_table_new(env->series);
     return t;
 }
 
-static void log_start(struct log_state *l, const struct task_limits *limits, int64_t offset)
+static void log_start(struct log_state *l, int64_t offset)
 {
     l->at = (struct log_position){
         .next = offset, .time_ms = TIME_NONE, .replay = offset, .last_offset = -1};
-    // 512 entries span the horizon of a replay; finer ones would buy a replay shorter by 1/256 of
-    // D.
-    l->ring.step_ms = max_i64(1, (limits->join.ttl_ms + limits->join.skew_ms) / 256);
+    l->ring.next_ms = TIME_NONE;
     ring_push(&l->ring, TIME_NONE, offset);
 }
 
-struct task *task_new(int partition, const struct task_limits *limits, const struct task_env *env,
+struct task *task_new(int partition, const struct task_limits *limits,
+                      const struct settings *settings, const struct task_env *env,
                       const int64_t start[2])
 {
-    struct task *t = task_alloc(partition, limits, env);
+    struct task *t = task_alloc(partition, limits, settings, env);
     for (int k = 0; k < 2; k++)
-        log_start(&t->log[k], limits, start[k]);
+        log_start(&t->log[k], start[k]);
     t->live = true;
     return t;
 }
@@ -110,11 +108,12 @@ static bool arrived(const struct task *t, int k)
 static void go_live_if_arrived(struct task *t);
 
 struct task *task_new_at(int partition, const struct task_limits *limits,
-                         const struct task_env *env, const struct position *stored)
+                         const struct settings *settings, const struct task_env *env,
+                         const struct position *stored)
 {
-    struct task *t = task_alloc(partition, limits, env);
+    struct task *t = task_alloc(partition, limits, settings, env);
     for (int k = 0; k < 2; k++) {
-        log_start(&t->log[k], limits, stored->log[k].replay);
+        log_start(&t->log[k], stored->log[k].replay);
         t->log[k].stored = stored->log[k];
         t->log[k].barrier = stored->log[k].next;
     }
@@ -261,7 +260,7 @@ static void count_answer(struct task *t, const struct join_request *asked,
 
 // ---- time ----
 
-// Requests whose answer can no longer come, once the response time has passed t + TTL.
+// Requests whose answer can no longer come, once the response time has passed what they wait for.
 static void expire_requests(struct task *t)
 {
     struct join_waiting w;
@@ -305,7 +304,7 @@ static struct join_response keep_record(const struct task_record *r)
     return w;
 }
 
-// Responses whose request can no longer come, once the request time has passed s + skew.
+// Responses whose request can no longer come, once the request time has passed what they wait for.
 static void expire_responses(struct task *t)
 {
     struct join_waiting w;
@@ -324,7 +323,12 @@ static void advance_time(struct task *t, int k, int64_t time_ms, int64_t offset)
     if (time_ms <= l->at.time_ms)
         return;
     l->at.time_ms = time_ms;
-    ring_push(&l->ring, time_ms, offset);
+    if (time_ms >= l->ring.next_ms) {
+        // Some 512 entries span what a replay reads, so that it reads 1/512 too much at most.
+        int64_t reach_ms = time_ms - settings_replay_from(&t->settings, time_ms);
+        ring_push(&l->ring, time_ms, offset);
+        l->ring.next_ms = time_ms + max_i64(1, reach_ms / 512);
+    }
     if (k == EVENT_RESPONSE)
         expire_requests(t);
     else
@@ -391,7 +395,7 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
                                                   .kind = EVENT_REQUEST,
                                                   .time_ms = t->log[EVENT_REQUEST].at.time_ms,
                                                   .request = asked});
-        // The time of the answers may have passed its TTL already; then only this look finds out.
+        // The time of the answers may be past it already; then only this look finds out.
         expire_requests(t);
         return;
     }
@@ -580,7 +584,7 @@ int task_choose(const struct task *t, const struct task_ready ready[2])
         const struct log_state *other = &t->log[1 - k];
         bool other_is_done = ready[1 - k].at_end || (!t->live && arrived(t, 1 - k));
         bool is_close = other->at.time_ms != TIME_NONE &&
-                        ready[k].head_ms <= other->at.time_ms + t->limits.join.skew_ms;
+                        ready[k].head_ms <= other->at.time_ms + task_skew_ms(t);
         return other_is_done || is_close ? k : -1;
     }
     return -1;
@@ -591,6 +595,11 @@ int task_choose(const struct task *t, const struct task_ready ready[2])
 int task_partition(const struct task *t)
 {
     return t->partition;
+}
+
+int64_t task_skew_ms(const struct task *t)
+{
+    return settings_newest(&t->settings)->skew_ms;
 }
 
 bool task_is_live(const struct task *t)
@@ -616,11 +625,11 @@ const struct join *task_join(const struct task *t)
 void task_position(struct task *t, struct position *out)
 {
     int64_t low_ms = min_i64(t->log[0].at.time_ms, t->log[1].at.time_ms);
-    int64_t horizon_ms = 2 * (t->limits.join.ttl_ms + t->limits.join.skew_ms);
+    int64_t from_ms = settings_replay_from(&t->settings, low_ms);
     for (int k = 0; k < 2; k++) {
         struct log_state *l = &t->log[k];
-        if (low_ms != TIME_NONE)
-            l->at.replay = ring_offset_for(&l->ring, low_ms - horizon_ms);
+        if (from_ms != TIME_NONE)
+            l->at.replay = ring_offset_for(&l->ring, from_ms);
         out->log[k] = l->at;
     }
 }

@@ -15,7 +15,7 @@
 #include "processor/window.h"
 
 struct task_limits {
-    struct join_limits join;
+    size_t max_joins;        // waiting records of each kind
     size_t max_cells;        // deltas beyond which a flush must come first
     size_t max_dead_letters; // the same for dead letters
 };
@@ -48,20 +48,22 @@ enum task_feed {
 };
 
 struct task;
-// Live from the given offsets of both topics.
-struct task *task_new(int partition, const struct task_limits *limits, const struct task_env *env,
+// Live from the given offsets of both topics. The settings are copied.
+struct task *task_new(int partition, const struct task_limits *limits,
+                      const struct settings *settings, const struct task_env *env,
                       const int64_t start[2]);
 // Replaying up to the stored position.
 struct task *task_new_at(int partition, const struct task_limits *limits,
-                         const struct task_env *env, const struct position *stored);
+                         const struct settings *settings, const struct task_env *env,
+                         const struct position *stored);
 void task_free(struct task *t);
 
 enum task_feed task_feed(struct task *t, const struct task_record *r) MUST_CHECK;
 const char *task_error(const struct task *t); // after FEED_MISMATCH
 
 // Which topic to feed next, given what lies ready of each (rule 9): the one with the lower time;
-// one alone only while it is at most skew ahead of the other's time, or the other has nothing left
-// to read.
+// one alone only while it is at most task_skew_ms ahead of the other's time, or the other has
+// nothing left to read.
 struct task_ready {
     bool has;    // a record is ready, its time is head_ms
     bool at_end; // the topic has been read to its end
@@ -71,6 +73,8 @@ int task_choose(const struct task *t,
                 const struct task_ready ready[2]); // enum event_kind, -1 = wait
 
 int task_partition(const struct task *t);
+// The newest epoch's skew: what topics and clocks may be apart. Nothing counted depends on it.
+int64_t task_skew_ms(const struct task *t);
 bool task_is_live(const struct task *t);
 int64_t task_next_offset(const struct task *t, enum event_kind topic);
 int64_t task_time_ms(const struct task *t,

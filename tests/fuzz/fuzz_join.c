@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     struct join_pair p;
     int64_t time_ms[2] = {1000, 1000};
-    join_pair_init(&p, data[0], data[1] % 64);
+    join_pair_init(&p, &(struct settings){1, {{1, TIME_NONE, data[0], data[1] % 64, 1}}});
     for (size_t at = 2, done = 0; at + 3 <= n && done < OPERATIONS; at += 3, done++) {
         enum event_kind kind = data[at] & 1;
         // Steps of 0 to 31 ms, and now and then one beyond what is remembered.

@@ -128,7 +128,6 @@ static void world_init(struct world *w, uint64_t seed)
         w->db.position[p].epoch = 1;
     hash_key_init(&w->key, &seed, sizeof(seed));
     w->config = (struct instance_config){
-        .settings = {partitions, w->db.ttl_ms, w->db.skew_ms, w->db.max_series, 1},
         .window_grace_ms = 1000,
         .max_joins = 10000,
         .max_cells = random_chance(r, 20) ? 3 : 10000,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The join table beside a naive model of it: the list of all records, from which every answer is
-// worked out anew by DESIGN 4, rule 3. Both are fed the same record; join_pair_check() holds one
-// against the other. Shared by the unit test and the fuzz target, hence no test framework: what is
-// wrong is a text.
+// worked out anew by DESIGN 4, rule 3, over the times that processor/settings.h gives. Both are fed
+// the same record; join_pair_check() holds one against the other. Shared by the unit test and the
+// fuzz target, hence no test framework: what is wrong is a text.
 #ifndef STREAMLENS_TESTS_JOIN_MODEL_H
 #define STREAMLENS_TESTS_JOIN_MODEL_H
 
@@ -22,7 +22,7 @@ struct model_record {
 };
 
 struct join_pair {
-    struct join_limits limits;
+    struct settings settings;
     struct join *table;
     struct model_record *v[2]; // by topic
     size_t n[2], cap[2];
@@ -30,11 +30,10 @@ struct join_pair {
     char wrong[256]; // "" while all is well
 };
 
-static inline void join_pair_init(struct join_pair *p, int64_t ttl_ms, int64_t skew_ms)
+static inline void join_pair_init(struct join_pair *p, const struct settings *settings)
 {
-    *p =
-        (struct join_pair){.limits = {ttl_ms, skew_ms, SIZE_MAX}, .now_ms = {INT64_MIN, INT64_MIN}};
-    p->table = join_new(&p->limits);
+    *p = (struct join_pair){.settings = *settings, .now_ms = {TIME_NONE, TIME_NONE}};
+    p->table = join_new(&p->settings, SIZE_MAX);
 }
 
 static inline void join_pair_free(struct join_pair *p)
@@ -52,21 +51,28 @@ static inline struct hash128 model_identity(int id)
     return (struct hash128){.hi = (uint64_t)id / 2 + 1, .lo = lo};
 }
 
-// By the rule: whether the topic saw the id within D, and for requests whether the same tenant was
-// among those who named it. Content is compared with the first of the run of like records.
+static inline bool model_repeats(const struct join_pair *p, enum event_kind kind, int64_t time_ms,
+                                 int64_t seen_ms)
+{
+    return time_ms <= settings_repeat_until(&p->settings, kind, seen_ms);
+}
+
+// By the rule: whether it repeats what the topic saw of the id, and for requests whether the same
+// tenant was among those who named it. Content is compared with the first of the run of like
+// records.
 static inline enum join_seen model_judge(const struct join_pair *p, enum event_kind kind, size_t i)
 {
     const struct model_record *r = &p->v[kind][i], *first = NULL;
-    int64_t d_ms = p->limits.ttl_ms + p->limits.skew_ms, linked_ms = r->time_ms;
+    int64_t linked_ms = r->time_ms;
     bool seen = false;
     for (size_t n = i; n-- > 0;) {
         const struct model_record *x = &p->v[kind][n];
         if (x->id != r->id)
             continue;
-        seen = seen || r->time_ms - x->time_ms <= d_ms;
+        seen = seen || model_repeats(p, kind, r->time_ms, x->time_ms);
         if (kind == EVENT_REQUEST && x->tenant != r->tenant)
             continue;
-        if (linked_ms - x->time_ms > d_ms)
+        if (!model_repeats(p, kind, linked_ms, x->time_ms))
             break;
         first = x;
         linked_ms = x->time_ms;
@@ -78,23 +84,22 @@ static inline enum join_seen model_judge(const struct join_pair *p, enum event_k
     return first->content == r->content ? JOIN_DUPLICATE : JOIN_CONFLICTING;
 }
 
+static inline int64_t model_deadline(const struct join_pair *p, enum event_kind kind, size_t i)
+{
+    return kind == EVENT_REQUEST ? settings_answer_by(&p->settings, p->v[kind][i].time_ms)
+                                 : settings_request_by(&p->settings, p->v[kind][i].time_ms);
+}
+
 static inline int model_partner(const struct join_pair *p, enum event_kind kind, size_t i)
 {
     const struct model_record *r = &p->v[kind][i];
     for (size_t n = 0; n < p->n[1 - kind] && r->seen == JOIN_NEW; n++) {
         const struct model_record *x = &p->v[1 - kind][n];
-        int64_t after_ms =
-            kind == EVENT_REQUEST ? x->time_ms - r->time_ms : r->time_ms - x->time_ms;
-        if (x->seen == JOIN_NEW && x->id == r->id && after_ms >= -p->limits.skew_ms &&
-            after_ms <= p->limits.ttl_ms)
+        if (x->seen == JOIN_NEW && x->id == r->id && x->time_ms <= model_deadline(p, kind, i) &&
+            r->time_ms <= model_deadline(p, 1 - kind, n))
             return (int)n;
     }
     return MODEL_NOBODY;
-}
-
-static inline int64_t model_deadline(const struct join_pair *p, enum event_kind kind, size_t i)
-{
-    return p->v[kind][i].time_ms + (kind == EVENT_REQUEST ? p->limits.ttl_ms : p->limits.skew_ms);
 }
 
 static inline size_t model_index(const struct join_waiting *w)

@@ -33,6 +33,7 @@ static struct hash_key key;
 static struct processor_stats stats;
 static struct task_env env;
 static struct task_limits limits;
+static struct settings settings;
 static struct task *task;
 static struct case_log logs[2]; // by topic
 
@@ -41,11 +42,12 @@ static inline void make_env(void)
     hash_key_init(&key, "seed", 4);
     stats = (struct processor_stats){0};
     env = (struct task_env){&key, series_table_new(&key), event_parser_new(), &stats};
-    limits = (struct task_limits){{TTL, SKEW, 1000}, 1000, 1000};
+    limits = (struct task_limits){1000, 1000, 1000};
+    settings = (struct settings){1, {{1, TIME_NONE, TTL, SKEW, 1}}};
     logs[0].n = logs[1].n = 0;
     logs[0].next = 100; // the two are not to be mixed up
     logs[1].next = 700;
-    task = task_new(3, &limits, &env, (int64_t[]){100, 700});
+    task = task_new(3, &limits, &settings, &env, (int64_t[]){100, 700});
 }
 
 static inline void free_env(void)
@@ -63,11 +65,11 @@ static inline void free_env(void)
         }
 }
 
-// With limits of its own.
+// With limits and settings of its own.
 static inline void remake_task(void)
 {
     task_free(task);
-    task = task_new(3, &limits, &env, (int64_t[]){logs[0].next, logs[1].next});
+    task = task_new(3, &limits, &settings, &env, (int64_t[]){logs[0].next, logs[1].next});
 }
 
 // ---- records ----

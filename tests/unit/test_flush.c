@@ -81,7 +81,7 @@ START_TEST(writes_deltas_position_and_fence_of_each_partition)
 {
     ask(0, "a", "");
     ask(60000, "b", "");
-    struct task *other = task_new(5, &limits, &env, (int64_t[]){0, 0});
+    struct task *other = task_new(5, &limits, &settings, &env, (int64_t[]){0, 0});
     ck_assert_int_eq(feed_to(other, EVENT_REQUEST, append_ask(0, "c", "")), FEED_TAKEN);
     flush_start(&flush, (struct flush_member[]){{task, 9, 41}, {other, 4, 7}}, 2);
     ck_assert_int_eq(step_on(0), FLUSH_DONE);

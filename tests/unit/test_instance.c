@@ -17,10 +17,10 @@ static void make(void)
 {
     make_env(); // its task goes unused; its logs and stats do not
     trace = (struct buf){0};
-    store = (struct store){.trace = &trace, .claim = {.epoch = 9, .flush_seq = 41}};
+    store = (struct store){.trace = &trace,
+                           .claim = {.epoch = 9, .flush_seq = 41, .settings = settings}};
     emit = (struct emit){.trace = &trace, .room = FAKE_EMIT_MAX};
     config = (struct instance_config){
-        .settings = {.partitions = 4, .join_ttl_ms = TTL, .join_skew_ms = SKEW},
         .window_grace_ms = 10000,
         .max_joins = 100,
         .max_cells = 100,

@@ -10,6 +10,8 @@
 #define SKEW 20
 #define D (TTL + SKEW)
 
+static const struct settings one_epoch = {1, {{1, TIME_NONE, TTL, SKEW, 1}}};
+
 // ---- against the model ----
 
 #define RECORDS 400
@@ -61,7 +63,7 @@ START_TEST(answers_as_the_model_in_whatever_order_the_topics_are_fed)
         plan(&r, v[k], n, ids);
     for (enum order order = 0; order < ORDERS; order++) {
         struct join_pair p;
-        join_pair_init(&p, TTL, SKEW);
+        join_pair_init(&p, &one_epoch);
         // The model is a function of the logs alone, so equal to it means equal to each other.
         feed_all(&p, v, n, order, &r, order == ORDER_MIXED ? 7 : 2 * RECORDS);
         ck_assert_str_eq(join_pair_check(&p), "");
@@ -74,7 +76,7 @@ START_TEST(answers_as_the_model_across_sweeps)
 {
     struct random r = {77};
     struct join_pair p;
-    join_pair_init(&p, TTL, SKEW);
+    join_pair_init(&p, &one_epoch);
     for (int i = 0; i < 6000; i++)
         join_pair_feed(&p, random_below(&r, 2), random_below(&r, 2500), 1000 + i / 8, 1, 1);
     ck_assert_str_eq(join_pair_check(&p), "");
@@ -94,7 +96,7 @@ static const struct {
 static bool pair_matches(enum event_kind first, int64_t after_ms)
 {
     struct join_pair p;
-    join_pair_init(&p, TTL, SKEW);
+    join_pair_init(&p, &one_epoch);
     int64_t time_ms[2] = {1000, 1000 + after_ms};
     join_pair_feed(&p, first, 1, time_ms[first], 1, 1);
     join_pair_feed(&p, 1 - first, 1, time_ms[1 - first], 1, 1);
@@ -117,7 +119,7 @@ static int64_t now_ms[2];
 
 static void make_table(void)
 {
-    table = join_new(&(struct join_limits){TTL, SKEW, 3});
+    table = join_new(&one_epoch, 3);
     now_ms[0] = now_ms[1] = INT64_MIN;
 }
 

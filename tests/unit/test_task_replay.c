@@ -18,7 +18,7 @@ static void take_over(const struct position *p)
 {
     task_free(task);
     stats = (struct processor_stats){0};
-    task = task_new_at(3, &limits, &env, p);
+    task = task_new_at(3, &limits, &settings, &env, p);
 }
 
 static const struct logged *at_offset(enum event_kind kind, int64_t offset)
@@ -329,7 +329,7 @@ START_TEST(a_replay_from_r_goes_on_like_the_task_that_never_stopped)
     struct position p = position_now();
     expect_good_replay_start(&p);
     task_flushed(task);
-    struct task *other = task_new_at(3, &limits, &env, &p);
+    struct task *other = task_new_at(3, &limits, &settings, &env, &p);
     size_t from[2] = {0, 0};
     for (int k = 0; k < 2; k++)
         while (from[k] < logs[k].n && logs[k].v[from[k]].offset < p.log[k].replay)
@@ -389,7 +389,7 @@ END_TEST
 
 START_TEST(full_of_waiting_records_it_takes_ticks_and_the_other_topic_alone)
 {
-    limits.join.max_waiting = 2;
+    limits.max_joins = 2;
     remake_task();
     ask(0, "a", "");
     ask(0, "b", "");

@@ -160,7 +160,7 @@ START_TEST(a_replay_counts_no_usage_and_what_it_joins_again_is_whole)
     task_position(task, &p);
     task_free(task);
     stats = (struct processor_stats){0};
-    task = task_new_at(3, &limits, &env, &p);
+    task = task_new_at(3, &limits, &settings, &env, &p);
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < logs[k].n; i++)
             take(k, &logs[k].v[i]);
