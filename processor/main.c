@@ -3,8 +3,10 @@
 #include "common/io/http_server_stats.h"
 #include "common/io/loop.h"
 #include "common/io/service.h"
+#include "processor/host.h"
 #include "processor/routes.h"
-#include "processor/runner.h"
+
+#include <sys/random.h>
 
 #define STORE_TIMEOUT_MS 20000 // well below max.poll.interval.ms
 
@@ -14,6 +16,9 @@ struct app {
     struct http_stats http_stats;
     struct loop *loop;
     struct store *store;
+    struct emit *emit;
+    struct host *host;
+    struct hash_key key;
     struct runner *runner;
     struct routes routes;
     struct http_server *server;
@@ -32,14 +37,29 @@ static void on_idle(void *arg)
     event_base_loop(loop_base(app->loop), EVLOOP_NONBLOCK);
 }
 
+// Of the tables in memory: nobody outside may choose ids that collide.
+static void make_key(struct hash_key *key)
+{
+    unsigned char seed[32];
+    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        abort(); // up to 256 bytes are never short once the kernel is seeded
+    hash_key_init(key, seed, sizeof(seed));
+}
+
 static int run(struct app *app, struct err *e)
 {
     app->loop = loop_new(on_stop, app, e);
     if (!app->loop)
         return -1;
     app->store = store_pg_new(&app->config, STORE_TIMEOUT_MS, on_idle, app);
-    app->runner = runner_new(&app->config, loop_base(app->loop), app->store, &app->stats);
-    app->routes = (struct routes){app->runner, &app->stats, &app->http_stats};
+    app->emit = emit_kafka_new(&app->config, e);
+    if (!app->emit)
+        return -1;
+    app->host = host_new(&app->config, loop_base(app->loop), app->emit);
+    struct runner_host calls = host_calls(app->host);
+    make_key(&app->key);
+    app->runner = runner_new(&app->config, &calls, &app->key, app->store, app->emit, &app->stats);
+    app->routes = (struct routes){app->runner, app->store, &app->stats, &app->http_stats};
     app->server = routes_listen(&app->routes, &app->config, loop_base(app->loop), e);
     return app->server ? runner_run(app->runner, e) : -1;
 }
@@ -54,6 +74,8 @@ int main(int argc, char **argv)
             exit_code = service_failed(&e);
         runner_free(app.runner);
         http_server_free(app.server);
+        host_free(app.host);
+        emit_free(app.emit);
         store_free(app.store);
         loop_free(app.loop);
     }

@@ -13,14 +13,14 @@ static void on_live(struct http_exchange *x, void *arg)
 static void on_ready(struct http_exchange *x, void *arg)
 {
     const struct routes *r = arg;
-    struct runner_health h = runner_health(r->runner);
+    struct runner_health h = runner_health(r->runner, store_pg_up(r->store));
     service_reply_health(x, h.ready ? NULL : h.why);
 }
 
 static void on_started(struct http_exchange *x, void *arg)
 {
     const struct routes *r = arg;
-    struct runner_health h = runner_health(r->runner);
+    struct runner_health h = runner_health(r->runner, store_pg_up(r->store));
     service_reply_health(x, h.started ? NULL : h.why);
 }
 
@@ -29,6 +29,9 @@ static void on_metrics(struct http_exchange *x, void *arg)
     struct routes *r = arg;
     struct buf out = {0};
     runner_update_gauges(r->runner);
+    r->stats->price_version = store_pg_price_version(r->store);
+    r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
+    r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     processor_stats_render(r->stats, &out);
     service_reply_metrics(x, &out, r->http_stats, "processor");
 }

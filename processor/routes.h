@@ -7,9 +7,11 @@
 #include "common/io/http_server.h"
 #include "processor/processor_stats.h"
 #include "processor/runner.h"
+#include "processor/store_pg.h"
 
 struct routes {
     struct runner *runner; // all borrowed
+    struct store *store;
     struct processor_stats *stats;
     struct http_stats *http_stats;
 };

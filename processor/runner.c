@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread. A round: serve the group; if a flush is under way, one step of it, else feed a
-// bounded number of records of each partition; then ticks, then the event loop, which is where it
-// sleeps when nothing was ready.
+// One thread. The database's calls and the group's callbacks block for a bounded time each; what
+// has to be waited for beyond that goes through host.wait, which lets health checks and signals in.
 #include "processor/runner.h"
 
-#include <stdio.h>
-#include <sys/random.h>
-#include <unistd.h>
-
 #include "common/core/timeunit.h"
-#include "common/io/clock.h"
 #include "common/io/log.h"
 
 #define FEED_ROUND 1000 // records of one partition in a round
@@ -17,23 +11,22 @@
 #define RETRY_US (500 * US_PER_MS)      // between attempts at something that is away
 #define IDLE_US (100 * US_PER_MS)       // the longest sleep
 #define REVOKE_FLUSH_US (10 * US_PER_S) // how long a rebalance or a stop may wait for a flush
+#define STEP_WAIT_US (20 * US_PER_MS)   // between steps of a flush that waits meanwhile
 #define REOPEN_US US_PER_S
 #define FENCED_WAIT_US (3 * US_PER_S)
 #define CLAIM_TRY_US (5 * US_PER_S) // then the group is joined again
-#define TOPICS_TIMEOUT_MS 3000
 #define COMPLAINT_US (5 * US_PER_S)
 
 struct runner {
     const struct config *config;
-    struct event_base *base;
-    struct event *wake, *timer;
+    struct runner_host host;
+    const struct hash_key *key;
     struct store *store;
     struct emit *emit;
     struct source *source;
     struct instance *instance;
     struct processor_stats *stats;
     struct store_settings settings;
-    struct hash_key key;
     bool stopping, started;
     bool flush_trouble;
     bool reopen; // the group is to be left and joined again
@@ -42,54 +35,19 @@ struct runner {
     struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint;
 };
 
-// ---- life ----
-
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+static int64_t mono_us(const struct runner *r)
 {
-    struct runner *r = arg;
-    (void)fd;
-    (void)what;
-    source_clear_fd(r->source);
+    return r->host.mono_us(r->host.arg);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static int64_t wall_ms(const struct runner *r)
 {
-    (void)fd;
-    (void)what;
-    (void)arg;
+    return r->host.wall_ms(r->host.arg);
 }
 
-struct runner *runner_new(const struct config *c, struct event_base *base, struct store *store,
-                          struct processor_stats *stats)
+static void wait_us(struct runner *r, int64_t us)
 {
-    struct runner *r = xcalloc(1, sizeof(*r));
-    unsigned char seed[32];
-    r->config = c;
-    r->base = base;
-    r->store = store;
-    r->stats = stats;
-    r->timer = event_new(base, -1, 0, on_timer, r);
-    if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        abort();
-    hash_key_init(&r->key, seed, sizeof(seed));
-    return r;
-}
-
-void runner_stop(struct runner *r)
-{
-    r->stopping = true;
-}
-
-// Lets the event loop run, asleep for at most sleep_us.
-static void turn_loop(struct runner *r, int64_t sleep_us)
-{
-    if (sleep_us <= 0) {
-        event_base_loop(r->base, EVLOOP_NONBLOCK);
-        return;
-    }
-    struct timeval tv = {sleep_us / US_PER_S, sleep_us % US_PER_S};
-    event_add(r->timer, &tv);
-    event_base_loop(r->base, EVLOOP_ONCE);
+    r->host.wait(r->host.arg, us);
 }
 
 // ---- start ----
@@ -125,9 +83,9 @@ static int read_settings(struct runner *r, struct err *e)
             return check_pinned(r->config, &r->settings, e);
         if (rc == STORE_FATAL)
             return -1;
-        if (log_limit(&complaint, clock_mono_us(), COMPLAINT_US))
+        if (log_limit(&complaint, mono_us(r), COMPLAINT_US))
             log_warn("waiting for PostgreSQL", "error", e->detail);
-        turn_loop(r, RETRY_US);
+        wait_us(r, RETRY_US);
     }
     return 0;
 }
@@ -137,13 +95,12 @@ static int check_topics(struct runner *r, struct err *e)
 {
     struct log_limit complaint = {0};
     while (!r->stopping) {
-        int rc = kafka_check_inputs(emit_kafka_handle(r->emit), r->config, r->settings.partitions,
-                                    TOPICS_TIMEOUT_MS, e);
+        int rc = r->host.check_topics(r->host.arg, r->settings.partitions, e);
         if (rc <= 0)
             return rc;
-        if (log_limit(&complaint, clock_mono_us(), COMPLAINT_US))
+        if (log_limit(&complaint, mono_us(r), COMPLAINT_US))
             log_warn("waiting for the broker", "error", e->detail);
-        turn_loop(r, RETRY_US);
+        wait_us(r, RETRY_US);
     }
     return 0;
 }
@@ -178,23 +135,20 @@ static void commit_to_group(struct runner *r)
 static void schedule_flush(struct runner *r, int64_t took_us)
 {
     int64_t interval_us = max_i64(r->config->flush_interval_ms * US_PER_MS, 2 * took_us);
-    r->next_flush_us = clock_mono_us() + interval_us;
+    r->next_flush_us = mono_us(r) + interval_us;
 }
 
 static void flush_begin(struct runner *r)
 {
-    r->flush_began_us = r->attempt_began_us = clock_mono_us();
+    r->flush_began_us = r->attempt_began_us = mono_us(r);
     if (!instance_flush_begin(r->instance))
         schedule_flush(r, 0);
 }
 
 static void on_flushed(struct runner *r)
 {
-    int64_t now_us = clock_mono_us();
+    int64_t now_us = mono_us(r);
     stats_observe_us(&r->stats->flush_seconds, now_us - r->flush_began_us);
-    r->stats->price_version = store_pg_price_version(r->store);
-    r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
-    r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     if (r->flush_trouble)
         log_info("flushing again");
     r->flush_trouble = false;
@@ -211,15 +165,17 @@ static int step_flush(struct runner *r, struct err *e)
         on_flushed(r);
         return 0;
     case FLUSH_WAIT:
-        r->retry_us = r->attempt_began_us = clock_mono_us() + RETRY_US / 5;
+        r->retry_us = r->attempt_began_us = mono_us(r) + RETRY_US / 5;
         if (e->detail[0]) {
             r->flush_trouble = true;
-            if (log_limit(&r->flush_complaint, clock_mono_us(), COMPLAINT_US))
+            if (log_limit(&r->flush_complaint, mono_us(r), COMPLAINT_US))
                 log_warn("flush waits", "error", e->detail);
         }
         return 0;
     case FLUSH_FENCED:
-        log_warn("another processor owns a partition of ours: dropping all state, joining again");
+        log_warn("another processor owns a partition of ours, or the settings were changed: "
+                 "dropping all state, joining again",
+                 "error", e->detail);
         r->reopen = true;
         return 0;
     case FLUSH_FATAL:
@@ -233,15 +189,15 @@ static enum flush_result finish_flush(struct runner *r)
 {
     struct err e = {0};
     enum flush_result rc = FLUSH_WAIT;
-    int64_t deadline_us = clock_mono_us() + REVOKE_FLUSH_US;
-    while (clock_mono_us() < deadline_us) {
+    int64_t deadline_us = mono_us(r) + REVOKE_FLUSH_US;
+    while (mono_us(r) < deadline_us) {
         rc = instance_flush_step(r->instance, &e);
         if (rc == FLUSH_DONE)
             on_flushed(r);
         if (rc != FLUSH_AGAIN && rc != FLUSH_WAIT)
             return rc;
         if (rc == FLUSH_WAIT)
-            usleep(20000);
+            wait_us(r, STEP_WAIT_US);
     }
     log_warn("not flushed; what is not in the database will be read again", "error", e.detail);
     return FLUSH_WAIT;
@@ -251,7 +207,7 @@ static enum flush_result finish_flush(struct runner *r)
 static void flush_all(struct runner *r)
 {
     if (!instance_is_flushing(r->instance)) {
-        r->flush_began_us = r->attempt_began_us = clock_mono_us();
+        r->flush_began_us = r->attempt_began_us = mono_us(r);
         if (!instance_flush_begin(r->instance))
             return;
     }
@@ -266,14 +222,14 @@ static void flush_all(struct runner *r)
 
 static enum store_result claim_one(struct runner *r, int partition, struct err *e)
 {
-    int64_t deadline_us = clock_mono_us() + CLAIM_TRY_US;
+    int64_t deadline_us = mono_us(r) + CLAIM_TRY_US;
     for (;;) {
         enum store_result rc = instance_claim(r->instance, partition, e);
-        if (rc == STORE_OK || rc == STORE_FATAL || clock_mono_us() > deadline_us || r->stopping)
+        if (rc == STORE_OK || rc == STORE_FATAL || mono_us(r) > deadline_us || r->stopping)
             return rc;
-        if (log_limit(&r->claim_complaint, clock_mono_us(), COMPLAINT_US))
+        if (log_limit(&r->claim_complaint, mono_us(r), COMPLAINT_US))
             log_warn("claim waits", "partition", log_num(partition), "error", e->detail);
-        turn_loop(r, RETRY_US / 5);
+        wait_us(r, RETRY_US / 5);
     }
 }
 
@@ -324,20 +280,14 @@ static void on_revoked(void *arg)
 static int open_source(struct runner *r, struct err *e)
 {
     struct source_events events = {on_assigned, on_revoked, r};
-    r->source = source_new(r->config, &r->settings, &events, e);
-    if (!r->source)
-        return -1;
-    r->wake = event_new(r->base, source_fd(r->source), EV_READ | EV_PERSIST, on_wake, r);
-    event_add(r->wake, NULL);
-    return 0;
+    r->source = r->host.open_source(r->host.arg, &r->settings, &events, e);
+    return r->source ? 0 : -1;
 }
 
 static void close_source(struct runner *r)
 {
     if (!r->source)
         return;
-    event_free(r->wake);
-    r->wake = NULL;
     source_free(r->source);
     r->source = NULL;
     // Leaving revokes what was assigned. An assignment that was taken in part only never became
@@ -351,9 +301,9 @@ static void close_source(struct runner *r)
 static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
 {
     log_warn("fenced by the broker, asking the database", "error", why->detail);
-    int64_t deadline_us = clock_mono_us() + FENCED_WAIT_US;
-    while (clock_mono_us() < deadline_us && !r->stopping)
-        turn_loop(r, deadline_us - clock_mono_us());
+    int64_t deadline_us = mono_us(r) + FENCED_WAIT_US;
+    while (mono_us(r) < deadline_us && !r->stopping)
+        wait_us(r, deadline_us - mono_us(r));
     if (!instance_is_flushing(r->instance) && !instance_flush_begin_all(r->instance))
         return 0;
     if (finish_flush(r) == FLUSH_FENCED)
@@ -369,7 +319,7 @@ static int serve_group(struct runner *r, struct err *e)
 {
     struct err why = {0};
     if (!r->source)
-        return clock_mono_us() < r->reopen_us ? 0 : open_source(r, e);
+        return mono_us(r) < r->reopen_us ? 0 : open_source(r, e);
     switch (source_serve(r->source, &why)) {
     case SOURCE_OK:
         break;
@@ -388,7 +338,7 @@ static int serve_group(struct runner *r, struct err *e)
     if (r->reopen) {
         r->reopen = false;
         close_source(r);
-        r->reopen_us = clock_mono_us() + REOPEN_US;
+        r->reopen_us = mono_us(r) + REOPEN_US;
     }
     return 0;
 }
@@ -396,28 +346,33 @@ static int serve_group(struct runner *r, struct err *e)
 // ---- feeding ----
 
 // Looks at both heads of a partition. A topic that was found held back in this round is left alone;
-// the other may then run on, since only its time can free what is full.
-static void look(struct runner *r, int partition, const bool held[2], struct task_record head[2],
-                 struct task_ready ready[2])
+// the other may then run on, since only its time can free what is full. -1 where one is broken.
+static int look(struct runner *r, int partition, const bool held[2], struct task_record head[2],
+                struct task_ready ready[2], struct err *e)
 {
     for (int k = 0; k < 2; k++) {
-        bool at_end = false;
-        bool has = !held[k] && source_peek(r->source, partition, k, &head[k], &at_end);
-        if (at_end)
+        enum source_head found =
+            held[k] ? SOURCE_AT_END : source_peek(r->source, partition, k, &head[k], e);
+        if (found == SOURCE_BROKEN)
+            return -1;
+        if (found == SOURCE_AT_END && !held[k])
             instance_at_end(r->instance, partition, k);
-        ready[k] = (struct task_ready){has, at_end || held[k], has ? head[k].time_ms : 0};
+        bool has = found == SOURCE_RECORD;
+        ready[k] = (struct task_ready){has, found == SOURCE_AT_END, has ? head[k].time_ms : 0};
     }
+    return 0;
 }
 
 static int feed_partition(struct runner *r, int partition, bool *moved, struct err *e)
 {
     struct task *task = instance_task(r->instance, partition);
     bool held[2] = {false, false};
-    int64_t now_ms = clock_wall_us() / US_PER_MS;
+    int64_t now_ms = wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
         struct task_record head[2];
         struct task_ready ready[2];
-        look(r, partition, held, head, ready);
+        if (look(r, partition, held, head, ready, e) < 0)
+            return -1;
         int k = task_choose(task, ready);
         if (k < 0)
             return 0;
@@ -430,7 +385,7 @@ static int feed_partition(struct runner *r, int partition, bool *moved, struct e
         case FEED_FULL:
             held[k] = true;
             r->stats->joins_full++;
-            if (log_limit(&r->full_complaint, clock_mono_us(), COMPLAINT_US))
+            if (log_limit(&r->full_complaint, mono_us(r), COMPLAINT_US))
                 log_error("MAX_JOINS reached, partition is held back: raise it", "partition",
                           log_num(partition), "max_joins", log_num(r->config->max_joins),
                           "join_bytes", log_num((int64_t)join_bytes(task_join(task))));
@@ -439,7 +394,7 @@ static int feed_partition(struct runner *r, int partition, bool *moved, struct e
             flush_begin(r);
             return 0;
         case FEED_AHEAD:
-            if (log_limit(&r->ahead_complaint, clock_mono_us(), COMPLAINT_US))
+            if (log_limit(&r->ahead_complaint, mono_us(r), COMPLAINT_US))
                 log_error("the broker's clock is ahead of ours by more than JOIN_SKEW_MS, "
                           "partition waits",
                           "brokers", r->config->kafka_brokers, "partition", log_num(partition),
@@ -472,13 +427,13 @@ static int feed(struct runner *r, bool *moved, struct err *e)
 static void look_at_closing(struct runner *r)
 {
     struct err e;
-    if (instance_read_closing(r->instance, clock_wall_us() / US_PER_MS, &e) != STORE_OK)
+    if (instance_read_closing(r->instance, wall_ms(r), &e) != STORE_OK)
         log_debug("closing not read", "error", e.detail);
 }
 
 static int work(struct runner *r, bool *moved, struct err *e)
 {
-    int64_t now_us = clock_mono_us();
+    int64_t now_us = mono_us(r);
     if (instance_is_flushing(r->instance)) {
         e->detail[0] = '\0';
         if (now_us < r->retry_us)
@@ -496,27 +451,51 @@ static int work(struct runner *r, bool *moved, struct err *e)
     return feed(r, moved, e);
 }
 
-static int round_once(struct runner *r, struct err *e)
+int runner_round(struct runner *r, struct err *e)
 {
     bool moved = false;
     if (serve_group(r, e) < 0 || (r->source && work(r, &moved, e) < 0))
         return -1;
-    int64_t now_us = clock_mono_us();
+    int64_t now_us = mono_us(r);
     if (now_us >= r->next_tick_us) {
         r->next_tick_us = now_us + TICK_CHECK_US;
         if (!instance_is_flushing(r->instance))
-            instance_tick(r->instance, clock_wall_us() / US_PER_MS);
-        emit_serve(r->emit);
+            instance_tick(r->instance, wall_ms(r));
     }
     r->started = r->started || (r->source && source_is_assigned(r->source));
-    turn_loop(r, moved ? 0 : min_i64(IDLE_US, max_i64(r->next_tick_us - now_us, 1)));
+    wait_us(r, moved ? 0 : min_i64(IDLE_US, max_i64(r->next_tick_us - now_us, 1)));
     return 0;
 }
 
-static int open_all(struct runner *r, struct err *e)
+// ---- life ----
+
+struct runner *runner_new(const struct config *c, const struct runner_host *host,
+                          const struct hash_key *key, struct store *store, struct emit *emit,
+                          struct processor_stats *stats)
 {
-    r->emit = emit_kafka_new(r->config, e);
-    if (!r->emit || read_settings(r, e) < 0 || check_topics(r, e) < 0)
+    struct runner *r = xcalloc(1, sizeof(*r));
+    r->config = c;
+    r->host = *host;
+    r->key = key;
+    r->store = store;
+    r->emit = emit;
+    r->stats = stats;
+    return r;
+}
+
+void runner_free(struct runner *r)
+{
+    if (!r)
+        return;
+    if (r->source)
+        source_free(r->source);
+    instance_free(r->instance);
+    free(r);
+}
+
+int runner_start(struct runner *r, struct err *e)
+{
+    if (read_settings(r, e) < 0 || check_topics(r, e) < 0)
         return -1;
     if (r->stopping)
         return 0;
@@ -527,49 +506,47 @@ static int open_all(struct runner *r, struct err *e)
         .max_dead_letters = (size_t)r->config->max_dead_letters,
         .start_latest = strcmp(r->config->start, "latest") == 0,
     };
-    r->instance = instance_new(&ic, &r->key, r->store, r->emit, r->stats);
+    r->instance = instance_new(&ic, r->key, r->store, r->emit, r->stats);
+    log_info("processing", "partitions", log_num(r->settings.partitions), "join_ttl_ms",
+             log_num(r->settings.join_ttl_ms), "join_skew_ms", log_num(r->settings.join_skew_ms));
     return open_source(r, e);
+}
+
+void runner_leave(struct runner *r)
+{
+    if (!r->instance)
+        return;
+    // Leaving the group calls on_revoked, which flushes; its own close would give the flush no
+    // time.
+    flush_all(r);
+    close_source(r);
+    log_info("stopped");
 }
 
 int runner_run(struct runner *r, struct err *e)
 {
-    if (open_all(r, e) < 0)
-        return -1;
-    if (r->stopping)
-        return 0;
-    log_info("processing", "partitions", log_num(r->settings.partitions), "join_ttl_ms",
-             log_num(r->settings.join_ttl_ms), "join_skew_ms", log_num(r->settings.join_skew_ms));
-    while (!r->stopping)
-        if (round_once(r, e) < 0)
-            return -1;
-    // Leaving the group calls on_revoked, which flushes; its own close would give the flush no
-    // time.
-    flush_all(r);
-    log_info("stopped");
-    return 0;
+    int rc = runner_start(r, e);
+    while (rc == 0 && !r->stopping)
+        rc = runner_round(r, e);
+    runner_leave(r);
+    return rc;
 }
 
-void runner_free(struct runner *r)
+void runner_stop(struct runner *r)
 {
-    if (!r)
-        return;
-    close_source(r);
-    event_free(r->timer);
-    instance_free(r->instance);
-    emit_free(r->emit);
-    free(r);
+    r->stopping = true;
 }
 
 // ---- how it is ----
 
-struct runner_health runner_health(const struct runner *r)
+struct runner_health runner_health(const struct runner *r, bool database_is_up)
 {
     struct runner_health h = {.started = r->started};
     if (r->stopping)
         h.why = "stopping";
     else if (!r->started)
         h.why = "not started: waiting for PostgreSQL, the broker or the group";
-    else if (!store_pg_up(r->store))
+    else if (!database_is_up)
         h.why = "PostgreSQL is away";
     else if (!r->source || !source_is_assigned(r->source))
         h.why = "not in the group: joining it, or the broker is away";

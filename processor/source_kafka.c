@@ -8,8 +8,6 @@
 #include "processor/source_kafka.h"
 
 #include <stdio.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/io/clock.h"
 #include "common/io/log.h"
@@ -24,6 +22,8 @@ struct reader {
     rd_kafka_message_t *batch[BATCH]; // batch[at … count) are ours to destroy
     size_t at, count;
     bool at_end;
+    bool broken; // for good, error says how
+    struct err error;
 };
 
 struct source {
@@ -34,8 +34,9 @@ struct source {
     struct reader *readers[2]; // by topic, then partition
     bool assigned;
     enum source_state state;
-    struct err error; // once the state is not SOURCE_OK
-    int fd;           // eventfd
+    struct err error;      // once the state is not SOURCE_OK
+    int wake_fd;           // borrowed
+    struct reader *polled; // the reader whose queue is being looked at
     struct log_limit complaint;
 };
 
@@ -49,11 +50,6 @@ static struct err *become(struct source *s, enum source_state state)
     return e;
 }
 
-static struct err *fail(struct source *s)
-{
-    return become(s, SOURCE_DEAD);
-}
-
 // ---- readers ----
 
 static void reader_clear(struct reader *r)
@@ -61,7 +57,7 @@ static void reader_clear(struct reader *r)
     while (r->at < r->count)
         rd_kafka_message_destroy(r->batch[r->at++]);
     r->at = r->count = 0;
-    r->at_end = false;
+    r->at_end = r->broken = false;
 }
 
 static void reader_open(struct source *s, int topic, int partition)
@@ -73,7 +69,7 @@ static void reader_open(struct source *s, int topic, int partition)
         return; // the cut from the consumer queue outlives reassignments
     r->queue = rd_kafka_queue_get_partition(s->rk, s->topic[topic], partition);
     rd_kafka_queue_forward(r->queue, NULL);
-    rd_kafka_queue_io_event_enable(r->queue, s->fd, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(r->queue, s->wake_fd, &one, sizeof(one));
 }
 
 static void readers_clear(struct source *s)
@@ -83,29 +79,37 @@ static void readers_clear(struct source *s)
             reader_clear(&s->readers[k][p]);
 }
 
+// The log of this topic-partition is not the one that was read. The first reason stands.
+static void break_reader(struct reader *r, const char *what, const char *why)
+{
+    if (!r->broken)
+        err_set(&r->error,
+                "%s: %s; the log is not the one that was consumed (deleted, recreated or "
+                "truncated)",
+                what, why);
+    r->broken = true;
+}
+
+static bool is_other_log(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+           err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
+           err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 // What stands in a partition's queue instead of a record.
 static void on_partition_event(struct source *s, struct reader *r, rd_kafka_message_t *m)
 {
+    char what[320];
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         r->at_end = true;
-        return;
-    }
-    switch (m->err) {
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        err_set(
-            fail(s),
-            "%s, partition %d: %s; the log is not the one that was consumed (deleted, recreated "
-            "or truncated)",
-            rd_kafka_topic_name(m->rkt), m->partition, rd_kafka_err2str(m->err));
-        return;
-    default:
-        if (log_limit(&s->complaint, clock_mono_us(), 5000000))
-            log_warn("fetch failed", "topic", rd_kafka_topic_name(m->rkt), "partition",
-                     log_num(m->partition), "error", rd_kafka_err2str(m->err));
+    } else if (is_other_log(m->err)) {
+        snprintf(what, sizeof(what), "%s, partition %d", rd_kafka_topic_name(m->rkt), m->partition);
+        break_reader(r, what, rd_kafka_err2str(m->err));
+    } else if (log_limit(&s->complaint, clock_mono_us(), 5000000)) {
+        log_warn("fetch failed", "topic", rd_kafka_topic_name(m->rkt), "partition",
+                 log_num(m->partition), "error", rd_kafka_err2str(m->err));
     }
 }
 
@@ -114,7 +118,9 @@ static bool reader_advance(struct source *s, struct reader *r)
 {
     for (;;) {
         if (r->at == r->count) {
+            s->polled = r;
             ssize_t n = rd_kafka_consume_batch_queue(r->queue, 0, r->batch, BATCH);
+            s->polled = NULL;
             r->at = 0;
             r->count = n > 0 ? (size_t)n : 0;
             if (r->count == 0)
@@ -146,31 +152,36 @@ static void read_headers(rd_kafka_message_t *m, struct task_record *out)
         out->tenant = (struct str){value, n};
 }
 
-bool source_peek(struct source *s, int partition, enum event_kind topic, struct task_record *out,
-                 bool *at_end)
+enum source_head source_peek(struct source *s, int partition, enum event_kind topic,
+                             struct task_record *out, struct err *e)
 {
     struct reader *r = &s->readers[topic][partition];
-    bool ready = s->state == SOURCE_OK && reader_advance(s, r);
-    *at_end = r->at_end;
-    if (!ready)
-        return false;
-    rd_kafka_message_t *m = r->batch[r->at];
+    assert(r->queue); // assigned with somewhere to read from
+    bool ready = s->state == SOURCE_OK && !r->broken && reader_advance(s, r);
+    rd_kafka_message_t *m = ready ? r->batch[r->at] : NULL;
     rd_kafka_timestamp_type_t type;
+    if (m) {
+        out->time_ms = rd_kafka_message_timestamp(m, &type);
+        if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
+            err_set(&r->error,
+                    "%s, partition %d: the record at offset %lld has no LogAppendTime; set "
+                    "message.timestamp.type=LogAppendTime and use topics that were made with it",
+                    s->topic[topic], partition, (long long)m->offset);
+            r->broken = true;
+        }
+    }
+    if (r->broken) {
+        *e = r->error;
+        return SOURCE_BROKEN;
+    }
+    if (!m)
+        return r->at_end ? SOURCE_AT_END : SOURCE_NOTHING;
     out->topic = topic;
     out->offset = m->offset;
-    out->time_ms = rd_kafka_message_timestamp(m, &type);
     out->key = (struct str){m->key, m->key_len};
     out->value = (struct str){m->payload, m->len};
     read_headers(m, out);
-    if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
-        err_set(fail(s),
-                "topic %s holds a record without LogAppendTime; set "
-                "message.timestamp.type=LogAppendTime "
-                "and use topics that were made with it",
-                s->topic[topic]);
-        return false;
-    }
-    return true;
+    return SOURCE_RECORD;
 }
 
 void source_taken(struct source *s, int partition, enum event_kind topic)
@@ -187,8 +198,10 @@ static int assign_both(struct source *s, const rd_kafka_topic_partition_list_t *
     size_t n = (size_t)given->cnt;
     int *partitions = xcalloc(n, sizeof(*partitions));
     int64_t(*from)[2] = xcalloc(n, sizeof(*from));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         partitions[i] = given->elems[i].partition;
+        from[i][0] = from[i][1] = SOURCE_NOWHERE;
+    }
     struct err e = {0};
     int rc = s->events.assigned(s->events.arg, partitions, n, from, &e);
     if (rc != 0) {
@@ -196,14 +209,15 @@ static int assign_both(struct source *s, const rd_kafka_topic_partition_list_t *
     } else {
         rd_kafka_topic_partition_list_t *both = rd_kafka_topic_partition_list_new((int)n * 2);
         for (size_t i = 0; i < n; i++)
-            for (int k = 0; k < 2; k++) {
+            for (int k = 0; k < 2 && from[i][k] != SOURCE_NOWHERE; k++) {
                 reader_open(s, k, partitions[i]);
                 rd_kafka_topic_partition_list_add(both, s->topic[k], partitions[i])->offset =
                     from[i][k];
             }
         rd_kafka_resp_err_t err = rd_kafka_assign(s->rk, both);
         if (err)
-            rc = err_set(fail(s), "cannot assign partitions: %s", rd_kafka_err2str(err));
+            rc = err_set(become(s, SOURCE_DEAD), "cannot assign partitions: %s",
+                         rd_kafka_err2str(err));
         rd_kafka_topic_partition_list_destroy(both);
     }
     free(partitions);
@@ -231,13 +245,13 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
     readers_clear(s);
 }
 
+// What concerns one partition alone comes from that partition's queue too, while it is looked at.
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *arg)
 {
     struct source *s = arg;
     (void)rk;
-    if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
-        err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
-        err_set(fail(s), "%s: %s", rd_kafka_err2str(err), reason);
+    if (s->polled && is_other_log(err))
+        break_reader(s->polled, reason, rd_kafka_err2str(err));
     else if (log_limit(&s->complaint, clock_mono_us(), 5000000))
         log_warn("broker trouble", "error", rd_kafka_err2str(err), "reason", reason);
 }
@@ -299,7 +313,7 @@ static int subscribe(struct source *s, struct err *e)
 }
 
 struct source *source_new(const struct config *c, const struct store_settings *settings,
-                          const struct source_events *events, struct err *e)
+                          const struct source_events *events, int wake_fd, struct err *e)
 {
     static const uint64_t one = 1;
     rd_kafka_conf_t *conf = make_conf(c, e);
@@ -308,7 +322,7 @@ struct source *source_new(const struct config *c, const struct store_settings *s
     struct source *s = xcalloc(1, sizeof(*s));
     s->events = *events;
     s->partitions = (int)settings->partitions;
-    s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    s->wake_fd = wake_fd;
     rd_kafka_conf_set_opaque(conf, s);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, on_error);
@@ -326,7 +340,7 @@ struct source *source_new(const struct config *c, const struct store_settings *s
     for (int k = 0; k < 2; k++)
         s->readers[k] = xcalloc((size_t)s->partitions, sizeof(struct reader));
     rd_kafka_queue_t *consumer = rd_kafka_queue_get_consumer(s->rk);
-    rd_kafka_queue_io_event_enable(consumer, s->fd, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(consumer, s->wake_fd, &one, sizeof(one));
     rd_kafka_queue_destroy(consumer);
     if (subscribe(s, e) < 0) {
         source_free(s);
@@ -373,7 +387,6 @@ void source_free(struct source *s)
         free(s->readers[k]);
         free(s->topic[k]);
     }
-    close(s->fd);
     free(s);
 }
 
@@ -407,18 +420,6 @@ int source_ends(struct source *s, int partition, struct log_ends ends[2], struct
                            s->topic[k], partition, rd_kafka_err2str(err));
     }
     return 0;
-}
-
-int source_fd(const struct source *s)
-{
-    return s->fd;
-}
-
-void source_clear_fd(struct source *s)
-{
-    uint64_t count;
-    while (read(s->fd, &count, sizeof(count)) > 0)
-        ;
 }
 
 void source_commit(struct source *s, const int *partitions, size_t count, int64_t (*next)[2])
