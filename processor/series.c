@@ -42,11 +42,12 @@ void series_table_free(struct series_table *t)
     free(t);
 }
 
-// One hash over the three names; their hashes are combined in order, so ("a","b") is not ("b","a").
-static uint64_t hash_names(const struct series_table *t, struct str a, struct str b, struct str c)
+// One hash over all; the names' hashes are combined in order, so ("a","b") is not ("b","a").
+static uint64_t hash_all(const struct series_table *t, struct str a, struct str b, struct str c,
+                         int64_t epoch)
 {
-    uint64_t h[3] = {hash_keyed64(t->key, a.p, a.n), hash_keyed64(t->key, b.p, b.n),
-                     hash_keyed64(t->key, c.p, c.n)};
+    uint64_t h[4] = {hash_keyed64(t->key, a.p, a.n), hash_keyed64(t->key, b.p, b.n),
+                     hash_keyed64(t->key, c.p, c.n), (uint64_t)epoch};
     return hash_keyed64(t->key, h, sizeof(h));
 }
 
@@ -75,7 +76,8 @@ static struct str name_put(char **at, struct str name)
     return copy;
 }
 
-static struct node *node_new(uint64_t hash, struct str tenant, struct str route, struct str model)
+static struct node *node_new(uint64_t hash, struct str tenant, struct str route, struct str model,
+                             int64_t epoch)
 {
     struct node *n = xcalloc(1, sizeof(*n));
     struct series *s = &n->series;
@@ -84,23 +86,24 @@ static struct node *node_new(uint64_t hash, struct str tenant, struct str route,
     s->tenant = name_put(&at, tenant);
     s->route = name_put(&at, route);
     s->model = name_put(&at, model);
+    s->epoch = epoch;
     s->hash = hash;
     return n;
 }
 
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
-                           struct str model)
+                           struct str model, int64_t epoch)
 {
-    uint64_t hash = hash_names(t, tenant, route, model);
+    uint64_t hash = hash_all(t, tenant, route, model, epoch);
     for (struct node *n = t->slots[hash & (t->slot_count - 1)]; n; n = n->next) {
         struct series *s = &n->series;
-        if (s->hash == hash && str_eq(s->tenant, tenant) && str_eq(s->route, route) &&
-            str_eq(s->model, model))
+        if (s->hash == hash && s->epoch == epoch && str_eq(s->tenant, tenant) &&
+            str_eq(s->route, route) && str_eq(s->model, model))
             return series_ref(s);
     }
     if (t->count == t->slot_count)
         grow(t);
-    struct node *n = node_new(hash, tenant, route, model);
+    struct node *n = node_new(hash, tenant, route, model, epoch);
     struct node **slot = &t->slots[hash & (t->slot_count - 1)];
     n->next = *slot;
     *slot = n;

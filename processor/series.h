@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dictionary of (tenant, route, model): one entry for each that an open request or an unflushed
-// delta refers to, counted references, so that names nobody refers to any more cost nothing.
+// The dictionary of (tenant, route, model, series epoch): one entry for each that an open request
+// or an unflushed delta refers to, counted references, so that names nobody refers to any more cost
+// nothing.
+//
+// Which row a series belongs to is decided within an epoch of the cap (DESIGN 4, rule 9), so names
+// that were asked for in two of them are two entries here, whether or not both mean one row.
 #ifndef STREAMLENS_SERIES_H
 #define STREAMLENS_SERIES_H
 
@@ -9,9 +13,10 @@
 struct series {
     char *names; // owned: tenant, route and model one after another, each NUL-terminated
     struct str tenant, route, model; // into names
+    int64_t epoch;                   // settings_epoch.series_epoch of the requests
     int64_t store_id; // the row's series id once the store has resolved it, 0 before; the
                       // store's to set: over the tenant's cap it is the id of __other__
-    uint64_t hash;    // of the three names, for the dictionary
+    uint64_t hash;    // of names and epoch, for the dictionary
     uint32_t references;
 };
 
@@ -20,9 +25,9 @@ struct series {
 struct series_table;
 struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
 void series_table_free(struct series_table *t);
-// The entry for the names, made if need be, with one more reference.
+// The entry for the names and the epoch, made if need be, with one more reference.
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
-                           struct str model);
+                           struct str model, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference
 void series_drop(struct series_table *t, struct series *s);
 size_t series_count(const struct series_table *t);

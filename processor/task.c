@@ -380,8 +380,10 @@ static enum join_seen see(struct task *t, const struct task_record *r, struct ha
 static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
                            struct hash128 identity)
 {
+    int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
+    int64_t epoch = settings_at(&t->settings, time_ms)->series_epoch;
     struct join_request asked = {
-        .series = series_take(t->env.series, tenant, ev->route, ev->model),
+        .series = series_take(t->env.series, tenant, ev->route, ev->model, epoch),
         .timestamp_us = ev->timestamp_us,
         .prompt_tokens = ev->prompt_tokens,
         .excludes_cached = usage_excludes_cached(ev->provider),
@@ -390,10 +392,10 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
     if (t->live)
         window_facts(t->deltas, asked.series, asked.timestamp_us)->requests++;
     struct join_waiting w;
-    if (!join_match(t->join, EVENT_REQUEST, identity, t->log[EVENT_REQUEST].at.time_ms, &w)) {
+    if (!join_match(t->join, EVENT_REQUEST, identity, time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
                                                   .kind = EVENT_REQUEST,
-                                                  .time_ms = t->log[EVENT_REQUEST].at.time_ms,
+                                                  .time_ms = time_ms,
                                                   .request = asked});
         // The time of the answers may be past it already; then only this look finds out.
         expire_requests(t);

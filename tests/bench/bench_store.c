@@ -111,7 +111,7 @@ START_TEST(measure)
         char model[32];
         snprintf(model, sizeof(model), "model-%zu", i);
         cells[i] = (struct store_cell){
-            series_take(w.series, STR_LIT("tenant"), STR_LIT("/v1/chat"), str_of(model)), T0,
+            series_take(w.series, STR_LIT("tenant"), STR_LIT("/v1/chat"), str_of(model), 1), T0,
             &facts[i]};
     }
     w.flush.cells = cells;

@@ -205,8 +205,9 @@ struct facts *writer_add(struct writer *w, const char *tenant, const char *route
 {
     ck_assert_uint_lt(w->cell_count, ARRAY_LEN(w->cells));
     struct facts *f = &w->facts[w->cell_count];
-    w->cells[w->cell_count++] = (struct store_cell){
-        series_take(w->series, str_of(tenant), str_of(route), str_of(model)), window_start_us, f};
+    w->cells[w->cell_count++] =
+        (struct store_cell){series_take(w->series, str_of(tenant), str_of(route), str_of(model), 1),
+                            window_start_us, f};
     w->flush.cell_count = w->cell_count;
     return f;
 }

@@ -454,9 +454,9 @@ START_TEST(a_flush_of_several_batches_is_priced_alike)
         char series[16];
         snprintf(series, sizeof(series), "s%zu", i / 2);
         facts_use(&facts[i], "m", 1, (int64_t)i, 0);
-        cells[i] =
-            (struct store_cell){series_take(w.series, STR_LIT("t"), STR_LIT("r"), str_of(series)),
-                                T0 + (int64_t)(i % 2) * WINDOW_US, &facts[i]};
+        cells[i] = (struct store_cell){
+            series_take(w.series, STR_LIT("t"), STR_LIT("r"), str_of(series), 1),
+            T0 + (int64_t)(i % 2) * WINDOW_US, &facts[i]};
     }
     w.flush.cells = cells;
     w.flush.cell_count = MANY;

@@ -20,7 +20,7 @@ static void clear(void)
 
 static struct series *take(const char *tenant, const char *route, const char *model)
 {
-    return series_take(table, str_of(tenant), str_of(route), str_of(model));
+    return series_take(table, str_of(tenant), str_of(route), str_of(model), 1);
 }
 
 START_TEST(gives_one_entry_for_the_same_names)
@@ -44,6 +44,21 @@ START_TEST(tells_names_apart_wherever_their_border_lies)
     ck_assert_ptr_ne(take("ab", "d", "c"), s);
     ck_assert_ptr_ne(take("ab", "", "cd"), s);
     ck_assert_uint_eq(series_count(table), 4);
+}
+END_TEST
+
+START_TEST(the_same_names_in_another_epoch_are_another_entry)
+{
+    struct series *s = take("t", "r", "m");
+    s->store_id = 7;
+    struct series *later = series_take(table, STR_LIT("t"), STR_LIT("r"), STR_LIT("m"), 2);
+    ck_assert_ptr_ne(later, s);
+    ck_assert_int_eq(later->store_id, 0); // to be resolved by itself
+    ck_assert_int_eq(later->epoch, 2);
+    ck_assert_int_eq(s->epoch, 1);
+    series_drop(table, s);
+    ck_assert_ptr_eq(series_take(table, STR_LIT("t"), STR_LIT("r"), STR_LIT("m"), 2), later);
+    ck_assert_uint_eq(series_count(table), 1);
 }
 END_TEST
 
@@ -88,6 +103,7 @@ int main(void)
     tcase_add_checked_fixture(tc, make, clear);
     tcase_add_test(tc, gives_one_entry_for_the_same_names);
     tcase_add_test(tc, tells_names_apart_wherever_their_border_lies);
+    tcase_add_test(tc, the_same_names_in_another_epoch_are_another_entry);
     tcase_add_test(tc, forgets_an_entry_with_its_last_reference);
     tcase_add_test(tc, addresses_hold_while_the_table_grows);
     Suite *suite = suite_create("series");

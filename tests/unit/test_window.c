@@ -22,7 +22,7 @@ static void clear(void)
 
 static struct series *take(const char *model)
 {
-    return series_take(series, STR_LIT("t"), STR_LIT("r"), str_of(model));
+    return series_take(series, STR_LIT("t"), STR_LIT("r"), str_of(model), 1);
 }
 
 static const struct {
@@ -70,6 +70,21 @@ START_TEST(finds_each_of_many_cells_again)
 }
 END_TEST
 
+START_TEST(one_name_in_two_epochs_has_two_cells)
+{
+    struct series *s[2];
+    for (int i = 0; i < 2; i++) {
+        s[i] = series_take(series, STR_LIT("t"), STR_LIT("r"), STR_LIT("m"), 1 + i);
+        window_facts(table, s[i], 0)->requests = 3 + i;
+    }
+    ck_assert_uint_eq(window_count(table), 2);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(window_facts(table, s[i], 0)->requests, 3 + i);
+        series_drop(series, s[i]);
+    }
+}
+END_TEST
+
 START_TEST(a_cell_keeps_its_series_until_it_is_cleared)
 {
     struct series *s = take("m");
@@ -94,6 +109,7 @@ int main(void)
     tcase_add_checked_fixture(tc, make, clear);
     tcase_add_loop_test(tc, a_cell_is_the_minute_that_the_time_lies_in, 0, ARRAY_LEN(floors));
     tcase_add_test(tc, finds_each_of_many_cells_again);
+    tcase_add_test(tc, one_name_in_two_epochs_has_two_cells);
     tcase_add_test(tc, a_cell_keeps_its_series_until_it_is_cleared);
     Suite *suite = suite_create("window");
     suite_add_tcase(suite, tc);
