@@ -63,7 +63,9 @@ void db_param_i64(struct db_params *p, int64_t value)
 
 void db_param_time(struct db_params *p, int64_t wall_us)
 {
-    db_put_be(add_param(p, OID_TIMESTAMPTZ), (uint64_t)(wall_us - PG_EPOCH_US), 8);
+    bool null = wall_us == INT64_MIN;
+    db_put_be(add_param(p, OID_TIMESTAMPTZ), null ? 0 : (uint64_t)(wall_us - PG_EPOCH_US), 8);
+    p->null[p->n - 1] = null;
 }
 
 static struct buf *add_array(struct db_params *p, Oid array, Oid element, size_t n)

@@ -11,8 +11,10 @@
 #include <sys/random.h>
 
 #include "common/core/timeunit.h"
+#include "processor/closing_pg.h"
 #include "processor/rows_pg.h"
 #include "processor/series_pg.h"
+#include "processor/settings_pg.h"
 #include "processor/window.h"
 
 #define CLAIM_LOCK_MS 2000 // longer than a flush should hold a position row
@@ -154,22 +156,9 @@ void store_abort(struct store *s)
 
 enum store_result store_settings(struct store *s, struct store_settings *out, struct err *e)
 {
-    PGresult *r = NULL;
     enum store_result rc = open_call(s, e);
     if (rc == STORE_OK)
-        rc = db_query(s->db,
-                      "SELECT i.partitions, s.join_ttl_ms, s.join_skew_ms, s.max_series_per_tenant,"
-                      " s.epoch FROM streamlens_installation i, streamlens_settings s"
-                      " ORDER BY s.epoch DESC LIMIT 1",
-                      NULL, &r, e);
-    if (rc == STORE_OK && PQntuples(r) != 1) {
-        err_set(e, "the database holds no settings; run: streamlens-admin setup");
-        rc = STORE_FATAL;
-    }
-    if (rc == STORE_OK)
-        *out = (struct store_settings){db_i64(r, 0, 0), db_i64(r, 0, 1), db_i64(r, 0, 2),
-                                       db_i64(r, 0, 3), db_i64(r, 0, 4)};
-    PQclear(r);
+        rc = settings_read_newest(s->db, out, e);
     return finish(s, rc);
 }
 
@@ -271,6 +260,9 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
     if (rc == STORE_OK)
         read_claim(r, partition, held_epoch, out);
     PQclear(r);
+    // After the claim: who opens an epoch from now on fences it.
+    if (rc == STORE_OK)
+        rc = settings_read(s->db, partition, &out->settings, e);
     return finish(s, rc);
 }
 
@@ -488,11 +480,49 @@ static enum store_result write_positions(struct store *s, const struct store_flu
     return rc;
 }
 
+// The windows that may lack a lost record, by the times of the log: a request's own, and of an
+// answer those of the requests that it could have been for, by the longest wait there ever was.
+static const char note_gap[] =
+    "INSERT INTO streamlens_gap (partition, topic, from_offset, to_offset, from_time, to_time,"
+    " windows_from, windows_to)"
+    " SELECT $1, CASE $2 WHEN 0 THEN '" TOPIC_REQUESTS "' ELSE '" TOPIC_RESPONSES "' END,"
+    " $3, $4, $5, $6, coalesce($5 - s.ttl - s.skew, '-infinity'), coalesce($6, now()) + s.skew"
+    " FROM (SELECT max(join_ttl_ms) * interval '1 ms' AS ttl,"
+    "       max(join_skew_ms) * interval '1 ms' AS skew FROM streamlens_settings) s";
+
+static int64_t us_of(int64_t time_ms)
+{
+    return time_ms == TIME_NONE ? INT64_MIN : time_ms * US_PER_MS;
+}
+
+static enum store_result write_gaps(struct store *s, const struct store_partition *partition,
+                                    struct err *e)
+{
+    enum store_result rc = STORE_OK;
+    for (int k = 0; rc == STORE_OK && k < 2; k++) {
+        const struct log_gap *gap = &partition->gap[k];
+        if (gap->from == gap->to)
+            continue;
+        struct db_params p = {0};
+        db_param_i64(&p, partition->partition);
+        db_param_i64(&p, k);
+        db_param_i64(&p, gap->from);
+        db_param_i64(&p, gap->to);
+        db_param_time(&p, us_of(gap->from_ms));
+        db_param_time(&p, us_of(gap->to_ms));
+        rc = db_query(s->db, note_gap, &p, NULL, e);
+        db_params_free(&p);
+    }
+    return rc;
+}
+
 enum store_result store_write(struct store *s, const struct store_flush *f, struct err *e)
 {
     assert(s->in_transaction);
     db_begin_call(s->db);
     enum store_result rc = write_rows(s, f, e);
+    for (size_t i = 0; rc == STORE_OK && i < f->partition_count; i++)
+        rc = write_gaps(s, &f->partitions[i], e);
     if (rc == STORE_OK)
         rc = write_positions(s, f, e);
     if (rc == STORE_FATAL && db_failed_with(s->db, "23514")) {
@@ -548,27 +578,55 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
                                 struct store_closing *out, struct err *e)
 {
     assert(!s->in_transaction);
-    int64_t newest_start_us = now_ms * US_PER_MS - grace_ms * US_PER_MS - WINDOW_US;
-    struct db_params p = {0};
-    db_param_time(&p, newest_start_us);
-    PGresult *r = NULL;
     enum store_result rc = open_call(s, e);
-    // Of times that are NULL min() would know nothing: one that is missing makes the whole unknown.
     if (rc == STORE_OK)
-        rc = db_query(s->db,
-                      "SELECT (SELECT max(window_start) FROM llm_window WHERE window_start <= $1),"
-                      " CASE WHEN count(request_time_ms) = count(*)"
-                      "       AND count(response_time_ms) = count(*)"
-                      " THEN min(least(request_time_ms, response_time_ms)) END"
-                      " FROM streamlens_position",
-                      &p, &r, e);
-    db_params_free(&p);
-    if (rc == STORE_OK) {
-        int64_t start_us = db_time_us(r, 0, 0);
-        out->want_ms =
-            start_us == INT64_MIN ? TIME_NONE : (start_us + WINDOW_US) / US_PER_MS + grace_ms;
-        out->progress.through_ms = db_i64(r, 0, 1);
+        rc = closing_read(s->db, now_ms, grace_ms, out, e);
+    return finish(s, rc);
+}
+
+// Waits for a flush or a closing of an owner before, and holds off the next one.
+static enum store_result lock_closer(struct store *s, int64_t epoch, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc = db_query(
+        s->db, "SELECT epoch, token FROM streamlens_position WHERE partition = 0 FOR UPDATE", NULL,
+        &r, e);
+    if (rc == STORE_OK &&
+        (PQntuples(r) != 1 || db_i64(r, 0, 0) != epoch || db_i64(r, 0, 1) != s->token)) {
+        err_set(e, "partition 0 has another owner, who closes the windows");
+        rc = STORE_FENCED;
     }
     PQclear(r);
-    return finish(s, rc);
+    return rc;
+}
+
+enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
+                              int64_t now_ms, struct err *e)
+{
+    assert(!s->in_transaction);
+    struct closing_changes *changes = xmalloc(sizeof(*changes));
+    enum store_result rc = open_call(s, e);
+    // Mostly there is nothing to do: then nothing is locked or written.
+    if (rc == STORE_OK)
+        rc = closing_find(s->db, rule, now_ms, changes, e);
+    if (rc != STORE_OK || changes->n == 0) {
+        free(changes);
+        return finish(s, rc);
+    }
+    rc = db_exec(s->db, "BEGIN", NULL, e);
+    if (rc == STORE_OK) {
+        s->in_transaction = true;
+        rc = lock_closer(s, epoch, e);
+    }
+    // Anew, since another owner may have closed them meanwhile.
+    if (rc == STORE_OK)
+        rc = closing_find(s->db, rule, now_ms, changes, e);
+    if (rc == STORE_OK)
+        rc = closing_write(s->db, changes, e);
+    free(changes);
+    if (rc != STORE_OK)
+        return give_up(s, rc);
+    rc = db_commit(s->db, e);
+    s->in_transaction = false;
+    return finish(s, rc == STORE_UNKNOWN ? STORE_RETRY : rc);
 }

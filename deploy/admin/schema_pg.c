@@ -103,10 +103,10 @@ static int insert_pins(struct schema *s, const struct schema_pins *p, struct err
          2,
          {n, p->topic_prefix}},
         {"INSERT INTO streamlens_settings (epoch, join_ttl_ms, join_skew_ms,"
-         " max_series_per_tenant, acceptance_version) VALUES (1, $1, $2, $3, $4)",
+         " max_series_per_tenant, acceptance_version, series_epoch) VALUES (1, $1, $2, $3, $4, 1)",
          4,
          {ttl, skew, series, acceptance}},
-        {"INSERT INTO streamlens_settings_from"
+        {"INSERT INTO streamlens_settings_from (epoch, partition, request_offset, response_offset)"
          " SELECT 1, p, 0, 0 FROM generate_series(0, $1::int - 1) p",
          1,
          {n}},

@@ -72,10 +72,14 @@ void fixture_open(int64_t max_series)
     }
     sql_run("INSERT INTO streamlens_installation (partitions, topic_prefix) VALUES (%d, '')",
             FIXTURE_PARTITIONS);
-    sql_run("INSERT INTO streamlens_settings VALUES (1, 300000, 60000, %lld, 1)",
+    sql_run("INSERT INTO streamlens_settings (epoch, join_ttl_ms, join_skew_ms,"
+            " max_series_per_tenant, acceptance_version, series_epoch)"
+            " VALUES (1, 300000, 60000, %lld, 1, 1)",
             (long long)max_series);
     sql_run("INSERT INTO streamlens_position (partition) SELECT generate_series(0, %d)",
             FIXTURE_PARTITIONS - 1);
+    sql_run("INSERT INTO streamlens_settings_from (epoch, partition, request_offset,"
+            " response_offset) SELECT 1, partition, 0, 0 FROM streamlens_position");
 }
 
 void fixture_close(void)
@@ -205,9 +209,8 @@ struct facts *writer_add(struct writer *w, const char *tenant, const char *route
 {
     ck_assert_uint_lt(w->cell_count, ARRAY_LEN(w->cells));
     struct facts *f = &w->facts[w->cell_count];
-    w->cells[w->cell_count++] =
-        (struct store_cell){series_take(w->series, str_of(tenant), str_of(route), str_of(model), 1),
-                            window_start_us, f};
+    w->cells[w->cell_count++] = (struct store_cell){
+        series_take(w->series, str_of(tenant), str_of(route), str_of(model), 1), window_start_us, f};
     w->flush.cell_count = w->cell_count;
     return f;
 }

@@ -353,7 +353,7 @@ START_TEST(settings_are_those_of_the_newest_epoch)
     ck_ok(&w, store_settings(w.store, &s, &w.err));
     ck_assert_int_eq(s.partitions, FIXTURE_PARTITIONS);
     ck_assert_int_eq(s.epoch, 1);
-    sql_run("INSERT INTO streamlens_settings VALUES (2, 5000, 600, 70, 1)");
+    sql_run("INSERT INTO streamlens_settings VALUES (2, 5000, 600, 70, 1, now(), 2)");
     ck_ok(&w, store_settings(w.store, &s, &w.err));
     ck_assert(s.join_ttl_ms == 5000 && s.join_skew_ms == 600 && s.max_series_per_tenant == 70);
     ck_assert_int_eq(s.epoch, 2);
