@@ -51,7 +51,7 @@ struct config {
     int64_t partitions, join_ttl_ms, join_skew_ms, max_series_per_tenant;
     // processor
     int64_t window_grace_ms, close_wait_ms, flush_interval_ms, session_timeout_ms, max_joins,
-        max_delta_cells, max_dead_letters;
+        max_delta_cells, max_dead_letters, accept_loss, accept_clock_ahead;
     char *start; // "earliest" or "latest": where a task begins that has no position yet
     // metrics-api
     int64_t pg_pool_size, pg_queue_size, query_timeout_ms;

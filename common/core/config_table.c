@@ -163,6 +163,13 @@ const struct setting config_settings[] = {
      .help = "Dead letters under way; at this number reading waits for them."},
     {.name = "START", .programs = PROCESSOR, CHOICE(start, "earliest", "earliest|latest"),
      .help = "Where a partition begins that was never processed before."},
+    {.name = "ACCEPT_LOSS", .programs = PROCESSOR, NUMBER(accept_loss, 0, 0, 1),
+     .help = "1 lets a partition go on whose log lost records before they were processed, or was "
+             "truncated or recreated; without it that partition is halted. The gap is noted, and "
+             "windows that may lack something are marked `lossy`."},
+    {.name = "ACCEPT_CLOCK_AHEAD", .programs = PROCESSOR, NUMBER(accept_clock_ahead, 0, 0, 1),
+     .help = "1 processes records that the broker has stamped more than JOIN_SKEW_MS ahead of this "
+             "machine's clock; without it their partition waits."},
 
     {.name = "PG_POOL_SIZE", .section = "Metrics API", .programs = METRICS,
      NUMBER(pg_pool_size, 4, 1, 1000),

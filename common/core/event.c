@@ -8,24 +8,26 @@
 #include "common/core/timeunit.h"
 
 struct event_parser {
-    struct event_scan *scan;
+    struct event_scan *scan[2]; // by kind, since each has its own order of keys
     struct event_json *json;
     struct event_values values;     // of the last event
+    enum event_kind last_item;      // batches mostly hold one kind after another
     uint32_t known[2], required[2]; // by kind: bit i is event_fields[i]
 };
 
 struct event_parser *event_parser_new(void)
 {
     struct event_parser *p = xcalloc(1, sizeof(*p));
-    p->scan = event_scan_new();
     p->json = event_json_new();
-    for (size_t i = 0; i < EVENT_FIELDS; i++)
-        for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < 2; kind++) {
+        p->scan[kind] = event_scan_new();
+        for (size_t i = 0; i < EVENT_FIELDS; i++) {
             if (event_fields[i].known_in & EVENT_IN(kind))
                 p->known[kind] |= 1u << i;
             if (event_fields[i].required_in & EVENT_IN(kind))
                 p->required[kind] |= 1u << i;
         }
+    }
     return p;
 }
 
@@ -33,14 +35,17 @@ void event_parser_free(struct event_parser *p)
 {
     if (!p)
         return;
-    event_scan_free(p->scan);
+    event_scan_free(p->scan[0]);
+    event_scan_free(p->scan[1]);
     event_json_free(p->json);
     free(p);
 }
 
-static int read_values(struct event_parser *p, struct str bytes, struct err *e)
+// The kind is that which is expected.
+static int read_values(struct event_parser *p, enum event_kind kind, struct str bytes,
+                       struct err *e)
 {
-    if (event_scan_read(p->scan, bytes, &p->values))
+    if (event_scan_read(p->scan[kind], bytes, &p->values))
         return 0;
     return event_json_read(p->json, bytes, &p->values, e);
 }
@@ -71,17 +76,18 @@ static int take_fields(const struct event_parser *p, enum event_kind kind, struc
 int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, struct event *out,
                 struct err *e)
 {
-    if (read_values(p, bytes, e) != 0)
+    if (read_values(p, kind, bytes, e) != 0)
         return -1;
     return take_fields(p, kind, out, e);
 }
 
 int event_parse_typed(struct event_parser *p, struct str bytes, struct event *out, struct err *e)
 {
-    enum event_kind kind;
-    if (read_values(p, bytes, e) != 0 ||
+    enum event_kind kind = p->last_item;
+    if (read_values(p, kind, bytes, e) != 0 ||
         event_kind_of(value_of(p, EVENT_FIELD_TYPE), &kind, e) != 0)
         return -1;
+    p->last_item = kind;
     return take_fields(p, kind, out, e);
 }
 

@@ -11,12 +11,13 @@
 
 #include "common/core/event_fields.h"
 
+// It learns the order of the keys from one event to the next, so it is quickest where events of one
+// kind have one each; what it reads does not depend on that.
 struct event_scan;
 struct event_scan *event_scan_new(void);
 void event_scan_free(struct event_scan *s);
 
 // Strings in *out point into the bytes. False, with *out void: not an event for this reader.
-bool event_scan_read(const struct event_scan *s, struct str bytes,
-                     struct event_values *out) MUST_CHECK;
+bool event_scan_read(struct event_scan *s, struct str bytes, struct event_values *out) MUST_CHECK;
 
 #endif

@@ -51,24 +51,21 @@ static int days_in_month(int year, int month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
-// Exactly `digits` digits at *at; moves behind them.
-static bool take_number(struct str text, size_t *at, size_t digits, int *out)
+// Two digits at *at; moves behind them.
+static inline bool take_pair(struct str text, size_t *at, int *out)
 {
-    if (text.n - *at < digits)
+    if (text.n - *at < 2)
         return false;
-    int value = 0;
-    for (size_t i = 0; i < digits; i++) {
-        char c = text.p[*at + i];
-        if (c < '0' || c > '9')
-            return false;
-        value = value * 10 + (c - '0');
-    }
-    *at += digits;
-    *out = value;
+    unsigned tens = (unsigned char)text.p[*at] - (unsigned)'0';
+    unsigned ones = (unsigned char)text.p[*at + 1] - (unsigned)'0';
+    if (tens > 9 || ones > 9)
+        return false;
+    *at += 2;
+    *out = (int)(tens * 10 + ones);
     return true;
 }
 
-static bool take_char(struct str text, size_t *at, char c)
+static inline bool take_char(struct str text, size_t *at, char c)
 {
     if (*at >= text.n || text.p[*at] != c)
         return false;
@@ -102,8 +99,8 @@ static bool take_zone(struct str text, size_t *at, int64_t *out_us)
     if (!west && !take_char(text, at, '+'))
         return false;
     int hour, minute;
-    if (!take_number(text, at, 2, &hour) || !take_char(text, at, ':') ||
-        !take_number(text, at, 2, &minute) || hour > 23 || minute > 59)
+    if (!take_pair(text, at, &hour) || !take_char(text, at, ':') || !take_pair(text, at, &minute) ||
+        hour > 23 || minute > 59)
         return false;
     int64_t ahead_us = hour * US_PER_HOUR + minute * US_PER_MIN;
     *out_us = west ? -ahead_us : ahead_us;
@@ -112,11 +109,12 @@ static bool take_zone(struct str text, size_t *at, int64_t *out_us)
 
 static bool take_date(struct str text, size_t *at, int64_t *out_us)
 {
-    int year, month, day;
-    if (!take_number(text, at, 4, &year) || !take_char(text, at, '-') ||
-        !take_number(text, at, 2, &month) || !take_char(text, at, '-') ||
-        !take_number(text, at, 2, &day))
+    int century, year, month, day;
+    if (!take_pair(text, at, &century) || !take_pair(text, at, &year) ||
+        !take_char(text, at, '-') || !take_pair(text, at, &month) || !take_char(text, at, '-') ||
+        !take_pair(text, at, &day))
         return false;
+    year += 100 * century;
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
         return false;
     *out_us = days_from_date(year, month, day) * US_PER_DAY;
@@ -126,9 +124,8 @@ static bool take_date(struct str text, size_t *at, int64_t *out_us)
 static bool take_clock(struct str text, size_t *at, int64_t *out_us)
 {
     int hour, minute, second;
-    if (!take_number(text, at, 2, &hour) || !take_char(text, at, ':') ||
-        !take_number(text, at, 2, &minute) || !take_char(text, at, ':') ||
-        !take_number(text, at, 2, &second))
+    if (!take_pair(text, at, &hour) || !take_char(text, at, ':') || !take_pair(text, at, &minute) ||
+        !take_char(text, at, ':') || !take_pair(text, at, &second))
         return false;
     if (hour > 23 || minute > 59 || second > 60)
         return false;
