@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "processor/join.h"
 
-#include "tests/sim/random.h"
 #include "tests/support/join_model.h"
+#include "tests/support/random_settings.h"
 
 #include <check.h>
 
@@ -54,21 +54,35 @@ static void feed_all(struct join_pair *p, struct planned v[2][RECORDS], int n, e
     }
 }
 
-START_TEST(answers_as_the_model_in_whatever_order_the_topics_are_fed)
+static void expect_as_the_model(struct random *r, const struct settings *settings)
 {
-    struct random r = {(uint64_t)_i};
     struct planned v[2][RECORDS];
-    int ids = 1 + random_below(&r, 60), n = 20 + random_below(&r, RECORDS - 20);
+    int ids = 1 + random_below(r, 60), n = 20 + random_below(r, RECORDS - 20);
     for (int k = 0; k < 2; k++)
-        plan(&r, v[k], n, ids);
+        plan(r, v[k], n, ids);
     for (enum order order = 0; order < ORDERS; order++) {
         struct join_pair p;
-        join_pair_init(&p, &one_epoch);
+        join_pair_init(&p, settings);
         // The model is a function of the logs alone, so equal to it means equal to each other.
-        feed_all(&p, v, n, order, &r, order == ORDER_MIXED ? 7 : 2 * RECORDS);
+        feed_all(&p, v, n, order, r, order == ORDER_MIXED ? 7 : 2 * RECORDS);
         ck_assert_str_eq(join_pair_check(&p), "");
         join_pair_free(&p);
     }
+}
+
+START_TEST(answers_as_the_model_in_whatever_order_the_topics_are_fed)
+{
+    struct random r = {(uint64_t)_i};
+    expect_as_the_model(&r, &one_epoch);
+}
+END_TEST
+
+START_TEST(answers_as_the_model_across_epochs)
+{
+    struct random r = {1000 + (uint64_t)_i};
+    struct settings s;
+    random_settings(&r, &s, 2 + (size_t)random_below(&r, 3), 1000 + random_below(&r, 1000), 2 * D);
+    expect_as_the_model(&r, &s);
 }
 END_TEST
 
@@ -111,6 +125,92 @@ START_TEST(matches_from_skew_before_to_ttl_after_both_included)
 {
     ck_assert_int_eq(pair_matches(EVENT_REQUEST, matching[_i].after_ms), matching[_i].matches);
     ck_assert_int_eq(pair_matches(EVENT_RESPONSE, matching[_i].after_ms), matching[_i].matches);
+}
+END_TEST
+
+// From BORDER on.
+#define BORDER 2000
+#define OTHER(ttl_ms, skew_ms)                                                                     \
+    {                                                                                              \
+        2,                                                                                         \
+        {                                                                                          \
+            {1, TIME_NONE, TTL, SKEW, 1},                                                          \
+            {                                                                                      \
+                2, BORDER, ttl_ms, skew_ms, 1                                                      \
+            }                                                                                      \
+        }                                                                                          \
+    }
+static const struct settings longer_ttl = OTHER(5 * TTL, SKEW), shorter_ttl = OTHER(10, SKEW),
+                             longer_skew = OTHER(TTL, 3 * SKEW), shorter_skew = OTHER(TTL, 5);
+
+static const struct {
+    const struct settings *settings;
+    int64_t request_ms, response_ms;
+    bool matches;
+} across[] = {
+    // the last request before the border waits no longer than before, the first behind it does
+    {&longer_ttl, BORDER - 1, BORDER - 1 + TTL, true},
+    {&longer_ttl, BORDER - 1, BORDER + TTL, false},
+    {&longer_ttl, BORDER, BORDER + 5 * TTL, true},
+    {&longer_ttl, BORDER, BORDER + 5 * TTL + 1, false},
+    // and one behind it no shorter than the last before
+    {&shorter_ttl, BORDER - 1, BORDER - 1 + TTL, true},
+    {&shorter_ttl, BORDER, BORDER - 1 + TTL, true},
+    {&shorter_ttl, BORDER, BORDER + TTL, false},
+    {&shorter_ttl, BORDER + TTL, BORDER + TTL + 10, true},
+    {&shorter_ttl, BORDER + TTL, BORDER + TTL + 11, false},
+    // likewise an answer that came before its request
+    {&longer_skew, BORDER - 1 + SKEW, BORDER - 1, true},
+    {&longer_skew, BORDER + SKEW, BORDER - 1, false},
+    {&longer_skew, BORDER + 3 * SKEW, BORDER, true},
+    {&longer_skew, BORDER + 3 * SKEW + 1, BORDER, false},
+    {&shorter_skew, BORDER - 1 + SKEW, BORDER, true},
+    {&shorter_skew, BORDER + SKEW, BORDER, false},
+    {&shorter_skew, BORDER + SKEW + 5, BORDER + SKEW, true},
+    {&shorter_skew, BORDER + SKEW + 6, BORDER + SKEW, false},
+};
+
+START_TEST(matches_across_a_border_by_who_waits)
+{
+    for (enum event_kind first = 0; first < 2; first++) {
+        struct join_pair p;
+        join_pair_init(&p, across[_i].settings);
+        int64_t time_ms[2] = {across[_i].request_ms, across[_i].response_ms};
+        join_pair_feed(&p, first, 1, time_ms[first], 1, 1);
+        join_pair_feed(&p, 1 - first, 1, time_ms[1 - first], 1, 1);
+        ck_assert_int_eq(p.v[0][0].table_partner == 0, across[_i].matches);
+        ck_assert_str_eq(join_pair_check(&p), "");
+        join_pair_free(&p);
+    }
+}
+END_TEST
+
+static const struct {
+    const struct settings *settings;
+    enum event_kind kind;
+    int64_t first_ms, last_ms; // one seen at the first is repeated up to the last
+} repeated[] = {
+    {&longer_ttl, EVENT_REQUEST, BORDER - 1, BORDER - 1 + D},
+    {&longer_ttl, EVENT_REQUEST, BORDER, BORDER + 5 * TTL + SKEW},
+    // an answer of before fits requests of after, and with them their other answers
+    {&longer_ttl, EVENT_RESPONSE, BORDER - SKEW - 1, BORDER - 1 + TTL},
+    {&longer_ttl, EVENT_RESPONSE, BORDER - SKEW, BORDER + 5 * TTL},
+    {&longer_skew, EVENT_REQUEST, BORDER - TTL - 1, BORDER - 1 + SKEW},
+    {&longer_skew, EVENT_REQUEST, BORDER - TTL, BORDER + 3 * SKEW},
+    {&shorter_ttl, EVENT_REQUEST, BORDER, BORDER - 1 + D},
+    {&shorter_skew, EVENT_RESPONSE, BORDER, BORDER - 1 + D},
+};
+
+START_TEST(remembers_across_a_border_as_long_as_the_waits_reach)
+{
+    for (int late = 0; late < 2; late++) {
+        struct join_pair p;
+        join_pair_init(&p, repeated[_i].settings);
+        join_pair_feed(&p, repeated[_i].kind, 1, repeated[_i].first_ms, 1, 1);
+        join_pair_feed(&p, repeated[_i].kind, 1, repeated[_i].last_ms + late, 1, 1);
+        ck_assert_int_eq(p.v[repeated[_i].kind][1].table_seen, late ? JOIN_NEW : JOIN_DUPLICATE);
+        join_pair_free(&p);
+    }
 }
 END_TEST
 
@@ -309,6 +409,10 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, make_table, free_table);
     tcase_add_loop_test(tc, answers_as_the_model_in_whatever_order_the_topics_are_fed, 0, 150);
+    tcase_add_loop_test(tc, answers_as_the_model_across_epochs, 0, 150);
+    tcase_add_loop_test(tc, matches_across_a_border_by_who_waits, 0, ARRAY_LEN(across));
+    tcase_add_loop_test(tc, remembers_across_a_border_as_long_as_the_waits_reach, 0,
+                        ARRAY_LEN(repeated));
     tcase_add_test(tc, answers_as_the_model_across_sweeps);
     tcase_add_loop_test(tc, matches_from_skew_before_to_ttl_after_both_included, 0,
                         ARRAY_LEN(matching));

@@ -3,7 +3,7 @@
 // short time line.
 #include "processor/settings.h"
 
-#include "tests/sim/random.h"
+#include "tests/support/random_settings.h"
 
 #include <check.h>
 
@@ -14,19 +14,7 @@
 
 static void draw(struct random *r, struct settings *s, size_t count)
 {
-    int64_t from_ms = -60 + random_below(r, 60);
-    s->count = count;
-    for (size_t i = 0; i < count; i++) {
-        // Now and then none at all, and borders that lie closer together than the waits.
-        s->epochs[i] = (struct settings_epoch){
-            .epoch = (int64_t)i + 1,
-            .from_ms = i ? from_ms : TIME_NONE,
-            .ttl_ms = random_chance(r, 10) ? 0 : random_below(r, WAIT_MAX),
-            .skew_ms = random_chance(r, 10) ? 0 : random_below(r, WAIT_MAX / 2),
-            .series_epoch = 1,
-        };
-        from_ms += 1 + random_below(r, random_chance(r, 50) ? 10 : 60);
-    }
+    random_settings(r, s, count, -60, WAIT_MAX);
 }
 
 // ---- the definitions ----
