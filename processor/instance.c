@@ -286,7 +286,7 @@ enum flush_result instance_flush_step(struct instance *in, struct err *e)
     return rc;
 }
 
-// ---- ticks ----
+// ---- closing and ticks ----
 
 enum store_result instance_read_closing(struct instance *in, int64_t now_ms, struct err *e)
 {
@@ -301,6 +301,19 @@ enum store_result instance_read_closing(struct instance *in, int64_t now_ms, str
             ? 0
             : (closing.progress.through_ms - in->config.window_grace_ms) / MS_PER_S;
     return STORE_OK;
+}
+
+enum store_result instance_close_windows(struct instance *in, int64_t now_ms, struct err *e)
+{
+    assert(!instance_is_flushing(in));
+    const struct member *m = find(in, 0);
+    if (!m || m->parked)
+        return STORE_OK;
+    struct closing_rule rule = {in->config.window_grace_ms, in->config.close_wait_ms};
+    enum store_result rc = store_close(in->store, m->epoch, &rule, now_ms, e);
+    if (rc == STORE_FENCED)
+        instance_drop_all(in);
+    return rc;
 }
 
 void instance_tick(struct instance *in, int64_t now_ms)

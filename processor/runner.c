@@ -156,6 +156,14 @@ static void on_flushed(struct runner *r)
     commit_to_group(r);
 }
 
+static void rejoin(struct runner *r, const struct err *why)
+{
+    log_warn("another processor owns a partition of ours, or the settings were changed: dropping "
+             "all state, joining again",
+             "error", why->detail);
+    r->reopen = true;
+}
+
 static int step_flush(struct runner *r, struct err *e)
 {
     switch (instance_flush_step(r->instance, e)) {
@@ -173,10 +181,7 @@ static int step_flush(struct runner *r, struct err *e)
         }
         return 0;
     case FLUSH_FENCED:
-        log_warn("another processor owns a partition of ours, or the settings were changed: "
-                 "dropping all state, joining again",
-                 "error", e->detail);
-        r->reopen = true;
+        rejoin(r, e);
         return 0;
     case FLUSH_FATAL:
         return -1;
@@ -424,11 +429,19 @@ static int feed(struct runner *r, bool *moved, struct err *e)
 
 // ---- the loop ----
 
+// Before each flush, so of what the flushes before have stored. What fails is tried at the next.
 static void look_at_closing(struct runner *r)
 {
     struct err e;
-    if (instance_read_closing(r->instance, wall_ms(r), &e) != STORE_OK)
-        log_debug("closing not read", "error", e.detail);
+    enum store_result rc = instance_close_windows(r->instance, wall_ms(r), &e);
+    if (rc == STORE_FENCED) {
+        rejoin(r, &e);
+        return;
+    }
+    if (rc == STORE_OK)
+        rc = instance_read_closing(r->instance, wall_ms(r), &e);
+    if (rc != STORE_OK)
+        log_debug("closing not looked at", "error", e.detail);
 }
 
 static int work(struct runner *r, bool *moved, struct err *e)
@@ -501,6 +514,7 @@ int runner_start(struct runner *r, struct err *e)
         return 0;
     struct instance_config ic = {
         .window_grace_ms = r->config->window_grace_ms,
+        .close_wait_ms = r->config->close_wait_ms,
         .max_joins = (size_t)r->config->max_joins,
         .max_cells = (size_t)r->config->max_delta_cells,
         .max_dead_letters = (size_t)r->config->max_dead_letters,

@@ -80,3 +80,11 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
     *out = s->closing;
     return next(s, FAKE_CLOSING, e);
 }
+
+enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
+                              int64_t now_ms, struct err *e)
+{
+    buf_addf(s->trace, "close %lld %lld %lld %lld;", (long long)epoch, (long long)rule->grace_ms,
+             (long long)rule->wait_ms, (long long)now_ms);
+    return next(s, FAKE_CLOSE, e);
+}

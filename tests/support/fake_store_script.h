@@ -14,6 +14,7 @@ enum fake_call {
     FAKE_COMMIT,
     FAKE_RESOLVE,
     FAKE_CLOSING,
+    FAKE_CLOSE,
     FAKE_CALLS
 };
 

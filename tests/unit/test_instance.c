@@ -22,6 +22,7 @@ static void make(void)
     emit = (struct emit){.trace = &trace, .room = FAKE_EMIT_MAX};
     config = (struct instance_config){
         .window_grace_ms = 10000,
+        .close_wait_ms = 60000,
         .max_joins = 100,
         .max_cells = 100,
         .max_dead_letters = 100,
@@ -391,6 +392,30 @@ START_TEST(reads_what_waits_to_close_with_its_grace)
 }
 END_TEST
 
+START_TEST(the_owner_of_partition_0_closes_windows_and_nobody_else)
+{
+    own(1);
+    buf_clear(&trace);
+    ck_assert_int_eq(instance_close_windows(in, 123, &e), STORE_OK);
+    expect_trace("");
+    own(0);
+    buf_clear(&trace);
+    ck_assert_int_eq(instance_close_windows(in, 123, &e), STORE_OK);
+    expect_trace("close 9 10000 60000 123;");
+    fake_store_then(&store, FAKE_CLOSE, STORE_RETRY);
+    ck_assert_int_eq(instance_close_windows(in, 124, &e), STORE_RETRY);
+    ck_assert_uint_eq(instance_task_count(in), 2);
+    fake_store_then(&store, FAKE_CLOSE, STORE_FENCED);
+    ck_assert_int_eq(instance_close_windows(in, 125, &e), STORE_FENCED);
+    ck_assert_uint_eq(instance_task_count(in), 0);
+    own(0);
+    instance_park(in);
+    buf_clear(&trace);
+    ck_assert_int_eq(instance_close_windows(in, 126, &e), STORE_OK);
+    expect_trace("");
+}
+END_TEST
+
 START_TEST(gauges_say_what_is_in_memory)
 {
     own(2);
@@ -432,6 +457,7 @@ static void add_flushes_and_ticks(TCase *tc)
     tcase_add_test(tc, a_failure_for_good_leaves_the_deltas_as_they_are);
     tcase_add_test(tc, ticks_go_to_topics_read_to_their_end_once_a_second);
     tcase_add_test(tc, reads_what_waits_to_close_with_its_grace);
+    tcase_add_test(tc, the_owner_of_partition_0_closes_windows_and_nobody_else);
     tcase_add_test(tc, gauges_say_what_is_in_memory);
 }
 
