@@ -35,6 +35,7 @@ void flush_start(struct flush *f, const struct flush_member *members, size_t n)
             .epoch = members[i].epoch,
             .flush_seq = members[i].flush_seq,
         };
+        memcpy(f->partitions[i].gap, members[i].gap, sizeof(members[i].gap));
         task_position(members[i].task, &f->partitions[i].position);
     }
     f->batch.partitions = f->partitions;

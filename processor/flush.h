@@ -44,6 +44,7 @@ struct flush {
 struct flush_member {
     struct task *task;
     int64_t epoch, flush_seq;
+    struct log_gap gap[2]; // to be noted with it
 };
 
 // Starts one over the members, which are sorted by partition and all live. Nothing may be fed to

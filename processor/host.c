@@ -8,13 +8,16 @@
 #include "common/io/clock.h"
 #include "processor/source_kafka.h"
 
-#define TOPICS_TIMEOUT_MS 3000
+// For the topics: at first there is nothing else to do, later all else stands still meanwhile.
+#define FIRST_TIMEOUT_MS 3000
+#define LATER_TIMEOUT_MS 500
 
 struct host {
     const struct config *config;
     struct event_base *base;
     struct emit *emit;
     struct event *wake, *timer;
+    bool topics_seen;
     int wake_fd; // one for all sources there ever are: a client that had to be abandoned writes on
 };
 
@@ -60,8 +63,10 @@ void host_free(struct host *h)
 static int check_topics(void *arg, int64_t partitions, struct err *e)
 {
     struct host *h = arg;
-    return kafka_check_inputs(emit_kafka_handle(h->emit), h->config, partitions, TOPICS_TIMEOUT_MS,
-                              e);
+    int rc = kafka_check_inputs(emit_kafka_handle(h->emit), h->config, partitions,
+                                h->topics_seen ? LATER_TIMEOUT_MS : FIRST_TIMEOUT_MS, e);
+    h->topics_seen = h->topics_seen || rc == 0;
+    return rc;
 }
 
 static struct source *open_source(void *arg, const struct store_settings *settings,

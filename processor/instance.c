@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "processor/instance.h"
 
+#include <stdio.h>
+
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
@@ -11,10 +13,17 @@ struct member {
     int partition;
     int64_t epoch, flush_seq;
     bool parked;
-    bool changed; // fed since the last flush
+    bool changed; // fed since the last flush, or a gap is to be noted
     bool at_end[2];
     int64_t ticked_ms[2];
     struct claim claim; // between claim and start
+    bool halted;
+    bool ahead;              // its next record is ahead of the clock
+    char why[512];           // where halted or ahead
+    bool other_log[2];       // the replay met a record that is not the one that was consumed
+    int64_t lacks_below[2];  // degraded until R reaches this offset; 0 where it is not
+    struct log_gap gap[2];   // to be noted with the next flush
+    bool gap_is_followed[2]; // a record was taken behind it
 };
 
 struct instance {
@@ -102,7 +111,8 @@ enum store_result instance_claim(struct instance *in, int partition, struct err 
         return rc;
     if (!m)
         m = insert(in, partition);
-    if (claim.kept) {
+    // A database that was set back to an older state has the epoch, but not what was flushed since.
+    if (claim.kept && claim.flush_seq == m->flush_seq) {
         in->env.stats->tasks_kept++;
     } else {
         task_free(m->task);
@@ -115,61 +125,189 @@ enum store_result instance_claim(struct instance *in, int partition, struct err 
     return STORE_OK;
 }
 
+// ---- where a partition begins ----
+
 static const char *topic_of(int k)
 {
     return k == EVENT_REQUEST ? TOPIC_REQUESTS : TOPIC_RESPONSES;
 }
 
-// Whether the log still holds what the stored position says was consumed (rule 5): 0, 1 where it no
-// longer reaches back to R (the replay then begins where it does), -1 where it does not hold P.
-static int check_ends(int partition, int k, struct log_position *stored,
-                      const struct log_ends *ends, struct err *e)
+// Whether the log is one that was consumed up to P, and holds what comes after (rule 5).
+static int check_log(const struct member *m, int k, const struct log_position *stored,
+                     const struct log_ends *ends, struct err *e)
 {
+    if (m->other_log[k])
+        return err_set(e,
+                       "%s, partition %d: the record at offset %lld is not the one that was "
+                       "consumed there; the topic was recreated or truncated",
+                       topic_of(k), m->partition, (long long)stored->last_offset);
     if (ends->high < stored->next)
-        return err_set(
-            e,
-            "%s, partition %d: consumed up to offset %lld, but the log ends at %lld; the "
-            "topic was recreated or truncated",
-            topic_of(k), partition, (long long)stored->next, (long long)ends->high);
+        return err_set(e,
+                       "%s, partition %d: consumed up to offset %lld, but the log ends at %lld; "
+                       "the topic was recreated or truncated",
+                       topic_of(k), m->partition, (long long)stored->next, (long long)ends->high);
     if (ends->low > stored->next)
-        return err_set(
-            e,
-            "%s, partition %d: offsets %lld to %lld were deleted before they were consumed "
-            "(retention too short, or the processor was away too long)",
-            topic_of(k), partition, (long long)stored->next, (long long)ends->low - 1);
-    bool degraded = ends->low > stored->replay;
-    stored->replay = max_i64(stored->replay, ends->low);
-    return degraded ? 1 : 0;
+        return err_set(e,
+                       "%s, partition %d: offsets %lld to %lld were deleted before they were "
+                       "consumed (retention too short, or the processor was away too long)",
+                       topic_of(k), m->partition, (long long)stored->next,
+                       (long long)ends->low - 1);
+    return 0;
 }
 
-int instance_start(struct instance *in, int partition, const struct log_ends ends[2],
-                   int64_t from[2], struct err *e)
+// Goes on without what check_log missed: at the log's start where records were deleted, else at its
+// end, since in another log nobody can tell what was counted before. Offsets of that one say
+// nothing about where a replay should begin.
+static void accept_gap(struct member *m, int k, struct log_position *stored,
+                       const struct log_ends *ends, int64_t now_ms)
+{
+    bool deleted = !m->other_log[k] && ends->low > stored->next;
+    m->gap[k] = (struct log_gap){
+        .from = m->other_log[k] ? stored->last_offset : stored->next,
+        .to = deleted ? ends->low : ends->high,
+        .from_ms = stored->time_ms,
+        .to_ms = max_i64(now_ms, stored->time_ms),
+    };
+    m->changed = true;
+    if (deleted)
+        return;
+    stored->next = stored->replay = ends->high;
+    stored->last_offset = -1;
+}
+
+// The task as the database has it.
+static enum instance_start resume(struct instance *in, struct member *m,
+                                  const struct log_ends ends[2], int64_t now_ms, struct err *e)
+{
+    enum instance_start rc = START_WHOLE;
+    struct position at = m->claim.position;
+    for (int k = 0; k < 2; k++) {
+        if (check_log(m, k, &at.log[k], &ends[k], e) == 0)
+            continue;
+        if (!in->config.accept_loss)
+            return START_HALTED;
+        accept_gap(m, k, &at.log[k], &ends[k], now_ms);
+        rc = START_LOSSY;
+    }
+    m->task = task_new_at(m->partition, &in->limits, &m->claim.settings, &in->env, &at);
+    for (int k = 0; k < 2; k++) {
+        m->other_log[k] = false;
+        if (ends[k].low <= at.log[k].replay)
+            continue;
+        m->lacks_below[k] = ends[k].low;
+        task_skip_to(m->task, k, ends[k].low);
+        if (rc != START_WHOLE)
+            continue;
+        rc = START_DEGRADED;
+        (void)err_set(e,
+                      "%s, partition %d: begins at offset %lld, but the replay should begin at "
+                      "%lld",
+                      topic_of(k), m->partition, (long long)ends[k].low,
+                      (long long)at.log[k].replay);
+    }
+    in->env.stats->degraded_replays += m->lacks_below[0] || m->lacks_below[1];
+    return rc;
+}
+
+// What is in memory goes on where it stands, unless the log does not.
+static bool may_keep(const struct member *m, const struct log_ends ends[2])
+{
+    if (!m->task || m->halted)
+        return false;
+    for (int k = 0; k < 2; k++) {
+        int64_t next = task_next_offset(m->task, k);
+        if (next < ends[k].low || next > ends[k].high)
+            return false;
+    }
+    return true;
+}
+
+static struct member fresh_member(const struct member *m)
+{
+    return (struct member){.partition = m->partition,
+                           .epoch = m->epoch,
+                           .flush_seq = m->flush_seq,
+                           .claim = m->claim,
+                           .other_log = {m->other_log[0], m->other_log[1]}};
+}
+
+static enum instance_start start_anew(struct instance *in, struct member *m,
+                                      const struct log_ends ends[2], int64_t now_ms, struct err *e)
+{
+    task_free(m->task);
+    *m = fresh_member(m);
+    if (m->claim.stored)
+        return resume(in, m, ends, now_ms, e);
+    int64_t start[2];
+    for (int k = 0; k < 2; k++)
+        start[k] = in->config.start_latest ? ends[k].high : ends[k].low;
+    m->task = task_new(m->partition, &in->limits, &m->claim.settings, &in->env, start);
+    return START_WHOLE;
+}
+
+enum instance_start instance_start(struct instance *in, int partition,
+                                   const struct log_ends ends[2], int64_t now_ms, int64_t from[2],
+                                   struct err *e)
 {
     struct member *m = find(in, partition);
-    assert(m);
-    if (!m->task && m->claim.stored) {
-        struct position at = m->claim.position;
-        int degraded = 0;
-        for (int k = 0; k < 2; k++) {
-            int rc = check_ends(partition, k, &at.log[k], &ends[k], e);
-            if (rc < 0)
-                return -1;
-            degraded |= rc;
-        }
-        in->env.stats->degraded_replays += degraded;
-        m->task = task_new_at(partition, &in->limits, &m->claim.settings, &in->env, &at);
-    } else if (!m->task) {
-        int64_t start[2];
-        for (int k = 0; k < 2; k++)
-            start[k] = in->config.start_latest ? ends[k].high : ends[k].low;
-        m->task = task_new(partition, &in->limits, &m->claim.settings, &in->env, start);
+    assert(m && !instance_is_flushing(in));
+    enum instance_start rc = START_WHOLE;
+    if (!may_keep(m, ends))
+        rc = start_anew(in, m, ends, now_ms, e);
+    m->parked = m->ahead = false;
+    if (rc == START_HALTED) {
+        instance_halt(in, partition, e->detail);
+        return rc;
     }
-    m->parked = false;
     for (int k = 0; k < 2; k++) {
         m->at_end[k] = false;
         from[k] = task_next_offset(m->task, k);
     }
-    return 0;
+    return rc;
+}
+
+// ---- halted and degraded ----
+
+void instance_halt(struct instance *in, int partition, const char *why)
+{
+    struct member *m = find(in, partition);
+    assert(m);
+    m->halted = true;
+    snprintf(m->why, sizeof(m->why), "%s", why);
+}
+
+void instance_halt_all(struct instance *in, const char *why)
+{
+    for (size_t i = 0; i < in->count; i++)
+        instance_halt(in, in->members[i].partition, why);
+}
+
+bool instance_is_halted(const struct instance *in, int partition)
+{
+    const struct member *m = find(in, partition);
+    return m && m->halted;
+}
+
+static bool is_stopped(const struct member *m)
+{
+    return m->halted || m->ahead;
+}
+
+static bool is_degraded(const struct member *m)
+{
+    return m->lacks_below[0] || m->lacks_below[1];
+}
+
+void instance_condition(const struct instance *in, struct instance_condition *out)
+{
+    *out = (struct instance_condition){.owned = in->count};
+    for (size_t i = 0; i < in->count; i++) {
+        const struct member *m = &in->members[i];
+        if (is_degraded(m) && out->degraded++ == 0)
+            out->first_degraded = m->partition;
+        if (is_stopped(m) && out->halted++ == 0)
+            snprintf(out->why, sizeof(out->why), "%s", m->why);
+    }
 }
 
 void instance_park(struct instance *in)
@@ -205,16 +343,41 @@ struct task *instance_task(struct instance *in, int partition)
 
 // ---- records ----
 
+// What follows a gap tells when it ended.
+static void follow_gap(struct member *m, const struct task_record *r)
+{
+    struct log_gap *gap = &m->gap[r->topic];
+    if (gap->from == gap->to || m->gap_is_followed[r->topic])
+        return;
+    m->gap_is_followed[r->topic] = true;
+    gap->to_ms = max_i64(gap->from_ms, r->time_ms);
+}
+
+static int wait_for_clock(struct member *m, int64_t ahead_ms)
+{
+    m->ahead = true;
+    snprintf(m->why, sizeof(m->why),
+             "partition %d: the broker's clock is %lld ms ahead of ours, which is more than "
+             "JOIN_SKEW_MS; it waits, or ACCEPT_CLOCK_AHEAD=1 goes on",
+             m->partition, (long long)ahead_ms);
+    return FEED_AHEAD;
+}
+
 int instance_feed(struct instance *in, int partition, const struct task_record *r, int64_t now_ms)
 {
     struct member *m = find(in, partition);
-    assert(m && m->task && !m->parked && !instance_is_flushing(in));
-    if (r->time_ms > now_ms + task_skew_ms(m->task))
-        return FEED_AHEAD;
+    assert(m && m->task && !m->parked && !m->halted && !instance_is_flushing(in));
+    if (!in->config.accept_clock_ahead && r->time_ms > now_ms + task_skew_ms(m->task))
+        return wait_for_clock(m, r->time_ms - now_ms);
+    m->ahead = false;
     m->at_end[r->topic] = false;
     enum task_feed rc = task_feed(m->task, r);
-    if (rc == FEED_TAKEN)
+    if (rc == FEED_TAKEN) {
         m->changed = true;
+        follow_gap(m, r);
+    } else if (rc == FEED_MISMATCH) {
+        m->other_log[r->topic] = true;
+    }
     return (int)rc;
 }
 
@@ -238,7 +401,8 @@ static bool begin(struct instance *in, bool parked_too, bool unchanged_too)
         const struct member *m = &in->members[i];
         if (!m->task || !task_is_live(m->task) || (m->parked && !parked_too))
             continue;
-        members[n++] = (struct flush_member){m->task, m->epoch, m->flush_seq};
+        members[n++] =
+            (struct flush_member){m->task, m->epoch, m->flush_seq, {m->gap[0], m->gap[1]}};
         changed = changed || m->changed || unchanged_too;
     }
     if (changed)
@@ -272,6 +436,11 @@ static void flushed(struct instance *in)
         task_flushed(m->task);
         m->flush_seq++;
         m->changed = false;
+        for (int k = 0; k < 2; k++) {
+            m->gap[k] = (struct log_gap){0};
+            if (in->flush.batch.partitions[i].position.log[k].replay >= m->lacks_below[k])
+                m->lacks_below[k] = 0;
+        }
     }
     flush_clear(&in->flush);
 }
@@ -321,7 +490,7 @@ void instance_tick(struct instance *in, int64_t now_ms)
     for (size_t i = 0; i < in->count; i++) {
         struct member *m = &in->members[i];
         bool due[2];
-        if (!m->task || m->parked)
+        if (!m->task || m->parked || m->halted)
             continue;
         task_ticks_due(m->task, now_ms, in->want_ms, due);
         for (int k = 0; k < 2; k++) {
@@ -341,14 +510,16 @@ void instance_update_gauges(struct instance *in)
     s->tasks = s->tasks_replaying = s->waiting_requests = s->waiting_responses = 0;
     s->identities = s->join_bytes = s->delta_cells = 0;
     s->series = (int64_t)series_count(in->env.series);
+    s->tasks_halted = s->tasks_degraded = 0;
     for (size_t i = 0; i < in->count; i++) {
         const struct member *m = &in->members[i];
+        s->tasks_degraded += is_degraded(m);
+        if (is_stopped(m))
+            s->tasks_halted++;
+        else if (m->task)
+            *(task_is_live(m->task) ? &s->tasks : &s->tasks_replaying) += 1;
         if (!m->task)
             continue;
-        if (task_is_live(m->task))
-            s->tasks++;
-        else
-            s->tasks_replaying++;
         const struct join *j = task_join(m->task);
         s->waiting_requests += (int64_t)join_waiting_count(j, EVENT_REQUEST);
         s->waiting_responses += (int64_t)join_waiting_count(j, EVENT_RESPONSE);

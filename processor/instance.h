@@ -11,6 +11,8 @@ struct instance_config {
     int64_t window_grace_ms, close_wait_ms;
     size_t max_joins, max_cells, max_dead_letters; // per task
     bool start_latest; // a partition without a position begins at the end of its logs
+    bool accept_loss;  // goes on where records are gone that were not consumed, and notes the gap
+    bool accept_clock_ahead; // takes records that are ahead of the clock
 };
 
 struct instance;
@@ -24,14 +26,37 @@ void instance_free(struct instance *in);
 
 // Taking a partition goes in two steps, since the ends of its logs must be asked after the claim:
 // instance_claim fences the owner before; instance_start makes the task (or keeps the one in
-// memory) and says from which offsets to read. A log that no longer holds what was consumed is
-// refused.
+// memory), and says from which offsets to read.
 struct log_ends {
     int64_t low, high; // first offset there is, next offset to be written
 };
 enum store_result instance_claim(struct instance *in, int partition, struct err *e) MUST_CHECK;
-int instance_start(struct instance *in, int partition, const struct log_ends ends[2],
-                   int64_t from[2], struct err *e) MUST_CHECK;
+enum instance_start {
+    START_WHOLE,
+    START_DEGRADED, // the log no longer reaches back to R: *e says how far
+    START_LOSSY,    // goes on without what is gone (accept_loss): *e names it
+    START_HALTED,   // the log is not the one that was consumed, or not all of it: *e says why. The
+                    // partition is owned and halted, and `from` is left as it was.
+};
+enum instance_start instance_start(struct instance *in, int partition,
+                                   const struct log_ends ends[2], int64_t now_ms, int64_t from[2],
+                                   struct err *e) MUST_CHECK;
+
+// Nothing of the partition is fed any more; what was counted is still flushed. `why` names the
+// partition. It is judged anew at its next start, from the database: what is in memory may be of
+// another log.
+void instance_halt(struct instance *in, int partition, const char *why);
+void instance_halt_all(struct instance *in, const char *why);
+bool instance_is_halted(const struct instance *in, int partition);
+
+// How the owned partitions are. Halted are also those that wait for a clock (FEED_AHEAD); degraded
+// those whose replay began later than it should have, until what is missing no longer matters.
+struct instance_condition {
+    size_t owned, halted, degraded;
+    char why[512];      // of the first that is halted
+    int first_degraded; // its partition
+};
+void instance_condition(const struct instance *in, struct instance_condition *out);
 
 // The group took all partitions back: nothing is fed any more, tasks stay in memory.
 void instance_park(struct instance *in);
@@ -46,6 +71,8 @@ struct task *instance_task(struct instance *in, int partition); // NULL where no
 // ---- records ----
 
 // As task_feed; besides, FEED_AHEAD where the record is more than task_skew_ms ahead of now_ms.
+// After FEED_MISMATCH the partition is to be halted; with accept_loss its next start goes on at the
+// end of that topic.
 enum { FEED_AHEAD = FEED_MISMATCH + 1 };
 int instance_feed(struct instance *in, int partition, const struct task_record *r,
                   int64_t now_ms) MUST_CHECK;

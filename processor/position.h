@@ -21,8 +21,9 @@ struct position {
 };
 
 // Records that were gone before they were consumed, and that the operator has accepted to go on
-// without: offsets from … to - 1, appended between the two times as far as they are known. None
-// where from == to.
+// without: offsets from … to - 1, appended between the two times as far as they are known. Of a log
+// that was truncated or recreated it is the jump from P to where it goes on, which may lie before.
+// None where from == to.
 struct log_gap {
     int64_t from, to;
     int64_t from_ms, to_ms;

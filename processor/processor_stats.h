@@ -8,6 +8,7 @@
 
 #define REJECTED_ "streamlens_processor_dead_letters_total"
 #define DUPLICATES_ "streamlens_processor_duplicates_total"
+#define PARTITIONS_ "streamlens_processor_partitions"
 #define FLUSHES_ "streamlens_processor_flushes_total"
 
 #define PROCESSOR_STATS(COUNTER, GAUGE, HISTOGRAM)                                                 \
@@ -54,8 +55,11 @@
             "Price catalogues that could not be used; rows go on with the one before")             \
     GAUGE(price_version, "streamlens_processor_price_version", "",                                 \
           "Version of the price catalogue that new rows are priced by; 0 = none yet")              \
-    GAUGE(tasks, "streamlens_processor_partitions", "state=\"live\"", "Partitions owned")          \
-    GAUGE(tasks_replaying, "streamlens_processor_partitions", "state=\"replaying\"", "")           \
+    GAUGE(tasks, PARTITIONS_, "state=\"live\"",                                                    \
+          "Partitions owned: live, replaying or halted; a degraded one is one of these as well")   \
+    GAUGE(tasks_replaying, PARTITIONS_, "state=\"replaying\"", "")                                 \
+    GAUGE(tasks_halted, PARTITIONS_, "state=\"halted\"", "")                                       \
+    GAUGE(tasks_degraded, PARTITIONS_, "state=\"degraded\"", "")                                   \
     GAUGE(waiting_requests, "streamlens_processor_waiting", "kind=\"requests\"",                   \
           "Records that wait for their other half")                                                \
     GAUGE(waiting_responses, "streamlens_processor_waiting", "kind=\"responses\"", "")             \

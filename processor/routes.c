@@ -14,7 +14,10 @@ static void on_ready(struct http_exchange *x, void *arg)
 {
     const struct routes *r = arg;
     struct runner_health h = runner_health(r->runner, store_pg_up(r->store));
-    service_reply_health(x, h.ready ? NULL : h.why);
+    if (h.ready && h.degraded)
+        service_reply_degraded(x, h.why);
+    else
+        service_reply_health(x, h.ready ? NULL : h.why);
 }
 
 static void on_started(struct http_exchange *x, void *arg)

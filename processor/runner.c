@@ -3,6 +3,8 @@
 // has to be waited for beyond that goes through host.wait, which lets health checks and signals in.
 #include "processor/runner.h"
 
+#include <stdio.h>
+
 #include "common/core/timeunit.h"
 #include "common/io/log.h"
 
@@ -16,6 +18,11 @@
 #define FENCED_WAIT_US (3 * US_PER_S)
 #define CLAIM_TRY_US (5 * US_PER_S) // then the group is joined again
 #define COMPLAINT_US (5 * US_PER_S)
+#define HALTED_COMPLAINT_US (60 * US_PER_S)
+#define TOPICS_CHECK_US (10 * US_PER_S)
+#define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
+#define REJUDGE_FIRST_US (10 * US_PER_S)
+#define REJUDGE_MOST_US (600 * US_PER_S)
 
 struct runner {
     const struct config *config;
@@ -32,7 +39,13 @@ struct runner {
     bool reopen; // the group is to be left and joined again
     int64_t next_flush_us, flush_began_us, attempt_began_us, next_tick_us, retry_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
-    struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint;
+    struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint,
+        halted_complaint;
+    char topics_wrong[512]; // how they are not what was set up; nothing is read then
+    bool topics_doubted;    // they were found wrong once
+    int64_t next_topics_us;
+    bool rejudge; // the group is to be joined again at rejudge_us
+    int64_t rejudge_us, rejudge_wait_us;
 };
 
 static int64_t mono_us(const struct runner *r)
@@ -223,6 +236,78 @@ static void flush_all(struct runner *r)
         instance_drop_all(r->instance);
 }
 
+// ---- halting ----
+
+static void say_halted(struct runner *r, int partition, const char *why)
+{
+    log_limit(&r->halted_complaint, mono_us(r), 0); // the next reminder counts from here
+    log_error("partition halted", "partition", log_num(partition), "error", why);
+}
+
+static void halt(struct runner *r, int partition, const char *why)
+{
+    instance_halt(r->instance, partition, why);
+    say_halted(r, partition, why);
+}
+
+// What the source calls broken may be whole again: a broker that comes back can miss topics for a
+// moment. Only a new assignment can tell, so the group is joined anew, ever more rarely.
+static void plan_rejudgement(struct runner *r)
+{
+    int64_t now_us = mono_us(r);
+    if (r->rejudge)
+        return;
+    bool is_first = !r->rejudge_us || now_us - r->rejudge_us > 2 * REJUDGE_MOST_US;
+    r->rejudge_wait_us =
+        is_first ? REJUDGE_FIRST_US : min_i64(2 * r->rejudge_wait_us, REJUDGE_MOST_US);
+    r->rejudge_us = now_us + r->rejudge_wait_us;
+    r->rejudge = true;
+}
+
+// The topics are not what was set up, and so concern every partition there is.
+static void stop_reading(struct runner *r, const char *why)
+{
+    snprintf(r->topics_wrong, sizeof(r->topics_wrong), "%s", why);
+    instance_halt_all(r->instance, why);
+    log_limit(&r->halted_complaint, mono_us(r), 0);
+    log_error("the input topics are not as they were set up; nothing is read until they are",
+              "error", why);
+}
+
+static void watch_topics(struct runner *r)
+{
+    struct err e;
+    int rc = r->host.check_topics(r->host.arg, r->settings.partitions, &e);
+    bool first = rc < 0 && !r->topics_doubted;
+    r->next_topics_us = mono_us(r) + (first ? TOPICS_DOUBT_US : TOPICS_CHECK_US);
+    if (rc <= 0)
+        r->topics_doubted = rc < 0;
+    if (rc < 0 && !first && !r->topics_wrong[0]) {
+        stop_reading(r, e.detail);
+    } else if (rc == 0 && r->topics_wrong[0]) {
+        log_info("the input topics are as they were set up again");
+        r->topics_wrong[0] = '\0';
+        r->reopen = true; // every partition is judged anew
+    }
+}
+
+// Now and then: whether the topics still are what they were, and what is halted.
+static void look_after(struct runner *r)
+{
+    int64_t now_us = mono_us(r);
+    struct instance_condition condition;
+    if (now_us >= r->next_topics_us)
+        watch_topics(r);
+    if (r->rejudge && now_us >= r->rejudge_us) {
+        r->rejudge = false;
+        r->reopen = true;
+    }
+    instance_condition(r->instance, &condition);
+    if (condition.halted > 0 && log_limit(&r->halted_complaint, now_us, HALTED_COMPLAINT_US))
+        log_error("partitions are halted", "count", log_num((int64_t)condition.halted), "error",
+                  condition.why);
+}
+
 // ---- the group's calls, from inside source_serve ----
 
 static enum store_result claim_one(struct runner *r, int partition, struct err *e)
@@ -247,13 +332,38 @@ static int take_one(struct runner *r, int partition, int64_t from[2], struct err
         return rc == STORE_FATAL ? -1 : 1;
     if (source_ends(r->source, partition, ends, e) < 0)
         return 1;
-    int64_t degraded = r->stats->degraded_replays;
-    if (instance_start(r->instance, partition, ends, from, e) < 0)
-        return -1;
-    if (r->stats->degraded_replays > degraded)
+    switch (instance_start(r->instance, partition, ends, wall_ms(r), from, e)) {
+    case START_WHOLE:
+        break;
+    case START_DEGRADED:
         log_error("the log no longer reaches back to where the replay should begin: duplicates and "
                   "answers of what is gone cannot be recognised",
-                  "partition", log_num(partition));
+                  "partition", log_num(partition), "error", e->detail);
+        break;
+    case START_LOSSY:
+        log_error("going on without what is lost, as ACCEPT_LOSS says", "partition",
+                  log_num(partition), "error", e->detail);
+        break;
+    case START_HALTED:
+        say_halted(r, partition, e->detail);
+    }
+    return 0;
+}
+
+// Whoever gave us a partition that there should not be saw more of them than we did.
+static int check_numbers(struct runner *r, const int *partitions, size_t count, struct err *e)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (partitions[i] < r->settings.partitions)
+            continue;
+        struct err why;
+        if (r->host.check_topics(r->host.arg, r->settings.partitions, &why) < 0) {
+            stop_reading(r, why.detail);
+            return 0;
+        }
+        return err_set(e, "partition %d was assigned, but %lld partitions are pinned",
+                       partitions[i], (long long)r->settings.partitions);
+    }
     return 0;
 }
 
@@ -261,7 +371,9 @@ static int on_assigned(void *arg, const int *partitions, size_t count, int64_t (
                        struct err *e)
 {
     struct runner *r = arg;
-    for (size_t i = 0; i < count; i++) {
+    if (check_numbers(r, partitions, count, e) < 0)
+        return 1;
+    for (size_t i = 0; i < count && !r->topics_wrong[0]; i++) {
         int rc = take_one(r, partitions[i], from[i], e);
         if (rc > 0)
             log_warn("cannot take partitions now", "error", e->detail);
@@ -323,8 +435,10 @@ static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
 static int serve_group(struct runner *r, struct err *e)
 {
     struct err why = {0};
-    if (!r->source)
+    if (!r->source) {
+        r->reopen = false;
         return mono_us(r) < r->reopen_us ? 0 : open_source(r, e);
+    }
     switch (source_serve(r->source, &why)) {
     case SOURCE_OK:
         break;
@@ -368,19 +482,23 @@ static int look(struct runner *r, int partition, const bool held[2], struct task
     return 0;
 }
 
-static int feed_partition(struct runner *r, int partition, bool *moved, struct err *e)
+static void feed_partition(struct runner *r, int partition, bool *moved)
 {
+    struct err why;
     struct task *task = instance_task(r->instance, partition);
     bool held[2] = {false, false};
     int64_t now_ms = wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
         struct task_record head[2];
         struct task_ready ready[2];
-        if (look(r, partition, held, head, ready, e) < 0)
-            return -1;
+        if (look(r, partition, held, head, ready, &why) < 0) {
+            halt(r, partition, why.detail);
+            plan_rejudgement(r);
+            return;
+        }
         int k = task_choose(task, ready);
         if (k < 0)
-            return 0;
+            return;
         switch (instance_feed(r->instance, partition, &head[k], now_ms)) {
         case FEED_TAKEN:
         case FEED_SKIPPED:
@@ -397,34 +515,30 @@ static int feed_partition(struct runner *r, int partition, bool *moved, struct e
             break;
         case FEED_FLUSH:
             flush_begin(r);
-            return 0;
+            return;
         case FEED_AHEAD:
             if (log_limit(&r->ahead_complaint, mono_us(r), COMPLAINT_US))
                 log_error("the broker's clock is ahead of ours by more than JOIN_SKEW_MS, "
                           "partition waits",
                           "brokers", r->config->kafka_brokers, "partition", log_num(partition),
                           "ahead_ms", log_num(head[k].time_ms - now_ms));
-            return 0;
+            return;
         case FEED_MISMATCH:
-            return err_set(e, "%s", task_error(task));
+            halt(r, partition, task_error(task));
+            if (r->config->accept_loss)
+                r->reopen = true; // its next start goes on behind it
+            return;
         default: // FEED_HOLD: the other topic has to arrive first
             held[k] = true;
         }
     }
-    return 0;
 }
 
-static int feed(struct runner *r, bool *moved, struct err *e)
+static void feed(struct runner *r, bool *moved)
 {
-    for (int p = 0; p < (int)r->settings.partitions; p++) {
-        if (!instance_task(r->instance, p))
-            continue;
-        if (feed_partition(r, p, moved, e) < 0)
-            return -1;
-        if (instance_is_flushing(r->instance))
-            return 0;
-    }
-    return 0;
+    for (int p = 0; p < (int)r->settings.partitions && !instance_is_flushing(r->instance); p++)
+        if (instance_task(r->instance, p) && !instance_is_halted(r->instance, p))
+            feed_partition(r, p, moved);
 }
 
 // ---- the loop ----
@@ -461,7 +575,8 @@ static int work(struct runner *r, bool *moved, struct err *e)
         *moved = true;
         return 0;
     }
-    return feed(r, moved, e);
+    feed(r, moved);
+    return 0;
 }
 
 int runner_round(struct runner *r, struct err *e)
@@ -474,6 +589,7 @@ int runner_round(struct runner *r, struct err *e)
         r->next_tick_us = now_us + TICK_CHECK_US;
         if (!instance_is_flushing(r->instance))
             instance_tick(r->instance, wall_ms(r));
+        look_after(r);
     }
     r->started = r->started || (r->source && source_is_assigned(r->source));
     wait_us(r, moved ? 0 : min_i64(IDLE_US, max_i64(r->next_tick_us - now_us, 1)));
@@ -519,7 +635,10 @@ int runner_start(struct runner *r, struct err *e)
         .max_cells = (size_t)r->config->max_delta_cells,
         .max_dead_letters = (size_t)r->config->max_dead_letters,
         .start_latest = strcmp(r->config->start, "latest") == 0,
+        .accept_loss = r->config->accept_loss,
+        .accept_clock_ahead = r->config->accept_clock_ahead,
     };
+    r->next_topics_us = mono_us(r) + TOPICS_CHECK_US;
     r->instance = instance_new(&ic, r->key, r->store, r->emit, r->stats);
     log_info("processing", "partitions", log_num(r->settings.partitions), "join_ttl_ms",
              log_num(r->settings.join_ttl_ms), "join_skew_ms", log_num(r->settings.join_skew_ms));
@@ -553,20 +672,42 @@ void runner_stop(struct runner *r)
 
 // ---- how it is ----
 
+// Why not, for what concerns all partitions; NULL where nothing does.
+static const char *trouble_of_all(const struct runner *r, bool database_is_up)
+{
+    if (r->stopping)
+        return "stopping";
+    if (!r->started)
+        return "not started: waiting for PostgreSQL, the broker or the group";
+    if (!database_is_up)
+        return "PostgreSQL is away";
+    if (r->topics_wrong[0])
+        return r->topics_wrong;
+    if (!r->source || !source_is_assigned(r->source))
+        return "not in the group: joining it, or the broker is away";
+    return r->flush_trouble ? "flushing fails" : NULL;
+}
+
 struct runner_health runner_health(const struct runner *r, bool database_is_up)
 {
     struct runner_health h = {.started = r->started};
-    if (r->stopping)
-        h.why = "stopping";
-    else if (!r->started)
-        h.why = "not started: waiting for PostgreSQL, the broker or the group";
-    else if (!database_is_up)
-        h.why = "PostgreSQL is away";
-    else if (!r->source || !source_is_assigned(r->source))
-        h.why = "not in the group: joining it, or the broker is away";
-    else if (r->flush_trouble)
-        h.why = "flushing fails";
-    h.ready = !h.why;
+    const char *why = trouble_of_all(r, database_is_up);
+    struct instance_condition c = {0};
+    if (r->instance)
+        instance_condition(r->instance, &c);
+    h.ready = !why && c.halted == 0;
+    h.degraded = c.degraded > 0;
+    if (why)
+        snprintf(h.why, sizeof(h.why), "%s", why);
+    else if (c.halted > 1)
+        snprintf(h.why, sizeof(h.why), "%s (and %zu more)", c.why, c.halted - 1);
+    else if (c.halted > 0)
+        snprintf(h.why, sizeof(h.why), "%s", c.why);
+    else if (c.degraded > 0)
+        snprintf(h.why, sizeof(h.why),
+                 "%zu partitions, the first is %d: the log no longer reaches back to where the "
+                 "replay should have begun",
+                 c.degraded, c.first_degraded);
     return h;
 }
 

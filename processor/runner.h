@@ -13,7 +13,7 @@
 // What the runner gets from the outside beside the seams. Production is host.c.
 struct runner_host {
     // Whether both input topics are as the installation was set up for. 0: they are, 1: the broker
-    // does not answer, -1: they are not, *e says how.
+    // does not answer, -1: they are not, *e says how. Asked until the first 0, then now and then.
     int (*check_topics)(void *arg, int64_t partitions, struct err *e);
     // Joins the group. The runner frees the source with source_free.
     struct source *(*open_source)(void *arg, const struct store_settings *settings,
@@ -51,9 +51,10 @@ int runner_run(struct runner *r, struct err *e) MUST_CHECK;
 void runner_stop(struct runner *r);
 
 struct runner_health {
-    bool started;    // settings and topics checked, joined the group
-    bool ready;      // started, database reachable, not stopping
-    const char *why; // a short reason where not ready
+    bool started;  // settings and topics checked, joined the group
+    bool ready;    // started, database reachable, nothing halted, not stopping
+    bool degraded; // what is missing may make numbers wrong, and nobody can mend it
+    char why[640]; // a reason where not ready, or degraded
 };
 struct runner_health runner_health(const struct runner *r, bool database_is_up);
 void runner_update_gauges(struct runner *r);

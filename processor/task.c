@@ -121,6 +121,14 @@ struct task *task_new_at(int partition, const struct task_limits *limits,
     return t;
 }
 
+void task_skip_to(struct task *t, enum event_kind topic, int64_t offset)
+{
+    struct log_state *l = &t->log[topic];
+    l->at.next = max_i64(l->at.next, offset);
+    l->barrier = max_i64(l->barrier, offset);
+    go_live_if_arrived(t);
+}
+
 static void dead_letter_free(struct dead_letter *d)
 {
     free(d->detail);

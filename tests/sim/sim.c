@@ -271,7 +271,8 @@ static void take(struct world *w, struct actor *a, int partition)
     struct log_ends ends[2];
     for (int k = 0; k < 2; k++)
         ends[k] = (struct log_ends){0, w->log.topic[k][partition].next_offset};
-    if (instance_start(a->instance, partition, ends, a->cursor[partition], &e) < 0) {
+    if (instance_start(a->instance, partition, ends, w->now_ms, a->cursor[partition], &e) !=
+        START_WHOLE) {
         w->db.violation = "a log that is whole was refused";
         return;
     }

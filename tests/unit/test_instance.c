@@ -44,6 +44,7 @@ static void expect_trace(const char *want)
     buf_clear(&trace);
 }
 
+#define NOWHERE (-1)
 #define LOG_ENDS ((struct log_ends[]){{90, 200}, {690, 900}})
 
 // The partition is claimed and started over logs that hold everything.
@@ -51,7 +52,7 @@ static void own(int partition)
 {
     int64_t from[2];
     ck_assert_int_eq(instance_claim(in, partition, &e), STORE_OK);
-    ck_assert_int_eq(instance_start(in, partition, LOG_ENDS, from, &e), 0);
+    ck_assert_int_eq(instance_start(in, partition, LOG_ENDS, T0, from, &e), START_WHOLE);
 }
 
 static int offer(int partition, const struct logged *r, int64_t now_ms)
@@ -95,7 +96,7 @@ START_TEST(without_a_stored_position_it_begins_at_the_start_or_the_end)
     in = instance_new(&config, &key, &store, &emit, &stats);
     ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
     ck_assert_ptr_null(instance_task(in, 2)); // not before it is started
-    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, from, &e), 0);
+    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, T0, from, &e), START_WHOLE);
     ck_assert_int_eq(from[0], _i ? 200 : 90);
     ck_assert_int_eq(from[1], _i ? 900 : 690);
     ck_assert(task_is_live(instance_task(in, 2)));
@@ -110,40 +111,57 @@ static void store_position(int64_t replay, int64_t next)
             .next = 600 * k + next, .replay = 600 * k + replay, .time_ms = T0, .last_offset = -1};
 }
 
+static enum instance_start start_at(const struct log_ends both[2], int64_t from[2])
+{
+    from[0] = from[1] = NOWHERE;
+    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
+    return instance_start(in, 2, both, T0 + 5000, from, &e);
+}
+
+// The ends of both logs, of which one is `ends` and the other whole.
+static void ends_of(int bad, struct log_ends ends, struct log_ends both[2])
+{
+    both[0] = (struct log_ends){90, 200};
+    both[1] = (struct log_ends){690, 800};
+    both[bad] = (struct log_ends){600 * bad + ends.low, 600 * bad + ends.high};
+}
+
 static const struct {
     struct log_ends ends; // of the requests; the responses' are 600 more
-    int64_t from;         // -1: refused
+    int64_t from;         // NOWHERE: halted
     const char *names[2];
+    int64_t goes_on; // with accept_loss
 } stored_logs[] = {
-    {{90, 200}, 110, {0}},
-    {{110, 150}, 110, {0}},
-    {{130, 150}, 130, {0}},                       // R is gone: degraded
-    {{150, 150}, 150, {0}},                       // all up to P
-    {{151, 200}, -1, {"offsets 150 to 150", ""}}, // one record was never consumed
-    {{190, 200}, -1, {"150", "189"}},
-    {{90, 149}, -1, {"150", "ends at 149"}}, // shorter than what was consumed
-    {{0, 0}, -1, {"150", "ends at 0"}},
+    {{90, 200}, 110, {0}, 0},
+    {{110, 150}, 110, {0}, 0},
+    {{111, 150}, 111, {0}, 0},                              // R is gone: degraded
+    {{150, 150}, 150, {0}, 0},                              // all up to P
+    {{151, 200}, NOWHERE, {"offsets 150 to 150", ""}, 151}, // one record was never consumed
+    {{190, 200}, NOWHERE, {"150", "189"}, 190},
+    {{90, 149}, NOWHERE, {"150", "ends at 149"}, 149}, // shorter than what was consumed
+    {{0, 0}, NOWHERE, {"150", "ends at 0"}, 0},
 };
 
 START_TEST(a_stored_position_is_held_against_the_ends_of_the_log)
 {
     int64_t from[2];
     int bad = _i % 2; // either topic
-    struct log_ends ends = stored_logs[_i / 2].ends;
+    struct log_ends both[2];
+    ends_of(bad, stored_logs[_i / 2].ends, both);
     store_position(110, 150);
-    struct log_ends both[2] = {{90, 200}, {690, 800}};
-    both[bad] = (struct log_ends){600 * bad + ends.low, 600 * bad + ends.high};
-    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
-    int rc = instance_start(in, 2, both, from, &e);
+    enum instance_start rc = start_at(both, from);
     if (stored_logs[_i / 2].from >= 0) {
-        ck_assert_int_eq(rc, 0);
-        ck_assert_int_eq(stats.degraded_replays, stored_logs[_i / 2].from > 110);
+        bool degraded = stored_logs[_i / 2].from > 110;
+        ck_assert_int_eq(rc, degraded ? START_DEGRADED : START_WHOLE);
+        ck_assert_int_eq(stats.degraded_replays, degraded);
         ck_assert_int_eq(from[bad], 600 * bad + stored_logs[_i / 2].from);
         ck_assert_int_eq(from[1 - bad], 600 * (1 - bad) + 110);
-        ck_assert_int_eq(stats.degraded_replays, stored_logs[_i / 2].from > 110);
         return;
     }
-    ck_assert_int_eq(rc, -1);
+    ck_assert_int_eq(rc, START_HALTED);
+    ck_assert_int_eq(from[0], NOWHERE);
+    ck_assert_int_eq(from[1], NOWHERE);
+    ck_assert(instance_is_halted(in, 2));
     ck_assert_ptr_null(instance_task(in, 2));
     ck_assert_ptr_nonnull(
         strstr(e.detail, bad ? "llm.responses, partition 2" : "llm.requests, partition 2"));
@@ -181,7 +199,7 @@ START_TEST(a_partition_that_comes_back_with_its_epoch_keeps_its_task)
     ck_assert_ptr_eq(instance_task(in, 2), before);
     // It goes on reading where it stood.
     int64_t from[2];
-    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, from, &e), 0);
+    ck_assert_int_eq(instance_start(in, 2, LOG_ENDS, T0, from, &e), START_WHOLE);
     ck_assert_int_eq(from[0], 101);
 }
 END_TEST
