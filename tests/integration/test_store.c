@@ -102,6 +102,10 @@ START_TEST(a_flush_is_fenced_by_epoch_token_sequence_and_missing_rows)
     w.partitions[0].partition = -1;
     check_fenced(&w);
     w.partitions[0].partition = 0;
+    w.partitions[2].partition =
+        FIXTURE_PARTITIONS; // the last one, so that all that are there match
+    check_fenced(&w);
+    w.partitions[2].partition = 2;
     // Another owner's token under an epoch that happens to be the same.
     sql_run("UPDATE streamlens_position SET token = token + 1 WHERE partition = 0");
     check_fenced(&w);
