@@ -261,6 +261,14 @@ class Stack:
                              capture_output=True, stdin=subprocess.DEVNULL).stdout
         return [json.loads(line) for line in out.decode("utf-8", "replace").splitlines() if line]
 
+    def topic_tool(self, verb, topic, *args):
+        """Makes a topic other than setup would: tests/support/topic_tool.c."""
+        tool = os.path.join(self.build, "tests", "integration", "topic_tool")
+        r = subprocess.run([tool, self.brokers, verb, self.prefix + topic, *map(str, args)],
+                           capture_output=True, text=True, timeout=60, check=False)
+        if r.returncode != 0:
+            raise AssertionError(f"topic_tool {verb} {topic} {args}: {r.stderr}")
+
     def end_offsets(self):
         """Of the partitions of both input topics: equal ones mean that nothing was produced in between."""
         partitions = [f"{self.prefix}{topic}:{p}:-1" for topic in ("llm.requests", "llm.responses")

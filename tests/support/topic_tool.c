@@ -5,6 +5,7 @@
 //   topic_tool BROKERS grow TOPIC PARTITIONS
 //   topic_tool BROKERS set TOPIC property=value…       (what is not named returns to its default)
 //   topic_tool BROKERS delete TOPIC
+//   topic_tool BROKERS delete-records TOPIC PARTITION OFFSET     (what lies before the offset)
 //
 // Exit 0 once the broker has done it and, of a number of partitions, also says so.
 #include "common/core/base.h"
@@ -75,6 +76,24 @@ static void delete (rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
     rd_kafka_DeleteTopic_destroy(t);
 }
 
+static void delete_records(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
+{
+    rd_kafka_topic_partition_list_t *before = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(before, args[0], (int32_t)strtol(args[1], NULL, 10))->offset =
+        strtoll(args[2], NULL, 10);
+    rd_kafka_DeleteRecords_t *d = rd_kafka_DeleteRecords_new(before);
+    rd_kafka_topic_partition_list_destroy(before);
+    rd_kafka_DeleteRecords(rk, &d, 1, NULL, q);
+    rd_kafka_DeleteRecords_destroy(d);
+}
+
+static void expect_records_deleted(const rd_kafka_DeleteRecords_result_t *result)
+{
+    const rd_kafka_topic_partition_list_t *done = rd_kafka_DeleteRecords_result_offsets(result);
+    if (done->cnt != 1 || done->elems[0].err)
+        die("broker", done->cnt == 1 ? rd_kafka_err2str(done->elems[0].err) : "no result");
+}
+
 static const rd_kafka_topic_result_t **topic_results(rd_kafka_event_t *ev, size_t *n)
 {
     switch (rd_kafka_event_type(ev)) {
@@ -97,6 +116,10 @@ static void expect_success(rd_kafka_event_t *ev)
         die("broker", "no answer");
     if (rd_kafka_event_error(ev))
         die("broker", rd_kafka_event_error_string(ev));
+    if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DELETERECORDS_RESULT) {
+        expect_records_deleted(rd_kafka_event_DeleteRecords_result(ev));
+        return;
+    }
     const rd_kafka_topic_result_t **topics = topic_results(ev, &n);
     if (topics) {
         if (n != 1 || rd_kafka_topic_result_error(topics[0]))
@@ -132,7 +155,7 @@ int main(int argc, char **argv)
 {
     char why[256];
     if (argc < 4)
-        die("usage", "BROKERS create|grow|set|delete TOPIC …");
+        die("usage", "BROKERS create|grow|set|delete|delete-records TOPIC …");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why, sizeof(why)))
         die(argv[1], why);
@@ -148,6 +171,8 @@ int main(int argc, char **argv)
         set(rk, q, argv + 3, argc - 3);
     else if (strcmp(argv[2], "delete") == 0)
         delete (rk, q, argv + 3);
+    else if (strcmp(argv[2], "delete-records") == 0 && argc == 6)
+        delete_records(rk, q, argv + 3);
     else
         die("usage", argv[2]);
     rd_kafka_event_t *ev = rd_kafka_queue_poll(q, TIMEOUT_MS);
