@@ -31,13 +31,21 @@ static void say_letter(const struct oracle_letter *l, const char *what, char *wh
              l->reason, l->topic, l->partition, (long long)l->offset, l->tenant, what);
 }
 
-static void compare_letters(const struct letters *l, const struct oracle *o, char *why, size_t n)
+static void compare_letters(const struct letters *l, const struct oracle *o,
+                            const struct oracle *earlier, size_t versions, const enum trust *trust,
+                            char *why, size_t n)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (!holds_letter(o->letters, o->letter_count, &l->v[i]))
+    for (size_t i = 0; i < l->n; i++) {
+        bool right = trust[l->v[i].partition] != TRUST_ALL ||
+                     holds_letter(o->letters, o->letter_count, &l->v[i]);
+        for (size_t v = 0; v < versions && !right; v++)
+            right = holds_letter(earlier[v].letters, earlier[v].letter_count, &l->v[i]);
+        if (!right)
             say_letter(&l->v[i], "wrong", why, n);
+    }
     for (size_t i = 0; i < o->letter_count; i++)
-        if (!holds_letter(l->v, l->n, &o->letters[i]))
+        if (trust[o->letters[i].partition] == TRUST_ALL &&
+            !holds_letter(l->v, l->n, &o->letters[i]))
             say_letter(&o->letters[i], "missing", why, n);
 }
 
@@ -182,100 +190,210 @@ static const char *difference_of_lines(struct oracle_lines *a, struct oracle_lin
 
 // ---- rows ----
 
-// What is compared: a row, or all rows of a tenant and window.
-struct group {
+// What one row of the database must hold: the oracle's rows that belong to its series.
+struct wanted {
+    int series; // 0: of a name that the database never heard of
+    int partition;
+    int64_t window_start_us, request_records;
     struct oracle_sums sums;
     struct oracle_lines lines;
 };
 
-static bool is_of_row(const struct fake_row *row, const struct oracle_row *r, bool by_series)
+struct wanted_rows {
+    struct wanted *v; // owned
+    size_t n;
+};
+
+static struct wanted *wanted_for(struct wanted_rows *w, int series, int64_t window_start_us)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->v[i].series == series && w->v[i].window_start_us == window_start_us)
+            return &w->v[i];
+    w->v[w->n] = (struct wanted){.series = series, .window_start_us = window_start_us};
+    return &w->v[w->n++];
+}
+
+static void want(struct wanted_rows *w, const struct fake_db *db, const struct oracle_row *r)
 {
     char tenant[16], route[16], model[16];
     snprintf(tenant, sizeof(tenant), "t%d", r->tenant);
     snprintf(route, sizeof(route), "r%d", r->route);
     snprintf(model, sizeof(model), "m%d", r->model);
-    return row->window_start_us == r->window_start_us && strcmp(row->tenant, tenant) == 0 &&
-           (!by_series || (strcmp(row->route, route) == 0 && strcmp(row->model, model) == 0));
+    int series = fake_db_series_of(db, tenant, route, model, r->series_epoch);
+    struct wanted *x = wanted_for(w, series, r->window_start_us);
+    x->partition = r->tenant / 10;
+    x->request_records += r->request_records;
+    add_sums(&x->sums, &r->sums);
+    for (size_t i = 0; i < r->lines.n; i++)
+        oracle_lines_add(&x->lines, &r->lines.v[i]);
 }
 
-static struct group found(const struct fake_db *db, const struct oracle_row *r, bool by_series)
+static struct wanted_rows want_all(const struct fake_db *db, const struct oracle *o)
 {
-    struct group g = {0};
-    for (size_t i = 0; i < db->row_count; i++)
-        if (is_of_row(&db->rows[i], r, by_series)) {
-            struct oracle_sums sums = sums_of(&db->rows[i].facts);
-            add_sums(&g.sums, &sums);
-            add_lines_of(&g.lines, &db->rows[i].facts.usage);
-        }
-    return g;
+    struct wanted_rows w = {xcalloc(o->row_count, sizeof(struct wanted)), 0};
+    for (size_t i = 0; i < o->row_count; i++)
+        if (o->rows[i].request_records)
+            want(&w, db, &o->rows[i]);
+    return w;
 }
 
-static struct group wanted(const struct oracle *o, const struct oracle_row *r, bool by_series)
+static void wanted_free(struct wanted_rows *w)
 {
-    struct group g = {0};
-    for (size_t i = 0; i < o->row_count; i++) {
-        const struct oracle_row *x = &o->rows[i];
-        if (x->tenant != r->tenant || x->window_start_us != r->window_start_us ||
-            (by_series && (x->route != r->route || x->model != r->model)))
-            continue;
-        add_sums(&g.sums, &x->sums);
-        for (size_t k = 0; k < x->lines.n; k++)
-            oracle_lines_add(&g.lines, &x->lines.v[k]);
-    }
-    return g;
+    for (size_t i = 0; i < w->n; i++)
+        free(w->v[i].lines.v);
+    free(w->v);
 }
 
-static struct oracle_lines total_of(const struct oracle_lines *l)
+static const struct facts no_facts;
+
+static const struct facts *facts_of(const struct fake_db *db, int series, int64_t window_start_us)
 {
-    struct oracle_lines total = {0};
-    for (size_t i = 0; i < l->n; i++)
-        oracle_lines_add(&total, &(struct oracle_line){.usage = l->v[i].usage});
-    return total;
+    for (size_t i = 0; i < db->now.rows.n; i++)
+        if (db->now.rows.v[i].series == series &&
+            db->now.rows.v[i].window_start_us == window_start_us)
+            return &db->now.rows.v[i].facts;
+    return &no_facts;
 }
 
-// The group that r belongs to, summed on both sides. Which of several rows had no more room for a
-// line is not known, so then the sums of their lines must do.
-static void compare_group(const struct fake_db *db, const struct oracle *o,
-                          const struct oracle_row *r, bool by_series, char *why, size_t n)
+static const char *difference(const struct facts *f, struct wanted *w)
 {
-    struct group got = found(db, r, by_series), want = wanted(o, r, by_series);
-    bool one_line = !by_series && want.lines.n > USAGE_LINES;
-    struct oracle_lines fold = folded(&want.lines);
-    struct oracle_lines a = total_of(&got.lines), b = total_of(&fold);
-    const char *what = difference_of_sums(&got.sums, &want.sums);
-    if (!what)
-        what = difference_of_lines(&a, &b);
-    if (!what && !one_line)
-        what = difference_of_lines(&got.lines, &fold);
+    struct oracle_sums sums = sums_of(f);
+    const char *what = difference_of_sums(&sums, &w->sums);
     if (what)
-        snprintf(why, n, "tenant t%d route r%d model m%d window %lld: %s", r->tenant, r->route,
-                 r->model, (long long)r->window_start_us, what);
-    free(got.lines.v);
-    free(want.lines.v);
+        return what;
+    struct oracle_lines got = {0}, fold = folded(&w->lines);
+    add_lines_of(&got, &f->usage);
+    what = difference_of_lines(&got, &fold);
+    free(got.v);
     free(fold.v);
-    free(a.v);
-    free(b.v);
+    return what;
+}
+
+// What must hold though records are gone that would be needed to tell more: a record that was
+// counted was counted once, and none that nothing repeats was left out.
+static const char *out_of_bounds(const struct facts *f, const struct wanted *w)
+{
+    return f->requests < w->sums.requests     ? "fewer requests than are distinct"
+           : f->requests > w->request_records ? "more requests than records"
+                                              : NULL;
+}
+
+static void say_row(const struct fake_db *db, int series, int64_t window_start_us, const char *what,
+                    char *why, size_t n)
+{
+    static const struct fake_series nobody = {"?", "?", "?", 0};
+    const struct fake_series *s = series ? &db->now.series.v[series - 1] : &nobody;
+    snprintf(why, n, "tenant %s route %s model %s window %lld: %s", s->tenant, s->route, s->model,
+             (long long)window_start_us, what);
+}
+
+static void compare_wanted(const struct fake_db *db, struct wanted_rows *w, const enum trust *trust,
+                           bool all, char *why, size_t n)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        struct wanted *x = &w->v[i];
+        const struct facts *f = facts_of(db, x->series, x->window_start_us);
+        enum trust t = all ? TRUST_ALL : trust[x->partition];
+        const char *what = t == TRUST_ALL      ? difference(f, x)
+                           : t == TRUST_BOUNDS ? out_of_bounds(f, x)
+                                               : NULL;
+        if (what)
+            say_row(db, x->series, x->window_start_us, what, why, n);
+    }
+}
+
+// Nothing may stand there that no record asked for.
+static void compare_found(const struct fake_db *db, const struct wanted_rows *w,
+                          const enum trust *trust, bool all, char *why, size_t n)
+{
+    for (size_t i = 0; i < db->now.rows.n; i++) {
+        const struct fake_row *row = &db->now.rows.v[i];
+        size_t k = 0;
+        while (k < w->n &&
+               (w->v[k].series != row->series || w->v[k].window_start_us != row->window_start_us))
+            k++;
+        int partition = (int)strtol(db->now.series.v[row->series - 1].tenant + 1, NULL, 10) / 10;
+        if (k == w->n && (all || trust[partition] != TRUST_LITTLE))
+            say_row(db, row->series, row->window_start_us, "no record belongs there", why, n);
+        if (row->facts.responses + row->facts.unanswered > row->facts.requests)
+            say_row(db, row->series, row->window_start_us, "in_flight is negative", why, n);
+    }
 }
 
 void compare(const struct fake_db *db, const struct letters *letters, const struct oracle *o,
-             char *why, size_t n)
+             const struct oracle *earlier, size_t versions, const enum trust *trust, char *why,
+             size_t n)
 {
-    bool by_series = true;
-    int64_t got = 0, want = 0;
-    for (size_t i = 0; i < db->series_count; i++)
-        if (strcmp(db->series[i].route, SERIES_OTHER) == 0)
-            by_series = false;
-    compare_letters(letters, o, why, n);
-    for (size_t i = 0; i < o->row_count; i++) {
-        compare_group(db, o, &o->rows[i], by_series, why, n);
-        want += o->rows[i].sums.requests;
+    bool all = true;
+    for (int p = 0; p < db->partitions; p++)
+        all = all && trust[p] == TRUST_ALL;
+    compare_letters(letters, o, earlier, versions, trust, why, n);
+    struct wanted_rows w = want_all(db, o);
+    compare_wanted(db, &w, trust, all, why, n);
+    compare_found(db, &w, trust, all, why, n);
+    wanted_free(&w);
+}
+
+// ---- two databases ----
+
+static int series_named(const struct fake_db *db, const struct fake_series *s)
+{
+    for (size_t i = 0; i < db->now.series.n; i++)
+        if (strcmp(db->now.series.v[i].tenant, s->tenant) == 0 &&
+            strcmp(db->now.series.v[i].route, s->route) == 0 &&
+            strcmp(db->now.series.v[i].model, s->model) == 0)
+            return (int)i + 1;
+    return 0;
+}
+
+static bool same_hist(const struct hist *a, const struct hist *b)
+{
+    static const uint64_t zeros[HIST_CHUNK];
+    for (int i = 0; i < HIST_CHUNKS; i++)
+        if (memcmp(a->chunk[i] ? a->chunk[i] : zeros, b->chunk[i] ? b->chunk[i] : zeros,
+                   sizeof(zeros)) != 0)
+            return false;
+    return a->total == b->total && a->clamped == b->clamped && a->sum_us == b->sum_us &&
+           a->max_us == b->max_us;
+}
+
+static bool same_names(const struct name_counts *a, const struct name_counts *b)
+{
+    if (a->n != b->n || a->other != b->other)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->v[i].count != b->v[i].count || strcmp(a->v[i].name, b->v[i].name) != 0)
+            return false;
+    return true;
+}
+
+static bool same_facts(const struct facts *a, const struct facts *b)
+{
+#define DIFFERS(name)                                                                              \
+    if (a->name != b->name)                                                                        \
+        return false;
+    FACTS_SUMS(DIFFERS)
+#undef DIFFERS
+    struct oracle_lines x = {0}, y = {0};
+    add_lines_of(&x, &a->usage);
+    add_lines_of(&y, &b->usage);
+    bool same = !difference_of_lines(&x, &y);
+    free(x.v);
+    free(y.v);
+    return same && a->reported_cost == b->reported_cost && same_hist(&a->latency, &b->latency) &&
+           same_hist(&a->ttft, &b->ttft) && same_names(&a->error_classes, &b->error_classes) &&
+           same_names(&a->finish_reasons, &b->finish_reasons);
+}
+
+void compare_rows(const struct fake_db *a, const struct fake_db *b, char *why, size_t n)
+{
+    if (a->now.rows.n != b->now.rows.n)
+        snprintf(why, n, "%zu rows under one schedule, %zu under another", a->now.rows.n,
+                 b->now.rows.n);
+    for (size_t i = 0; i < a->now.rows.n; i++) {
+        const struct fake_row *row = &a->now.rows.v[i];
+        int series = series_named(b, &a->now.series.v[row->series - 1]);
+        if (!same_facts(&row->facts, facts_of(b, series, row->window_start_us)))
+            say_row(a, row->series, row->window_start_us, "differs under another schedule", why, n);
     }
-    for (size_t i = 0; i < db->row_count; i++) {
-        const struct facts *f = &db->rows[i].facts;
-        got += f->requests;
-        if (f->responses + f->unanswered > f->requests)
-            snprintf(why, n, "in_flight is negative");
-    }
-    if (got != want)
-        snprintf(why, n, "%lld requests in all, want %lld", (long long)got, (long long)want);
 }

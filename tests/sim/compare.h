@@ -14,9 +14,22 @@ struct letters {
 void letters_add(struct letters *l, const struct oracle_letter *letter);
 void letters_free(struct letters *l);
 
-// Leaves `why` as it is where all is equal. Where the cap of series was reached, rows are compared
-// by (tenant, window), since which series fell into __other__ is the database's choice.
+// How far the rows of a partition can be told from what of its log is known.
+enum trust {
+    TRUST_ALL,    // exactly
+    TRUST_BOUNDS, // records that were counted were deleted before their time: what they would have
+                  // answered, or made a repetition, may differ
+    TRUST_LITTLE, // what was counted is not in the log any more
+};
+
+// Leaves `why` as it is where all is as it should be. trust: of each partition, whose tenants are
+// 10 p to 10 p + 9 where it is not TRUST_ALL for all. `earlier` (owned by the caller, `versions`
+// of them) are what was right before the settings changed: dead letters of then stay.
 void compare(const struct fake_db *db, const struct letters *letters, const struct oracle *o,
-             char *why, size_t n);
+             const struct oracle *earlier, size_t versions, const enum trust *trust, char *why,
+             size_t n);
+
+// Whether two databases hold the same rows, to the last bucket of a histogram.
+void compare_rows(const struct fake_db *a, const struct fake_db *b, char *why, size_t n);
 
 #endif

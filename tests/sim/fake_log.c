@@ -89,6 +89,8 @@ void sim_log_append(struct sim_log *l, enum event_kind kind, int partition, int6
     t->next_offset += offset_gap;
     struct sim_record *r = &t->v[t->n++];
     *r = (struct sim_record){.offset = t->next_offset++, .time_ms = time_ms, .truth = *truth};
+    t->visible = t->n;
+    r->identity = truth->id * 64 + truth->sender + 1;
     if (!truth->tick)
         snprintf(r->key, sizeof(r->key), "id-%d", truth->id);
     if (!truth->tick && truth->sender != SIM_NOBODY)
@@ -99,10 +101,9 @@ void sim_log_append(struct sim_log *l, enum event_kind kind, int partition, int6
     r->value = buf_steal(&b);
 }
 
-const struct sim_record *sim_log_at(const struct sim_log *l, enum event_kind kind, int partition,
-                                    int64_t offset)
+// The number of the first record at or beyond the offset.
+static size_t number_at(const struct sim_topic *t, int64_t offset)
 {
-    const struct sim_topic *t = &l->topic[kind][partition];
     size_t low = 0, high = t->n;
     while (low < high) {
         size_t mid = (low + high) / 2;
@@ -111,7 +112,41 @@ const struct sim_record *sim_log_at(const struct sim_log *l, enum event_kind kin
         else
             high = mid;
     }
-    return low < t->n ? &t->v[low] : NULL;
+    return low;
+}
+
+const struct sim_record *sim_log_at(const struct sim_log *l, enum event_kind kind, int partition,
+                                    int64_t offset)
+{
+    const struct sim_topic *t = &l->topic[kind][partition];
+    size_t i = number_at(t, offset);
+    return i < t->visible ? &t->v[i] : NULL;
+}
+
+int64_t sim_log_high(const struct sim_log *l, enum event_kind kind, int partition)
+{
+    const struct sim_topic *t = &l->topic[kind][partition];
+    if (t->visible == t->n)
+        return t->next_offset;
+    return t->visible ? t->v[t->visible - 1].offset + 1 : 0;
+}
+
+void sim_log_delete(struct sim_log *l, enum event_kind kind, int partition, int64_t before)
+{
+    struct sim_topic *t = &l->topic[kind][partition];
+    assert(before <= t->next_offset);
+    t->low = max_i64(t->low, before);
+}
+
+void sim_log_truncate(struct sim_log *l, enum event_kind kind, int partition, int64_t from)
+{
+    struct sim_topic *t = &l->topic[kind][partition];
+    size_t keep = number_at(t, from);
+    for (size_t i = keep; i < t->n; i++)
+        free(t->v[i].value);
+    t->n = t->visible = keep;
+    t->next_offset = min_i64(t->next_offset, from);
+    t->low = min_i64(t->low, t->next_offset);
 }
 
 void sim_log_free(struct sim_log *l)

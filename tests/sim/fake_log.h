@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The broker's part of the simulation: both topics' partitions as arrays. Offsets may have gaps (as
-// transaction markers leave them), append times may step back a little.
+// transaction markers leave them), append times may step back and jump ahead, the beginning may be
+// deleted and the end be lost.
 #ifndef SIM_FAKE_LOG_H
 #define SIM_FAKE_LOG_H
 
@@ -37,6 +38,8 @@ struct sim_record {
     char *value; // owned
     size_t value_n;
     char key[24], tenant[16]; // tenant: of the header, "" without one
+    int identity;             // who it is to its own topic: sender and id in one number
+    bool lost;                // deleted before it was consumed, as far as the database says
     struct truth truth;
 };
 
@@ -44,6 +47,8 @@ struct sim_topic {
     struct sim_record *v;
     size_t n, cap;
     int64_t next_offset;
+    int64_t low;    // first offset that is not deleted
+    size_t visible; // records that can be read; less than n while a log is told again
 };
 
 struct sim_log {
@@ -53,9 +58,14 @@ struct sim_log {
 
 void sim_log_append(struct sim_log *l, enum event_kind topic, int partition, int64_t time_ms,
                     int offset_gap, const struct truth *truth);
-// The first record at or beyond the offset, NULL at the end.
+// The first visible record at or beyond the offset, NULL at the end.
 const struct sim_record *sim_log_at(const struct sim_log *l, enum event_kind topic, int partition,
                                     int64_t offset);
+int64_t sim_log_high(const struct sim_log *l, enum event_kind topic, int partition);
+// Retention: what lies before the offset is gone for whoever has not read it.
+void sim_log_delete(struct sim_log *l, enum event_kind topic, int partition, int64_t before);
+// An unclean election: the records from the offset on are gone, and their offsets are used again.
+void sim_log_truncate(struct sim_log *l, enum event_kind topic, int partition, int64_t from);
 void sim_log_free(struct sim_log *l);
 
 #endif

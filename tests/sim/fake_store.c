@@ -1,220 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/fake_store.h"
 
-#include <stdio.h>
-
 #include "processor/window.h"
 
 enum txn { TXN_NONE, TXN_OPEN, TXN_WRITTEN, TXN_IN_DOUBT };
 
-// What the database was told in store_write: copies, since the process may be gone when it lands.
-struct written {
+// The server's side of a connection.
+struct backend {
+    struct backend *next;
+    struct store *client; // NULL once the process is dead or has closed the connection
+    enum txn txn;
+    int64_t token;
+    struct store_flush flush; // borrowed from the process until the COMMIT is in doubt
+    struct fake_cell *cells;  // owned
+    // In doubt: copies, since the process may be gone when it lands, and whether it lands.
     struct store_partition *partitions;
-    size_t partition_count;
-    struct written_cell {
-        char tenant[16], route[16], model[16];
-        int64_t window_start_us;
-        struct facts facts;
-    } * cells;
-    size_t cell_count;
+    struct facts *facts;
+    bool landed;
 };
 
 struct store {
     struct fake_db *db;
+    struct fuse *fuse;
     int64_t token;
-    enum txn txn;
-    struct written written;
-    bool landed; // in doubt: whether the COMMIT was (or will be) carried out
+    struct backend *backend; // NULL while there is no connection
 };
 
-struct store *fake_store_new(struct fake_db *db, int64_t token)
+#define DEAD STORE_RETRY // what a dead process is told; nobody reads it
+
+static bool fault(struct store *s, struct err *e)
+{
+    if (!random_chance(s->db->random, s->db->fault_percent))
+        return false;
+    err_set(e, "injected fault");
+    return true;
+}
+
+// ---- sessions ----
+
+static void end_transaction(struct fake_db *db, struct backend *b)
+{
+    for (int p = 0; p < db->partitions; p++)
+        if (db->locked_by[p] == b)
+            db->locked_by[p] = NULL;
+    for (size_t i = 0; b->facts && i < b->flush.cell_count; i++)
+        facts_clear(&b->facts[i]);
+    free(b->facts);
+    free(b->partitions);
+    free(b->cells);
+    b->facts = NULL;
+    b->partitions = NULL;
+    b->cells = NULL;
+    b->txn = TXN_NONE;
+}
+
+static void carry_out(struct fake_db *db, const struct backend *b)
+{
+    fake_db_flush(db, b->token, b->flush.partitions, b->flush.partition_count, b->cells,
+                  b->flush.cell_count);
+}
+
+// Whatever the session was doing is over: a COMMIT under way has landed or has not.
+static void terminate(struct fake_db *db, struct backend *b)
+{
+    if (b->txn == TXN_IN_DOUBT && b->landed)
+        carry_out(db, b);
+    end_transaction(db, b);
+    if (b->client)
+        b->client->backend = NULL;
+    struct backend **link = &db->backends;
+    while (*link != b)
+        link = &(*link)->next;
+    *link = b->next;
+    free(b);
+}
+
+static struct backend *connected(struct store *s)
+{
+    if (s->backend)
+        return s->backend;
+    struct backend *b = xcalloc(1, sizeof(*b));
+    *b = (struct backend){.next = s->db->backends, .client = s, .token = s->token};
+    s->db->backends = s->backend = b;
+    return b;
+}
+
+// The connection is cut. The server may not notice for a while what it did not hear.
+static void disconnect(struct store *s)
+{
+    struct backend *b = s->backend;
+    if (!b)
+        return;
+    b->client = NULL;
+    s->backend = NULL;
+    if (b->txn == TXN_NONE || (b->txn != TXN_IN_DOUBT && random_chance(s->db->random, 70)))
+        terminate(s->db, b);
+}
+
+void fake_store_let_sessions_pass(struct fake_db *db)
+{
+    for (struct backend *b = db->backends, *next; b; b = next) {
+        next = b->next;
+        bool is_over = !b->client || b->txn == TXN_IN_DOUBT;
+        if (is_over && random_chance(db->random, 10))
+            terminate(db, b);
+    }
+}
+
+void fake_store_end_sessions(struct fake_db *db)
+{
+    while (db->backends)
+        terminate(db, db->backends);
+}
+
+// ---- life ----
+
+struct store *fake_store_new(struct fake_db *db, int64_t token, struct fuse *fuse)
 {
     struct store *s = xcalloc(1, sizeof(*s));
-    s->db = db;
-    s->token = token;
+    *s = (struct store){.db = db, .token = token, .fuse = fuse};
     return s;
 }
 
-void fake_db_free(struct fake_db *db)
+// Borrowed batches end with the process: what is not in doubt cannot be carried out any more, but
+// its locks may stay.
+void fake_store_free(struct store *s)
 {
-    for (size_t i = 0; i < db->row_count; i++)
-        facts_clear(&db->rows[i].facts);
-    free(db->rows);
-}
-
-static bool fault(struct store *s)
-{
-    return random_chance(s->db->random, s->db->fault_percent);
-}
-
-// ---- rows ----
-
-static struct fake_row *row_for(struct fake_db *db, size_t series, int64_t window_start_us)
-{
-    for (size_t i = 0; i < db->row_count; i++)
-        if (db->rows[i].window_start_us == window_start_us &&
-            strcmp(db->rows[i].tenant, db->series[series].tenant) == 0 &&
-            strcmp(db->rows[i].route, db->series[series].route) == 0 &&
-            strcmp(db->rows[i].model, db->series[series].model) == 0)
-            return &db->rows[i];
-    if (db->row_count == db->row_cap) {
-        db->row_cap = db->row_cap ? db->row_cap * 2 : 64;
-        db->rows = xrealloc(db->rows, db->row_cap * sizeof(*db->rows));
-    }
-    struct fake_row *row = &db->rows[db->row_count++];
-    *row = (struct fake_row){.window_start_us = window_start_us};
-    snprintf(row->tenant, sizeof(row->tenant), "%s", db->series[series].tenant);
-    snprintf(row->route, sizeof(row->route), "%s", db->series[series].route);
-    snprintf(row->model, sizeof(row->model), "%s", db->series[series].model);
-    return row;
-}
-
-static size_t find_series(struct fake_db *db, const char *tenant, const char *route,
-                          const char *model)
-{
-    size_t i = 0;
-    while (i < db->series_count &&
-           (strcmp(db->series[i].tenant, tenant) != 0 || strcmp(db->series[i].route, route) != 0 ||
-            strcmp(db->series[i].model, model) != 0))
-        i++;
-    return i;
-}
-
-// The series' number; over the tenant's cap that of __other__ (DESIGN 4, rule 9).
-static size_t series_for(struct fake_db *db, const struct written_cell *c)
-{
-    const char *tenant = c->tenant, *route = c->route, *model = c->model;
-    size_t i = find_series(db, tenant, route, model);
-    if (i < db->series_count)
-        return i;
-    int64_t have = 0;
-    for (size_t n = 0; n < db->series_count; n++)
-        have += strcmp(db->series[n].tenant, tenant) == 0 &&
-                strcmp(db->series[n].route, SERIES_OTHER) != 0;
-    if (have >= db->max_series) {
-        route = model = SERIES_OTHER;
-        i = find_series(db, tenant, route, model);
-        if (i < db->series_count)
-            return i;
-    }
-    assert(db->series_count < ARRAY_LEN(db->series));
-    snprintf(db->series[i].tenant, sizeof(db->series[i].tenant), "%s", tenant);
-    snprintf(db->series[i].route, sizeof(db->series[i].route), "%s", route);
-    snprintf(db->series[i].model, sizeof(db->series[i].model), "%s", model);
-    db->series_count++;
-    return i;
-}
-
-static void check_position(struct fake_db *db, const struct fake_position *old,
-                           const struct store_partition *p)
-{
-    if (p->epoch != old->epoch)
-        db->violation = "an epoch that is not the row's was written";
-    for (int k = 0; k < 2; k++) {
-        const struct log_position *now = &p->position.log[k], *was = &old->position.log[k];
-        if (now->replay > now->next)
-            db->violation = "R lies beyond P";
-        if (old->stored &&
-            (now->next < was->next || now->time_ms < was->time_ms || now->replay < was->replay))
-            db->violation = "P, R or a time went back";
-    }
-}
-
-static void apply(struct store *s)
-{
-    struct fake_db *db = s->db;
-    for (size_t i = 0; i < s->written.cell_count; i++) {
-        const struct written_cell *c = &s->written.cells[i];
-        facts_add(&row_for(db, series_for(db, c), c->window_start_us)->facts, &c->facts);
-    }
-    for (size_t i = 0; i < s->written.partition_count; i++) {
-        const struct store_partition *p = &s->written.partitions[i];
-        struct fake_position *row = &db->position[p->partition];
-        check_position(db, row, p);
-        row->position = p->position;
-        row->stored = true;
-        row->flush_seq = p->flush_seq + 1;
-    }
-}
-
-static void remember(struct written *w, const struct store_flush *f)
-{
-    w->partition_count = f->partition_count;
-    w->partitions = xmemdup(f->partitions, f->partition_count * sizeof(*f->partitions));
-    w->cell_count = f->cell_count;
-    w->cells = xcalloc(f->cell_count, sizeof(*w->cells));
-    for (size_t i = 0; i < f->cell_count; i++) {
-        struct written_cell *c = &w->cells[i];
-        snprintf(c->tenant, sizeof(c->tenant), "%s", f->cells[i].series->tenant.p);
-        snprintf(c->route, sizeof(c->route), "%s", f->cells[i].series->route.p);
-        snprintf(c->model, sizeof(c->model), "%s", f->cells[i].series->model.p);
-        c->window_start_us = f->cells[i].window_start_us;
-        facts_add(&c->facts, f->cells[i].facts);
-    }
-}
-
-static void forget(struct written *w)
-{
-    for (size_t i = 0; i < w->cell_count; i++)
-        facts_clear(&w->cells[i].facts);
-    free(w->cells);
-    free(w->partitions);
-    *w = (struct written){0};
-}
-
-// ---- transactions ----
-
-static void end(struct store *s)
-{
-    for (int p = 0; p < s->db->partitions; p++)
-        if (s->db->position[p].locked_by == s)
-            s->db->position[p].locked_by = NULL;
-    s->txn = TXN_NONE;
-    forget(&s->written);
-}
-
-// Whatever the backend was doing is over: an unanswered COMMIT has landed or has not.
-static void terminate(struct store *s)
-{
-    if (s->txn == TXN_IN_DOUBT && s->landed)
-        apply(s);
-    end(s);
+    if (!s)
+        return;
+    disconnect(s);
+    free(s);
 }
 
 void store_abort(struct store *s)
 {
-    terminate(s);
-}
-
-void store_free(struct store *s)
-{
-    if (!s)
+    if (!fuse_acts(s->fuse) || !s->backend)
         return;
-    terminate(s);
-    free(s);
+    if (s->backend->txn == TXN_IN_DOUBT)
+        disconnect(s);
+    else
+        end_transaction(s->db, s->backend);
 }
 
 enum store_result store_settings(struct store *s, struct store_settings *out, struct err *e)
 {
-    (void)e;
-    *out = (struct store_settings){s->db->partitions, s->db->ttl_ms, s->db->skew_ms,
-                                   s->db->max_series, 1};
+    if (!fuse_acts(s->fuse) || fault(s, e))
+        return STORE_RETRY;
+    const struct fake_epoch *newest = fake_db_newest(s->db);
+    *out = (struct store_settings){s->db->partitions, newest->ttl_ms, newest->skew_ms,
+                                   newest->max_series, newest->epoch};
     return STORE_OK;
 }
+
+// ---- ownership ----
 
 enum store_result store_claim(struct store *s, int partition, int64_t held_epoch, struct claim *out,
                               struct err *e)
 {
-    if (fault(s)) {
-        err_set(e, "injected fault");
+    if (!fuse_acts(s->fuse) || fault(s, e))
         return STORE_RETRY;
-    }
-    struct fake_position *row = &s->db->position[partition];
-    if (row->locked_by)
-        terminate(row->locked_by);
+    if (s->db->locked_by[partition])
+        terminate(s->db, s->db->locked_by[partition]);
+    (void)connected(s);
+    struct fake_position *row = &s->db->now.position[partition];
     bool kept = held_epoch != 0 && row->epoch == held_epoch && row->token == s->token;
     if (!kept) {
-        row->epoch++;
+        row->epoch = max_i64(row->epoch, held_epoch) + 1;
         row->token = s->token;
     }
     *out = (struct claim){
@@ -224,109 +175,174 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
         .kept = kept,
         .stored = row->stored,
         .position = row->position,
-        .settings = {1, {{1, TIME_NONE, s->db->ttl_ms, s->db->skew_ms, 1}}},
+        .settings = row->settings,
     };
-    return STORE_OK;
+    // The answer may be lost although it is done.
+    return s->fuse->dead || fault(s, e) ? STORE_RETRY : STORE_OK;
+}
+
+enum standing { STANDS_NOT_IN, STANDS_IN, STANDS_FENCED };
+
+static enum standing standing_of(const struct store *s, const struct store_flush *f)
+{
+    size_t in = 0;
+    for (size_t i = 0; i < f->partition_count; i++) {
+        const struct store_partition *p = &f->partitions[i];
+        const struct fake_position *row = &s->db->now.position[p->partition];
+        int64_t ahead = row->flush_seq - p->flush_seq;
+        if (row->epoch != p->epoch || row->token != s->token || (ahead != 0 && ahead != 1))
+            return STANDS_FENCED;
+        in += ahead == 1;
+    }
+    return in == 0 ? STANDS_NOT_IN : in == f->partition_count ? STANDS_IN : STANDS_FENCED;
+}
+
+static bool is_locked(const struct store *s, const struct store_flush *f)
+{
+    for (size_t i = 0; i < f->partition_count; i++) {
+        const struct backend *b = s->db->locked_by[f->partitions[i].partition];
+        if (b && b != s->backend)
+            return true;
+    }
+    return false;
+}
+
+// ---- a flush ----
+
+// Series and windows are made in a transaction of their own, before the fence: they stay though the
+// flush is void.
+static void resolve_cells(struct store *s, struct backend *b, const struct store_flush *f)
+{
+    b->cells = xcalloc(f->cell_count, sizeof(*b->cells));
+    for (size_t i = 0; i < f->cell_count; i++) {
+        const struct store_cell *c = &f->cells[i];
+        int series = fake_db_resolve(s->db, c->series);
+        c->series->store_id = series;
+        fake_db_make_window(s->db, c->window_start_us);
+        b->cells[i] = (struct fake_cell){series, c->window_start_us, c->facts};
+    }
 }
 
 enum store_result store_begin(struct store *s, const struct store_flush *f, struct err *e)
 {
-    assert(s->txn == TXN_NONE);
-    if (fault(s)) {
-        err_set(e, "injected fault");
+    if (!fuse_acts(s->fuse) || fault(s, e))
+        return DEAD;
+    for (size_t i = 1; i < f->partition_count; i++)
+        if (f->partitions[i - 1].partition >= f->partitions[i].partition)
+            fake_db_violated(s->db, "position rows are not locked in partition order");
+    struct backend *b = connected(s);
+    assert(b->txn == TXN_NONE);
+    resolve_cells(s, b, f);
+    if (fault(s, e) || is_locked(s, f)) {
+        end_transaction(s->db, b);
         return STORE_RETRY;
     }
-    for (size_t i = 0; i < f->partition_count; i++)
-        if (s->db->position[f->partitions[i].partition].locked_by)
-            return STORE_RETRY;
-    size_t mine = 0;
-    for (size_t i = 0; i < f->partition_count; i++) {
-        const struct store_partition *p = &f->partitions[i];
-        const struct fake_position *row = &s->db->position[p->partition];
-        mine += row->epoch == p->epoch && row->token == s->token && row->flush_seq == p->flush_seq;
-    }
-    if (mine != f->partition_count)
+    if (standing_of(s, f) != STANDS_NOT_IN) {
+        end_transaction(s->db, b);
         return STORE_FENCED;
+    }
     for (size_t i = 0; i < f->partition_count; i++)
-        s->db->position[f->partitions[i].partition].locked_by = s;
-    s->txn = TXN_OPEN;
+        s->db->locked_by[f->partitions[i].partition] = b;
+    b->txn = TXN_OPEN;
+    b->flush = *f;
     return STORE_OK;
 }
 
 enum store_result store_write(struct store *s, const struct store_flush *f, struct err *e)
 {
-    // A claim may have terminated this backend between the steps.
-    if (s->txn != TXN_OPEN || fault(s)) {
-        end(s);
-        err_set(e, "injected fault");
-        return STORE_RETRY;
+    (void)f; // as it was at store_begin
+    if (!fuse_acts(s->fuse))
+        return DEAD;
+    struct backend *b = s->backend;
+    // A claim may have ended this session since.
+    if (!b || fault(s, e)) {
+        if (b)
+            end_transaction(s->db, b);
+        return err_set(e, "the connection is lost"), STORE_RETRY;
     }
-    remember(&s->written, f);
-    s->txn = TXN_WRITTEN;
+    b->txn = TXN_WRITTEN;
     return STORE_OK;
+}
+
+// From here on the session needs what it was told though the process may be gone.
+static void leave_in_doubt(struct store *s)
+{
+    struct backend *b = s->backend;
+    struct store_flush *f = &b->flush;
+    b->txn = TXN_IN_DOUBT;
+    b->landed = random_chance(s->db->random, 50);
+    b->partitions = xmemdup(f->partitions, f->partition_count * sizeof(*f->partitions));
+    f->partitions = b->partitions;
+    b->facts = xcalloc(f->cell_count, sizeof(*b->facts));
+    for (size_t i = 0; i < f->cell_count; i++) {
+        facts_add(&b->facts[i], b->cells[i].facts);
+        b->cells[i].facts = &b->facts[i];
+    }
 }
 
 enum store_result store_commit(struct store *s, struct err *e)
 {
-    if (s->txn != TXN_WRITTEN) {
-        err_set(e, "injected fault");
-        return STORE_RETRY;
+    bool was_dead = s->fuse->dead;
+    bool acts = fuse_acts(s->fuse);
+    struct backend *b = s->backend;
+    if (was_dead)
+        return DEAD;
+    if (!b) // ended before it heard of the COMMIT, which nobody here can know
+        return err_set(e, "the connection is lost"), STORE_UNKNOWN;
+    assert(b->txn == TXN_WRITTEN);
+    if (acts && (s->fuse->dead || !fault(s, e))) {
+        carry_out(s->db, b);
+        end_transaction(s->db, b);
+        return STORE_OK;
     }
-    if (fault(s)) {
-        s->txn = TXN_IN_DOUBT;
-        s->landed = random_chance(s->db->random, 50);
-        err_set(e, "injected fault");
-        return STORE_UNKNOWN;
+    if (acts) {
+        leave_in_doubt(s);
+        if (random_chance(s->db->random, 30)) // noticed at once
+            terminate(s->db, b);
     }
-    apply(s);
-    end(s);
-    return STORE_OK;
+    return STORE_UNKNOWN;
 }
 
 enum store_result store_resolve(struct store *s, const struct store_flush *f, struct err *e)
 {
-    if (fault(s)) {
-        err_set(e, "injected fault");
+    if (!fuse_acts(s->fuse) || fault(s, e))
         return STORE_UNKNOWN;
-    }
-    terminate(s);
-    const struct store_partition *p = &f->partitions[0];
-    for (size_t i = 0; i < f->partition_count; i++) {
-        const struct fake_position *row = &s->db->position[f->partitions[i].partition];
-        if (row->epoch != f->partitions[i].epoch || row->token != s->token)
-            return STORE_FENCED;
-    }
-    return s->db->position[p->partition].flush_seq == p->flush_seq + 1 ? STORE_OK : STORE_RETRY;
+    if (s->backend)
+        terminate(s->db, s->backend);
+    if (is_locked(s, f))
+        return err_set(e, "lock timeout"), STORE_UNKNOWN;
+    (void)connected(s);
+    enum standing standing = standing_of(s, f);
+    return standing == STANDS_IN       ? STORE_OK
+           : standing == STANDS_NOT_IN ? STORE_RETRY
+                                       : STORE_FENCED;
 }
+
+// ---- closing ----
 
 enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
                                 struct store_closing *out, struct err *e)
 {
-    if (fault(s)) {
-        err_set(e, "injected fault");
+    if (!fuse_acts(s->fuse) || fault(s, e))
         return STORE_RETRY;
+    *out = (struct store_closing){TIME_NONE, fake_db_progress(s->db)};
+    for (size_t i = 0; i < s->db->now.windows.n; i++) {
+        const struct fake_window *w = &s->db->now.windows.v[i];
+        int64_t at_ms = (w->start_us + WINDOW_US) / 1000 + grace_ms;
+        if (!w->complete && at_ms <= now_ms)
+            out->want_ms = max_i64(out->want_ms, at_ms);
     }
-    *out = (struct store_closing){TIME_NONE, {INT64_MAX, TIME_NONE}};
-    for (size_t i = 0; i < s->db->row_count; i++) {
-        int64_t end_ms = (s->db->rows[i].window_start_us + WINDOW_US) / 1000 + grace_ms;
-        if (end_ms <= now_ms)
-            out->want_ms = max_i64(out->want_ms, end_ms);
-    }
-    for (int p = 0; p < s->db->partitions; p++)
-        for (int k = 0; k < 2; k++)
-            out->progress.through_ms = min_i64(
-                out->progress.through_ms,
-                s->db->position[p].stored ? s->db->position[p].position.log[k].time_ms : TIME_NONE);
     return STORE_OK;
 }
 
 enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
                               int64_t now_ms, struct err *e)
 {
-    (void)s;
-    (void)epoch;
-    (void)rule;
-    (void)now_ms;
-    (void)e;
-    return STORE_OK;
+    if (!fuse_acts(s->fuse) || fault(s, e) || s->db->locked_by[0])
+        return STORE_RETRY;
+    const struct fake_position *first = &s->db->now.position[0];
+    if (first->epoch != epoch || first->token != s->token)
+        return STORE_FENCED;
+    fake_db_close(s->db, rule, now_ms);
+    return fault(s, e) ? STORE_RETRY : STORE_OK;
 }

@@ -8,13 +8,46 @@ struct judged {
     const struct sim_record *r;
     int64_t time; // running maximum
     bool survives, matched;
+    int before; // the record of the same identity before this one, -1 = none
 };
 
-// Who the record is: what another sender calls by the same id is another.
-static bool is_same(const struct truth *a, const struct truth *b)
+// ---- settings, read from the words of processor/settings.h ----
+
+static const struct settings_epoch *epoch_of(const struct settings *s, int64_t t)
 {
-    return a->id == b->id && a->sender == b->sender;
+    const struct settings_epoch *e = &s->epochs[0];
+    for (size_t i = 1; i < s->count; i++)
+        if (s->epochs[i].from_ms <= t)
+            e = &s->epochs[i];
+    return e;
 }
+
+// How long a record waits by its own epoch, and no shorter than the last one before any border.
+static int64_t waits_until(const struct settings *s, enum event_kind k, int64_t t)
+{
+#define WAIT(e) (k == EVENT_REQUEST ? (e)->ttl_ms : (e)->skew_ms)
+    int64_t until = t + WAIT(epoch_of(s, t));
+    for (size_t i = 1; i < s->count; i++)
+        if (s->epochs[i].from_ms <= t)
+            until = max_i64(until, s->epochs[i].from_ms - 1 + WAIT(&s->epochs[i - 1]));
+#undef WAIT
+    return until;
+}
+
+static bool fits(const struct settings *s, int64_t request, int64_t response)
+{
+    return response <= waits_until(s, EVENT_REQUEST, request) &&
+           request <= waits_until(s, EVENT_RESPONSE, response);
+}
+
+// Whether one partner, the last that the earlier of the two could have, would fit both.
+static bool repeats(const struct settings *s, enum event_kind k, int64_t later, int64_t earlier)
+{
+    int64_t partner = waits_until(s, k, earlier);
+    return k == EVENT_REQUEST ? fits(s, later, partner) : fits(s, partner, later);
+}
+
+// ---- which records count ----
 
 // Why the record counts nowhere and uses up no id, NULL where it does.
 static const char *fault_of(enum event_kind k, const struct truth *x)
@@ -36,28 +69,51 @@ static void letter(struct oracle *o, enum event_kind k, int partition, const str
         snprintf(l->tenant, sizeof(l->tenant), "t%d", r->truth.sender);
 }
 
+// The newest record of each identity so far, by topic; -1 = none.
+struct identities {
+    int *of[2]; // owned
+};
+
+static struct identities identities_of(const struct sim_log *l, int p)
+{
+    int count = 0;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < l->topic[k][p].n; i++)
+            if (l->topic[k][p].v[i].identity >= count)
+                count = l->topic[k][p].v[i].identity + 1;
+    struct identities last;
+    for (int k = 0; k < 2; k++) {
+        last.of[k] = xmalloc((size_t)count * sizeof(int) + 1);
+        memset(last.of[k], 0xff, (size_t)count * sizeof(int));
+    }
+    return last;
+}
+
 // Which records of one topic-partition count; the rest are ticks, duplicates or dead letters.
 static struct judged *judge(struct oracle *o, const struct sim_log *l, enum event_kind k, int p,
-                            int64_t d)
+                            const struct settings *s, const struct identities *last)
 {
     const struct sim_topic *t = &l->topic[k][p];
     struct judged *js = xcalloc(t->n, sizeof(*js));
     int64_t time = INT64_MIN;
     for (size_t i = 0; i < t->n; i++) {
         const struct truth *x = &t->v[i].truth;
-        time = max_i64(time, t->v[i].time_ms);
-        js[i] = (struct judged){&t->v[i], time, false, false};
-        if (x->tick)
+        if (!t->v[i].lost)
+            time = max_i64(time, t->v[i].time_ms);
+        js[i] = (struct judged){&t->v[i], time, false, false, -1};
+        if (x->tick || t->v[i].lost)
             continue;
         if (fault_of(k, x)) {
             letter(o, k, p, &t->v[i], fault_of(k, x));
             continue;
         }
         js[i].survives = true;
+        js[i].before = last->of[k][t->v[i].identity];
+        last->of[k][t->v[i].identity] = (int)i;
         bool same_tenant = false; // an answer names none, so there every sighting is alike
-        for (size_t n = i; n-- > 0;) {
+        for (int n = js[i].before; n >= 0; n = js[n].before) {
             const struct truth *y = &js[n].r->truth;
-            if (y->tick || fault_of(k, y) || !is_same(x, y) || time - js[n].time > d)
+            if (!repeats(s, k, time, js[n].time))
                 continue;
             js[i].survives = false;
             same_tenant = same_tenant || k == EVENT_RESPONSE || truth_tenant(y) == truth_tenant(x);
@@ -68,16 +124,22 @@ static struct judged *judge(struct oracle *o, const struct sim_log *l, enum even
     return js;
 }
 
-static struct oracle_row *row(struct oracle *o, const struct truth *x)
+static struct oracle_row *row(struct oracle *o, const struct truth *x, int64_t series_epoch)
 {
     int64_t start = x->timestamp_us - ((x->timestamp_us % 60000000) + 60000000) % 60000000;
     for (size_t i = 0; i < o->row_count; i++)
         if (o->rows[i].tenant == truth_tenant(x) && o->rows[i].route == x->route &&
-            o->rows[i].model == x->model && o->rows[i].window_start_us == start)
+            o->rows[i].model == x->model && o->rows[i].window_start_us == start &&
+            o->rows[i].series_epoch == series_epoch)
             return &o->rows[i];
     o->rows = xrealloc(o->rows, (o->row_count + 1) * sizeof(*o->rows));
     o->rows[o->row_count] = (struct oracle_row){
-        .tenant = truth_tenant(x), .route = x->route, .model = x->model, .window_start_us = start};
+        .tenant = truth_tenant(x),
+        .route = x->route,
+        .model = x->model,
+        .window_start_us = start,
+        .series_epoch = series_epoch,
+    };
     return &o->rows[o->row_count++];
 }
 
@@ -160,32 +222,56 @@ static void answer(struct oracle_row *row, const struct truth *q, const struct t
     }
 }
 
-void oracle_run(struct oracle *o, const struct sim_log *l, int64_t ttl, int64_t skew)
+// The answer that fits, NULL where none does.
+static struct judged *partner_of(struct oracle *o, const struct settings *s, const struct judged *q,
+                                 struct judged *answers, int newest)
 {
-    for (int p = 0; p < l->partitions; p++) {
-        size_t nq = l->topic[0][p].n, na = l->topic[1][p].n;
-        struct judged *q = judge(o, l, EVENT_REQUEST, p, ttl + skew);
-        struct judged *a = judge(o, l, EVENT_RESPONSE, p, ttl + skew);
-        int64_t q_time = nq ? q[nq - 1].time : INT64_MIN, a_time = na ? a[na - 1].time : INT64_MIN;
-        for (size_t i = 0; i < nq; i++) {
-            if (!q[i].survives)
-                continue;
-            struct oracle_row *w = row(o, &q[i].r->truth);
-            w->sums.requests++;
-            for (size_t n = 0; n < na && !q[i].matched; n++)
-                if (a[n].survives && is_same(&a[n].r->truth, &q[i].r->truth) &&
-                    a[n].time - q[i].time >= -skew && a[n].time - q[i].time <= ttl) {
-                    q[i].matched = a[n].matched = true;
-                    answer(w, &q[i].r->truth, &a[n].r->truth);
-                }
-            w->sums.unanswered += !q[i].matched && a_time > q[i].time + ttl;
-        }
-        for (size_t n = 0; n < na; n++)
-            if (a[n].survives && !a[n].matched && q_time > a[n].time + skew)
-                letter(o, EVENT_RESPONSE, p, a[n].r, "unmatched");
-        free(q);
-        free(a);
+    struct judged *found = NULL;
+    for (int n = newest; n >= 0; n = answers[n].before) {
+        if (!answers[n].survives || !fits(s, q->time, answers[n].time))
+            continue;
+        o->ambiguous = o->ambiguous || found || answers[n].matched;
+        found = &answers[n];
     }
+    return found;
+}
+
+static void run_partition(struct oracle *o, const struct sim_log *l, int p,
+                          const struct settings *s)
+{
+    size_t nq = l->topic[0][p].n, na = l->topic[1][p].n;
+    struct identities last = identities_of(l, p);
+    struct judged *q = judge(o, l, EVENT_REQUEST, p, s, &last);
+    struct judged *a = judge(o, l, EVENT_RESPONSE, p, s, &last);
+    int64_t q_time = nq ? q[nq - 1].time : INT64_MIN, a_time = na ? a[na - 1].time : INT64_MIN;
+    for (size_t i = 0; i < nq; i++) {
+        if (q[i].r->lost || q[i].r->truth.tick || fault_of(EVENT_REQUEST, &q[i].r->truth))
+            continue;
+        struct oracle_row *w = row(o, &q[i].r->truth, epoch_of(s, q[i].time)->series_epoch);
+        w->request_records++;
+        if (!q[i].survives)
+            continue;
+        w->sums.requests++;
+        struct judged *mine = partner_of(o, s, &q[i], a, last.of[EVENT_RESPONSE][q[i].r->identity]);
+        if (mine) {
+            mine->matched = true;
+            answer(w, &q[i].r->truth, &mine->r->truth);
+        }
+        w->sums.unanswered += !mine && a_time > waits_until(s, EVENT_REQUEST, q[i].time);
+    }
+    for (size_t n = 0; n < na; n++)
+        if (a[n].survives && !a[n].matched && q_time > waits_until(s, EVENT_RESPONSE, a[n].time))
+            letter(o, EVENT_RESPONSE, p, a[n].r, "unmatched");
+    free(q);
+    free(a);
+    free(last.of[0]);
+    free(last.of[1]);
+}
+
+void oracle_run(struct oracle *o, const struct sim_log *l, const struct settings *settings)
+{
+    for (int p = 0; p < l->partitions; p++)
+        run_partition(o, l, p, &settings[p]);
 }
 
 void oracle_free(struct oracle *o)

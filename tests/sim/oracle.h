@@ -5,6 +5,7 @@
 #ifndef SIM_ORACLE_H
 #define SIM_ORACLE_H
 
+#include "processor/settings.h"
 #include "tests/sim/fake_log.h"
 
 // Every number of a row that is added up, so that rows can be summed and compared by inclusion.
@@ -56,7 +57,8 @@ void oracle_lines_add(struct oracle_lines *l, const struct oracle_line *line);
 
 struct oracle_row {
     int tenant, route, model;
-    int64_t window_start_us;
+    int64_t window_start_us, series_epoch;
+    int64_t request_records; // also those that repeat another
     struct oracle_sums sums;
     struct oracle_lines lines;
 };
@@ -74,9 +76,11 @@ struct oracle {
     size_t row_count;
     struct oracle_letter *letters;
     size_t letter_count;
+    bool ambiguous; // a record fits two: the rule itself would be wrong
 };
 
-void oracle_run(struct oracle *o, const struct sim_log *l, int64_t ttl_ms, int64_t skew_ms);
+// settings: of each partition. Records that are lost do not exist.
+void oracle_run(struct oracle *o, const struct sim_log *l, const struct settings *settings);
 void oracle_free(struct oracle *o);
 
 #endif

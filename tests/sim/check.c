@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void current_settings(const struct world *w, struct settings *out)
+{
+    for (int p = 0; p < w->db.partitions; p++)
+        out[p] = w->db.now.position[p].settings;
+}
+
+static void compare_all(struct world *w, char *why, size_t n)
+{
+    struct settings now[SIM_MAX_PARTITIONS];
+    size_t versions = w->db.history_count;
+    struct oracle o = {0};
+    struct oracle *earlier = xcalloc(versions, sizeof(*earlier));
+    current_settings(w, now);
+    oracle_run(&o, &w->broker.log, now);
+    for (size_t i = 0; i < versions; i++)
+        oracle_run(&earlier[i], &w->broker.log, &w->db.history[i * (size_t)w->db.partitions]);
+    if (o.ambiguous)
+        snprintf(why, n, "a record fits two partners");
+    compare(&w->db, &w->broker.letters, &o, earlier, versions, w->trust, why, n);
+    for (size_t i = 0; i < versions; i++)
+        oracle_free(&earlier[i]);
+    free(earlier);
+    oracle_free(&o);
+}
+
+bool check(struct world *w, const char *when)
+{
+    char why[512] = "";
+    if (w->violation)
+        snprintf(why, sizeof(why), "%s", w->violation);
+    else
+        compare_all(w, why, sizeof(why));
+    if (why[0])
+        printf("seed %" PRIu64 " fails %s: %s\n", w->seed, when, why);
+    return !why[0];
+}

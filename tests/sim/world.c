@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/world.h"
+
+#include "common/core/timeunit.h"
+
+int64_t world_now_ms(const struct world *w)
+{
+    return w->now_us / US_PER_MS;
+}
+
+void world_violated(struct world *w, const char *what)
+{
+    if (!w->violation)
+        w->violation = what;
+}
+
+void world_pass(struct world *w, int64_t us)
+{
+    w->now_us += us;
+    w->broker.now_ms = w->group.now_ms = world_now_ms(w);
+    group_pass(&w->group);
+    fake_store_let_sessions_pass(&w->db);
+    if (w->db.violation)
+        world_violated(w, w->db.violation);
+}
+
+// ---- what the runner gets from outside ----
+
+static int check_topics(void *arg, int64_t partitions, struct err *e)
+{
+    struct actor *a = arg;
+    (void)partitions;
+    if (!random_chance(&a->world->random, a->world->group.fault_percent))
+        return 0;
+    err_set(e, "injected fault");
+    return 1;
+}
+
+static struct source *open_source(void *arg, const struct store_settings *settings,
+                                  const struct source_events *events, struct err *e)
+{
+    struct actor *a = arg;
+    (void)settings;
+    (void)e;
+    return fake_source_new(&a->client, events);
+}
+
+static int64_t mono_us(void *arg)
+{
+    return ((struct actor *)arg)->mono_us;
+}
+
+static int64_t wall_ms(void *arg)
+{
+    struct actor *a = arg;
+    return a->mono_us / US_PER_MS + a->wall_off_ms;
+}
+
+static void wait_us(void *arg, int64_t us)
+{
+    struct actor *a = arg;
+    a->mono_us += us;
+    if (a->fuse.dead) // whatever it waits for will not come
+        runner_stop(a->runner);
+}
+
+// ---- processes ----
+
+static void actor_start(struct actor *a)
+{
+    struct world *w = a->world;
+    a->fuse = (struct fuse){0};
+    a->started = false;
+    a->mono_us = max_i64(a->mono_us, w->now_us);
+    a->store = fake_store_new(&w->db, ++w->next_token, &a->fuse);
+    a->emit = fake_emit_new(&w->broker, &a->fuse);
+    const struct runner_host host = {check_topics, open_source, mono_us, wall_ms, wait_us, a};
+    a->runner = runner_new(&a->config, &host, &w->key, a->store, a->emit, &a->stats);
+}
+
+// A dead process takes leave of nobody.
+static void actor_end(struct actor *a)
+{
+    runner_free(a->runner);
+    fake_store_free(a->store);
+    fake_emit_free(a->emit);
+    a->runner = NULL;
+}
+
+static void actor_restart(struct actor *a)
+{
+    actor_end(a);
+    actor_start(a);
+}
+
+void actor_kill(struct actor *a)
+{
+    a->fuse.dead = true;
+    a->mono_us = a->world->now_us; // whatever it waited for
+    actor_restart(a);
+}
+
+void actor_stop(struct actor *a)
+{
+    runner_stop(a->runner);
+    runner_leave(a->runner);
+    actor_restart(a);
+}
+
+void actor_turn(struct actor *a)
+{
+    struct err e = {0};
+    if (a->mono_us > a->world->now_us || a->client.stopped)
+        return;
+    a->mono_us = a->world->now_us;
+    int rc = a->started ? runner_round(a->runner, &e) : runner_start(a->runner, &e);
+    a->started = true;
+    // A static id that is fenced by the broker, while another has the partitions, ends a process:
+    // somebody else may use it.
+    if (rc < 0 && !a->fuse.dead && a->client.static_id == GROUP_NO_ID)
+        world_violated(a->world, "a process gave up");
+    if (rc < 0 || a->fuse.dead)
+        actor_kill(a);
+}
+
+// ---- the world ----
+
+static void actor_init(struct world *w, int number, bool with_id)
+{
+    struct random *r = &w->random;
+    struct actor *a = &w->actor[number];
+    static char nothing[] = "", from_start[] = "earliest";
+    *a = (struct actor){.world = w, .number = number};
+    a->config = (struct config){
+        .kafka_brokers = nothing,
+        .group_instance_id = nothing,
+        .start = from_start,
+        .partitions = CONFIG_UNSET,
+        .join_ttl_ms = CONFIG_UNSET,
+        .join_skew_ms = CONFIG_UNSET,
+        .max_series_per_tenant = CONFIG_UNSET,
+        .window_grace_ms = 1000,
+        .close_wait_ms = 5000,
+        .flush_interval_ms = 100 + random_below(r, 1500),
+        .max_joins = random_chance(r, 10) ? 4 + random_below(r, 8) : 10000,
+        .max_delta_cells = random_chance(r, 20) ? 3 : 10000,
+        .max_dead_letters = random_chance(r, 20) ? 2 : 10000,
+    };
+    a->client = (struct group_client){
+        .group = &w->group, .fuse = &a->fuse, .static_id = with_id ? number : GROUP_NO_ID};
+    actor_start(a);
+}
+
+static void draw_kind(struct world *w)
+{
+    struct random *r = &w->random;
+    w->authenticated = random_chance(r, 70);
+    w->crowded = random_chance(r, 15);
+    w->changing = random_chance(r, 30);
+    w->restored = random_chance(r, 10);
+    w->clocks_step = random_chance(r, 15);
+    w->deletes = random_chance(r, 10);
+    w->apart = w->deletes;
+}
+
+void world_init(struct world *w, uint64_t seed)
+{
+    *w = (struct world){
+        .seed = seed, .random = {seed * 2654435761U + 1}, .now_us = INT64_C(1790000000000000)};
+    struct random *r = &w->random;
+    hash_key_init(&w->key, &seed, sizeof(seed));
+    draw_kind(w);
+    int partitions = 1 + random_below(r, SIM_MAX_PARTITIONS);
+    int fault_percent = random_chance(r, 30) ? 0 : 1 + random_below(r, 15);
+    w->broker = (struct broker){.random = r,
+                                .log = {.partitions = partitions},
+                                .now_ms = world_now_ms(w),
+                                .fault_percent = fault_percent,
+                                .tick_loss_percent = 20};
+    const struct fake_epoch first = {1, 1000 + random_below(r, 8000), random_below(r, 3000),
+                                     random_chance(r, 20) ? 2 : 1000, 1};
+    fake_db_init(&w->db, r, partitions, &first);
+    w->db.fault_percent = fault_percent;
+    w->group = (struct group){.random = r,
+                              .log = &w->broker.log,
+                              .now_ms = world_now_ms(w),
+                              .session_ms = 500 + random_below(r, 3000),
+                              .fault_percent = fault_percent,
+                              .dead_partition = -1};
+    w->start_us = w->now_us;
+    w->actors = 1 + random_below(r, MAX_ACTORS);
+    bool with_ids = random_chance(r, 40);
+    for (int i = 0; i < w->actors; i++)
+        actor_init(w, i, with_ids);
+}
+
+void world_free(struct world *w)
+{
+    for (int i = 0; i < w->actors; i++) {
+        w->actor[i].fuse.dead = true;
+        actor_end(&w->actor[i]);
+    }
+    fake_store_end_sessions(&w->db);
+    fake_db_free(&w->db);
+    broker_free(&w->broker);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// One seed's world: a broker, a database, a group, and the processes that live in it. Everything
+// random is drawn from one stream, so that a seed tells the same story each time.
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "processor/runner.h"
+#include "tests/sim/fake_broker.h"
+#include "tests/sim/fake_group.h"
+#include "tests/sim/fake_store.h"
+
+#define MAX_ACTORS 3
+
+// One processor: the production runner over the fakes, with clocks of its own.
+struct actor {
+    struct world *world;
+    int number;
+    struct config config;
+    struct fuse fuse;
+    struct group_client client; // lives on over restarts, as a host's network does
+    struct store *store;
+    struct emit *emit;
+    struct runner *runner;
+    struct processor_stats stats;
+    bool started;
+    int64_t mono_us;     // ahead of the world's while it waited
+    int64_t wall_off_ms; // what its own clock is wrong by
+};
+
+struct totals {
+    uint64_t kills, fuses, stops, rebalances, flushes, restores, epochs, deletions, steps_of_clocks;
+    struct processor_stats stats;
+};
+
+struct world {
+    uint64_t seed;
+    struct random random;
+    struct broker broker;
+    struct fake_db db;
+    struct group group;
+    struct hash_key key;
+    struct actor actor[MAX_ACTORS];
+    int actors;
+    int64_t now_us, next_token;
+    struct totals totals;
+    uint64_t digest; // of all that happened
+    const char *violation;
+
+    // What kind of world it is.
+    bool authenticated; // some senders are
+    bool crowded;       // one series of many ids that are used once, answered by many models
+    bool apart;         // every partition has tenants of its own
+    bool changing;      // settings epochs are opened
+    bool restored;      // the database goes back to a backup
+    bool clocks_step;
+    bool deletes; // retention is too short
+    int64_t start_us;
+    int produced;
+    enum trust trust[SIM_MAX_PARTITIONS];
+};
+
+void world_init(struct world *w, uint64_t seed);
+void world_free(struct world *w);
+int64_t world_now_ms(const struct world *w);
+void world_violated(struct world *w, const char *what); // the first one stands
+void world_pass(struct world *w, int64_t us);           // for everybody
+
+// One round of the process, unless it still waits; a dead one is buried and started anew.
+void actor_turn(struct actor *a);
+void actor_kill(struct actor *a); // at once
+void actor_stop(struct actor *a); // as by SIGTERM, and started anew
+
+// ---- traffic.c ----
+void produce_one(struct world *w);
+
+// ---- disturb.c: what goes wrong ----
+void disturb(struct world *w);
+void disturb_no_more(struct world *w);
+
+// ---- settle.c: the end; a violation where it does not come about ----
+void settle(struct world *w);     // all is read and flushed, with requests in flight
+void let_expire(struct world *w); // and everything has expired by ticks, and all is silent
+
+// ---- check.c ----
+// False, and a line on standard output, where rows or dead letters are not the oracle's.
+bool check(struct world *w, const char *when);
+
+#endif
