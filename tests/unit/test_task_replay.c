@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a task stands and how it comes back there: positions, replay and its barrier; and what
 // holds it back or nudges it: limits, the choice of the topic, ticks.
-#include "tests/sim/random.h"
-#include "tests/unit/task_case.h"
+#include "tests/unit/task_replay_case.h"
 
 // ---- replay, step by step ----
-
-static struct position position_now(void)
-{
-    struct position p;
-    task_position(task, &p);
-    return p;
-}
-
-// Another owner takes over at the position; what the first had not flushed is gone.
-static void take_over(const struct position *p)
-{
-    task_free(task);
-    stats = (struct processor_stats){0};
-    task = task_new_at(3, &limits, &settings, &env, p);
-}
 
 static const struct logged *at_offset(enum event_kind kind, int64_t offset)
 {
@@ -219,55 +203,6 @@ END_TEST
 
 // ---- replay from any position, against the task that never stopped ----
 
-static void random_record(struct random *r, int64_t *at_ms)
-{
-    char id[8];
-    *at_ms += random_chance(r, 3) ? random_below(r, 3 * D) : random_below(r, 200);
-    snprintf(id, sizeof(id), "i%d", random_below(r, 25));
-    enum event_kind kind = random_below(r, 2);
-    if (random_chance(r, 10))
-        logs[kind].next += random_below(r, 4);
-    int64_t appended_ms = *at_ms - (random_chance(r, 10) ? random_below(r, 300) : 0);
-    if (random_chance(r, 10))
-        (void)append(kind, appended_ms, "", NULL, NULL);
-    else if (random_chance(r, 3))
-        (void)append(kind, appended_ms, id, NULL, "poison");
-    else if (kind == EVENT_REQUEST)
-        (void)append_ask(appended_ms, id, random_chance(r, 20) ? ",\"prompt_tokens\":1" : "");
-    else
-        (void)append_answer(appended_ms, id, random_chance(r, 20) ? ",\"latency_ms\":5" : "");
-}
-
-// Feeds what the task chooses; `at` are indexes into the logs, `left` how many records it may take.
-static void run(struct task *t, size_t at[2], size_t left)
-{
-    while (left) {
-        struct task_ready ready[2];
-        for (int k = 0; k < 2; k++) {
-            bool has = at[k] < logs[k].n;
-            ready[k] = (struct task_ready){has, !has, has ? logs[k].v[at[k]].time_ms : 0};
-        }
-        int k = task_choose(t, ready);
-        if (k < 0)
-            return;
-        enum task_feed rc = feed_to(t, k, &logs[k].v[at[k]]);
-        if (rc == FEED_HOLD)
-            continue;
-        ck_assert(rc == FEED_TAKEN);
-        at[k]++;
-        left--;
-    }
-}
-
-static void expect_same_facts(const struct facts *a, const struct facts *b)
-{
-#define EQUAL(name) ck_assert_int_eq(a->name, b->name);
-    FACTS_SUMS(EQUAL)
-#undef EQUAL
-    ck_assert_int_eq(a->latency.total, b->latency.total);
-    ck_assert_int_eq(a->latency.sum_us, b->latency.sum_us);
-}
-
 static void expect_same_outcome(struct task *a, struct task *b)
 {
     ck_assert_uint_eq(window_count(task_deltas(a)), window_count(task_deltas(b)));
@@ -330,10 +265,8 @@ START_TEST(a_replay_from_r_goes_on_like_the_task_that_never_stopped)
     expect_good_replay_start(&p);
     task_flushed(task);
     struct task *other = task_new_at(3, &limits, &settings, &env, &p);
-    size_t from[2] = {0, 0};
-    for (int k = 0; k < 2; k++)
-        while (from[k] < logs[k].n && logs[k].v[from[k]].offset < p.log[k].replay)
-            from[k]++;
+    size_t from[2];
+    find_start(other, from);
     run(task, at, SIZE_MAX);
     run(other, from, SIZE_MAX);
     ck_assert(task_is_live(other));
