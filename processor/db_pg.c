@@ -12,6 +12,7 @@
 #define BACKOFF_MIN_US (100 * US_PER_MS)
 #define BACKOFF_MAX_US (2 * US_PER_S)
 #define SERVER_MIN 140000
+#define APPLICATION "streamlens-processor"
 
 // A backend, for ever: a pid alone is used again.
 struct backend {
@@ -337,6 +338,37 @@ void db_rollback(struct db *db)
     memcpy(db->sqlstate, sqlstate, sizeof(sqlstate));
 }
 
+// The server gives up before we do, so that it is the one to say why.
+static int64_t statement_timeout_ms(const struct db *db)
+{
+    return max_i64(db->timeout_ms * 3 / 4, 1);
+}
+
+// A client that was stopped while the server reads from it (COPY, a statement that has arrived in
+// part) or writes to it keeps its backend out of reach of every time-out of the server, with all
+// its locks; and where only its way to the database is gone, nobody takes its partitions over
+// either. A statement older than its time-out that still waits for its client is such a one.
+void db_end_silent(struct db *db)
+{
+    if (!db->conn)
+        return;
+    struct err ignored;
+    struct db_params p = {0};
+    db->deadline_us = max_i64(db->deadline_us, clock_mono_us() + US_PER_S);
+    db_param_i64(&p, statement_timeout_ms(db));
+    // Where it fails, the next wait that is too long asks again.
+    enum store_result rc =
+        db_query(db,
+                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                 " AND application_name = '" APPLICATION "'"
+                 " AND state = 'active' AND wait_event_type = 'Client'"
+                 " AND query_start < clock_timestamp() - $1 * interval '1 ms'",
+                 &p, NULL, &ignored);
+    (void)rc;
+    db_params_free(&p);
+}
+
 // ---- connecting ----
 
 static enum store_result poll_connect(struct db *db, struct err *e)
@@ -372,13 +404,12 @@ static enum store_result start_connect(struct db *db, struct err *e)
     PQconninfoFree(parsed);
     char timeout_ms[24];
     snprintf(timeout_ms, sizeof(timeout_ms), "%lld", (long long)db->timeout_ms);
-    // What comes before dbname the operator's DSN may override.
-    const char *const names[] = {"keepalives_idle",  "keepalives_interval",
-                                 "keepalives_count", "tcp_user_timeout",
-                                 "application_name", "dbname",
-                                 "client_encoding",  NULL};
-    const char *const values[] = {"5",     "2",    "3", timeout_ms, "streamlens-processor",
-                                  db->dsn, "UTF8", NULL};
+    // What comes before dbname the operator's DSN may override. The name of the application it may
+    // not: db_end_silent() knows processors by it.
+    const char *const names[] = {
+        "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "dbname",          "application_name",    "client_encoding",  NULL};
+    const char *const values[] = {"5", "2", "3", timeout_ms, db->dsn, APPLICATION, "UTF8", NULL};
     db->conn = PQconnectStartParams(names, values, 1);
     if (!db->conn || PQstatus(db->conn) == CONNECTION_BAD)
         return lost_as_libpq_says(db, e);
@@ -414,19 +445,24 @@ static enum store_result end_backend_before(struct db *db, struct err *e)
 
 static enum store_result prepare_session(struct db *db, struct err *e)
 {
+    // Nobody waits long for a lock, and who is silent in a transaction loses it as soon: a client
+    // that was stopped may hold what all others need (the row of a tenant, a minute of a series).
+    // The server also looks itself whether our host is still there.
+    //
     // What is wanted is always a look into an index. Partitions are young and without statistics,
     // so the planner takes them for small and might read them whole.
-    char sql[640];
+    long long lock_ms = (long long)max_i64(db->timeout_ms / 4, 1);
+    char sql[768];
     snprintf(sql, sizeof(sql),
              "SET statement_timeout = %lld; SET lock_timeout = %lld;"
-             " SET idle_in_transaction_session_timeout = %lld;"
+             " SET idle_in_transaction_session_timeout = %lld; SET tcp_user_timeout = %lld;"
+             " SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;"
+             " SET tcp_keepalives_count = 3;"
              " SET enable_seqscan = off; SET enable_memoize = off; SET jit = off;"
              " SET work_mem = '32MB'; SET temp_buffers = '32MB';"
              " SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint"
              " FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-             // The server gives up before we do, so that it is the one to say why.
-             (long long)max_i64(db->timeout_ms * 3 / 4, 1),
-             (long long)max_i64(db->timeout_ms / 2, 1), (long long)db->timeout_ms);
+             (long long)statement_timeout_ms(db), lock_ms, lock_ms, (long long)db->timeout_ms);
     PGresult *r = NULL;
     enum store_result rc = db_exec(db, sql, &r, e);
     if (rc == STORE_OK && PQntuples(r) == 1)

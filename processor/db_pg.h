@@ -4,6 +4,10 @@
 //
 // A lost connection is closed at once and made again by the next db_open(), at most every 100 ms to
 // 2 s. Whatever the lost backend may still hold is ended first: its pid and start are remembered.
+//
+// A lock is waited for timeout_ms / 4 (STORE_RETRY, 55P03), a statement lasts 3/4 of it, and a
+// transaction whose client is silent for a quarter is over. So nobody waits much longer than
+// timeout_ms for what a stopped client holds.
 #ifndef STREAMLENS_DB_PG_H
 #define STREAMLENS_DB_PG_H
 
@@ -37,6 +41,9 @@ enum store_result db_copy_end(struct db *db, struct err *e) MUST_CHECK;
 // STORE_UNKNOWN where the answer did not arrive: the connection is closed then.
 enum store_result db_commit(struct db *db, struct err *e) MUST_CHECK;
 void db_rollback(struct db *db);
+// After a wait for a lock was too long: ends the backends of processors that have left their server
+// waiting for longer than any statement may take. Outside a transaction.
+void db_end_silent(struct db *db);
 // Whether the last failure was of this SQLSTATE.
 bool db_failed_with(const struct db *db, const char *sqlstate);
 

@@ -18,6 +18,7 @@
 #include "processor/window.h"
 
 #define CLAIM_LOCK_MS 2000 // longer than a flush should hold a position row
+#define LOCK_NOT_AVAILABLE "55P03"
 #define KNOWN 256
 
 // The newest of what needs not be made again.
@@ -143,6 +144,8 @@ static enum store_result give_up(struct store *s, enum store_result rc)
     if (s->in_transaction)
         db_rollback(s->db);
     s->in_transaction = false;
+    if (db_failed_with(s->db, LOCK_NOT_AVAILABLE))
+        db_end_silent(s->db);
     return finish(s, rc);
 }
 
@@ -245,7 +248,7 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
     s->claimed = true;
     if (rc == STORE_OK)
         rc = claim_once(s, partition, held_epoch, &r, e);
-    if (rc == STORE_RETRY && db_failed_with(s->db, "55P03")) {
+    if (rc == STORE_RETRY && db_failed_with(s->db, LOCK_NOT_AVAILABLE)) {
         rc = end_owner(s, partition, e);
         if (rc == STORE_OK)
             rc = claim_once(s, partition, held_epoch, &r, e);
