@@ -9,14 +9,19 @@ struct wanted {
     struct str tenant, route, model;
 };
 
-// $1, $2, $3: the names. `other` is what a series over the cap belongs to.
+// $1, $2, $3: the names; $4: the series epoch, one for all. A series holds in its own epoch and in
+// later ones. `other` is what a series over the cap belongs to, and holds in all of them.
+//
+// What a name belongs to within an epoch never changes: a row of the epoch or of an older one is
+// never taken away, a count of series never falls, and once a newer epoch has made a series of the
+// tenant, or refused one, the older ones make no more, since it may have been that name.
 #define NAMES                                                                                      \
     "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS n(tenant_id, route, model, i)"
 #define IS_OTHER "n.route = '" SERIES_OTHER "' AND n.model = '" SERIES_OTHER "'"
 // Scalar subqueries, each a look into the index: a join's plan would depend on statistics.
 #define ID                                                                                         \
     "(SELECT s.series_id FROM llm_series s WHERE s.tenant_id = n.tenant_id"                        \
-    " AND s.route = n.route AND s.model = n.model)"
+    " AND s.route = n.route AND s.model = n.model AND s.epoch <= $4)"
 #define OTHER_ID                                                                                   \
     "(SELECT o.series_id FROM llm_series o WHERE o.tenant_id = n.tenant_id"                        \
     " AND o.route = '" SERIES_OTHER "' AND o.model = '" SERIES_OTHER "')"
@@ -30,21 +35,25 @@ static const char add_tenants[] =
 static const char lock_tenants[] =
     "SELECT FROM llm_tenant WHERE tenant_id IN (SELECT n.tenant_id FROM " NAMES ")"
     " ORDER BY tenant_id FOR UPDATE";
-// Under the lock: as many as still fit.
+// Under the lock: as many as still fit in the epoch, which is the tenant's from now on. A name that
+// a later epoch has made a row of is not made again: the tenant is in that epoch.
 static const char add_series[] =
     "WITH missing AS ("
     "  SELECT n.tenant_id, n.route, n.model,"
     "         row_number() OVER (PARTITION BY n.tenant_id ORDER BY n.i) AS nth"
-    "  FROM " NAMES " WHERE NOT (" IS_OTHER ") AND " ID " IS NULL),"
+    "  FROM " NAMES " WHERE NOT (" IS_OTHER ") AND " ID " IS NULL"
+    "   AND (SELECT t.epoch FROM llm_tenant t WHERE t.tenant_id = n.tenant_id) <= $4),"
     " added AS ("
-    "  INSERT INTO llm_series (tenant_id, route, model)"
-    "  SELECT m.tenant_id, m.route, m.model FROM missing m"
+    "  INSERT INTO llm_series (tenant_id, route, model, epoch)"
+    "  SELECT m.tenant_id, m.route, m.model, $4 FROM missing m"
     "  WHERE (SELECT t.series_count FROM llm_tenant t WHERE t.tenant_id = m.tenant_id) + m.nth"
-    "     <= (SELECT max_series_per_tenant FROM streamlens_settings ORDER BY epoch DESC LIMIT 1)"
+    "     <= (SELECT max_series_per_tenant FROM streamlens_settings WHERE epoch = $4)"
     "  ORDER BY m.tenant_id, m.nth RETURNING tenant_id)"
-    " UPDATE llm_tenant t SET series_count = t.series_count + a.n"
-    " FROM (SELECT tenant_id, count(*) AS n FROM added GROUP BY tenant_id) a"
-    " WHERE t.tenant_id = a.tenant_id";
+    " UPDATE llm_tenant t SET epoch = $4, series_count = t.series_count + u.made"
+    " FROM (SELECT tenant_id, sum(made)::bigint AS made"
+    "  FROM (SELECT tenant_id, 0 AS made FROM missing UNION ALL SELECT tenant_id, 1 FROM added) v"
+    "  GROUP BY tenant_id) u"
+    " WHERE t.tenant_id = u.tenant_id";
 static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model)"
                                 " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
                                 "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
@@ -53,6 +62,8 @@ static const char lookup_or_other[] = "SELECT n.i, coalesce(" ID ", " OTHER_ID "
 static int compare(const void *a, const void *b)
 {
     const struct wanted *x = a, *y = b;
+    if (x->series->epoch != y->series->epoch)
+        return x->series->epoch < y->series->epoch ? -1 : 1;
     const struct str left[] = {x->tenant, x->route, x->model};
     const struct str right[] = {y->tenant, y->route, y->model};
     for (size_t i = 0; i < ARRAY_LEN(left); i++) {
@@ -73,6 +84,7 @@ static enum store_result run(struct db *db, const char *sql, const struct wanted
     db_param_texts(&p, &w[0].tenant, n, sizeof(*w));
     db_param_texts(&p, &w[0].route, n, sizeof(*w));
     db_param_texts(&p, &w[0].model, n, sizeof(*w));
+    db_param_i64(&p, w[0].series->epoch);
     enum store_result rc = db_query(db, sql, &p, out, e);
     db_params_free(&p);
     return rc;
@@ -128,6 +140,15 @@ static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n
     return rc == STORE_OK && n > 0 ? make(db, w, n, e) : rc;
 }
 
+// How many of the first ones are of one epoch.
+static size_t chunk_of(const struct wanted *w, size_t n)
+{
+    size_t i = 1;
+    while (i < n && i < CHUNK && w[i].series->epoch == w[0].series->epoch)
+        i++;
+    return i;
+}
+
 enum store_result series_resolve(struct db *db, const struct store_cell *cells, size_t n,
                                  struct err *e)
 {
@@ -149,8 +170,11 @@ enum store_result series_resolve(struct db *db, const struct store_cell *cells, 
         if (unique == 0 || compare(&w[unique - 1], &w[i]) != 0)
             w[unique++] = w[i];
     enum store_result rc = STORE_OK;
-    for (size_t i = 0; rc == STORE_OK && i < unique; i += CHUNK)
-        rc = resolve_chunk(db, w + i, unique - i < CHUNK ? unique - i : CHUNK, e);
+    // Older epochs first: they make nothing after newer ones.
+    for (size_t i = 0, chunk = 0; rc == STORE_OK && i < unique; i += chunk) {
+        chunk = chunk_of(w + i, unique - i);
+        rc = resolve_chunk(db, w + i, chunk, e);
+    }
     free(w);
     return rc;
 }

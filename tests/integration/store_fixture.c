@@ -173,6 +173,7 @@ static void on_idle(void *arg)
 void writer_open(struct writer *w, const char *to, int64_t timeout_ms)
 {
     *w = (struct writer){0};
+    w->series_epoch = 1;
     w->config.postgres_dsn = xstrdup(to);
     w->store = store_pg_new(&w->config, timeout_ms, on_idle, w);
     hash_key_init(&w->key, "seed", 4);
@@ -210,7 +211,8 @@ struct facts *writer_add(struct writer *w, const char *tenant, const char *route
     ck_assert_uint_lt(w->cell_count, ARRAY_LEN(w->cells));
     struct facts *f = &w->facts[w->cell_count];
     w->cells[w->cell_count++] = (struct store_cell){
-        series_take(w->series, str_of(tenant), str_of(route), str_of(model), 1), window_start_us, f};
+        series_take(w->series, str_of(tenant), str_of(route), str_of(model), w->series_epoch),
+        window_start_us, f};
     w->flush.cell_count = w->cell_count;
     return f;
 }

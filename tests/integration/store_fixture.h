@@ -39,6 +39,7 @@ struct writer {
     struct store *store;
     struct hash_key key;
     struct series_table *series;
+    int64_t series_epoch; // of the cells that are added; 1
     struct store_partition partitions[FIXTURE_PARTITIONS];
     size_t partition_count;
     struct store_cell cells[512];

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which windows wait to be closed, and closing them.
+#include "common/core/timeunit.h"
+#include "processor/window.h"
+#include "tests/integration/store_fixture.h"
+
+#define GRACE_MS 10000
+#define WAIT_MS 60000
+#define NOW (T0 / 1000 + 3600000)
+// When a partition has passed the window that begins i minutes after T0.
+#define PAST(i) (T0 / 1000 + ((i) + 1) * 60000 + GRACE_MS)
+
+static const struct closing_rule rule = {GRACE_MS, WAIT_MS};
+static struct writer w;
+
+static void setup(void)
+{
+    fixture_open(100);
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    for (int i = 0; i < FIXTURE_PARTITIONS; i++)
+        writer_claim(&w, i);
+}
+
+static void teardown(void)
+{
+    writer_close(&w);
+    fixture_close();
+}
+
+// Flushes with these times of all partitions but one, which has its own.
+static void flush_at(int64_t time_ms, int64_t other_ms)
+{
+    for (int i = 0; i < FIXTURE_PARTITIONS; i++)
+        for (int k = 0; k < 2; k++)
+            w.partitions[i].position.log[k].time_ms = i == 2 && k == 1 ? other_ms : time_ms;
+    ck_ok(&w, writer_flush(&w));
+}
+
+static void add_windows(int first, int last)
+{
+    for (int i = first; i <= last; i++)
+        writer_add(&w, "t", "r", "m", T0 + i * WINDOW_US)->requests = 1;
+}
+
+static void close_at(int64_t now_ms)
+{
+    ck_ok(&w, store_close(w.store, w.partitions[0].epoch, &rule, now_ms, &w.err));
+}
+
+#define count_windows(where) (int)sql_i64("SELECT count(*) FROM llm_window WHERE " where)
+
+static int64_t want(int64_t now_ms)
+{
+    struct store_closing c;
+    ck_ok(&w, store_closing(w.store, now_ms, GRACE_MS, &c, &w.err));
+    return c.want_ms;
+}
+
+START_TEST(a_window_that_all_partitions_have_passed_is_complete)
+{
+    add_windows(0, 1);
+    flush_at(PAST(0) - 1, PAST(0) - 1);
+    close_at(NOW);
+    ck_assert_int_eq(count_windows("closed_at IS NOT NULL OR held_since IS NOT NULL"), 0);
+    ck_assert_int_eq(want(NOW), PAST(1));
+    flush_at(PAST(0), PAST(0));
+    close_at(NOW);
+    ck_assert_int_eq(count_windows("complete AND held_since IS NULL"), 1);
+    ck_assert_int_eq(sql_i64("SELECT extract(epoch FROM closed_at) * 1000 FROM llm_window"
+                             " WHERE complete AND window_start = to_timestamp(%lld)",
+                             (long long)(T0 / US_PER_S)),
+                     NOW);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_metrics WHERE complete AND NOT lossy"), 1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_metrics WHERE NOT complete"), 1);
+    ck_assert_int_eq(want(NOW), PAST(1));
+    flush_at(PAST(1), PAST(1));
+    close_at(NOW);
+    ck_assert_int_eq(count_windows("complete"), 2);
+    ck_assert(want(NOW) == TIME_NONE); // silent
+}
+END_TEST
+
+START_TEST(a_window_that_others_hold_back_is_closed_after_the_wait)
+{
+    add_windows(0, 0);
+    flush_at(PAST(0), _i == 0 ? PAST(0) - 1 : TIME_NONE); // behind, or never seen
+    close_at(NOW);
+    ck_assert_int_eq(count_windows("held_since IS NOT NULL AND closed_at IS NULL"), 1);
+    close_at(NOW + WAIT_MS - 1);
+    ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 0);
+    close_at(NOW + WAIT_MS);
+    ck_assert_int_eq(count_windows("closed_at IS NOT NULL AND NOT complete"), 1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_metrics WHERE complete"), 0);
+    ck_assert_int_eq(want(NOW + WAIT_MS), PAST(0)); // still wanted
+    flush_at(PAST(0), PAST(0));
+    close_at(NOW + 2 * WAIT_MS);
+    ck_assert_int_eq(count_windows("complete"), 1);
+    // It was closed when it was closed.
+    ck_assert_int_eq(sql_i64("SELECT extract(epoch FROM closed_at) * 1000 FROM llm_window"),
+                     NOW + WAIT_MS);
+}
+END_TEST
+
+START_TEST(late_data_of_a_complete_window_opens_it_no_more)
+{
+    add_windows(0, 0);
+    flush_at(PAST(0), PAST(0));
+    close_at(NOW);
+    add_windows(0, 0);
+    flush_at(PAST(1), PAST(1));
+    close_at(NOW + 1);
+    ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(sql_i64("SELECT revision FROM llm_metrics WHERE complete"), 2);
+    ck_assert(want(NOW) == TIME_NONE);
+}
+END_TEST
+
+START_TEST(what_a_dead_partition_holds_back_hides_nothing)
+{
+    sql_run("INSERT INTO llm_window SELECT to_timestamp(%lld) + n * interval '1 minute'"
+            " FROM generate_series(0, 2999) n",
+            (long long)(T0 / US_PER_S));
+    flush_at(PAST(2999), PAST(-1));
+    int64_t now_ms = PAST(3000);
+    for (int i = 1; i <= 3; i++) {
+        close_at(now_ms);
+        ck_assert_int_eq(count_windows("held_since IS NOT NULL"), 1000 * i); // at most so many
+    }
+    close_at(now_ms); // nothing to note, nobody has waited
+    ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 0);
+    for (int i = 1; i <= 3; i++) {
+        close_at(now_ms + WAIT_MS);
+        ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 1000 * i);
+    }
+    // The next one is behind 3,000 that are closed and not complete.
+    add_windows(3000, 3000);
+    flush_at(PAST(3000), PAST(-1));
+    close_at(now_ms + WAIT_MS);
+    ck_assert_int_eq(count_windows("held_since IS NOT NULL"), 3001);
+    flush_at(PAST(3000), PAST(3000));
+    for (int i = 1; i <= 4; i++)
+        close_at(now_ms + WAIT_MS);
+    ck_assert_int_eq(count_windows("NOT complete"), 0);
+}
+END_TEST
+
+START_TEST(only_the_owner_closes)
+{
+    add_windows(0, 0);
+    flush_at(PAST(0), PAST(0));
+    struct writer other;
+    writer_open(&other, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&other, 0);
+    ck_result(&w, store_close(w.store, w.partitions[0].epoch, &rule, NOW, &w.err), STORE_FENCED);
+    ck_assert_ptr_nonnull(strstr(w.err.detail, "another owner"));
+    ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 0);
+    // The epoch alone does not make an owner.
+    ck_result(&w, store_close(w.store, other.partitions[0].epoch, &rule, NOW, &w.err),
+              STORE_FENCED);
+    ck_ok(&other, store_close(other.store, other.partitions[0].epoch, &rule, NOW, &other.err));
+    ck_assert_int_eq(count_windows("complete"), 1);
+    // Nothing is left to do: nothing is locked or written, so nobody is asked who they are.
+    sql_run("BEGIN; SELECT FROM streamlens_position FOR UPDATE");
+    ck_ok(&other, store_close(other.store, other.partitions[0].epoch, &rule, NOW, &other.err));
+    sql_run("COMMIT");
+    writer_close(&other);
+}
+END_TEST
+
+START_TEST(a_lost_answer_is_a_retry_that_does_no_harm)
+{
+    struct proxy *proxy = proxy_start();
+    struct writer through;
+    writer_open(&through, proxy_dsn(proxy), TIMEOUT_MS);
+    writer_claim(&through, 0);
+    w.partitions[0].epoch = through.partitions[0].epoch;
+    sql_run("INSERT INTO llm_window VALUES (to_timestamp(%lld))", (long long)(T0 / US_PER_S));
+    sql_run("UPDATE streamlens_position SET request_time_ms = %lld, response_time_ms = %lld",
+            (long long)PAST(0), (long long)PAST(0));
+    proxy_set(proxy, _i ? PROXY_CUT_AFTER_COMMIT : PROXY_CUT_BEFORE_COMMIT);
+    int64_t epoch = through.partitions[0].epoch;
+    ck_result(&through, store_close(through.store, epoch, &rule, NOW, &through.err), STORE_RETRY);
+    proxy_set(proxy, PROXY_PASS);
+    enum store_result rc = STORE_RETRY;
+    for (int i = 0; rc == STORE_RETRY && i < 200; i++)
+        rc = store_close(through.store, epoch, &rule, NOW + 1000, &through.err);
+    ck_assert_int_eq(rc, STORE_OK);
+    ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(sql_i64("SELECT extract(epoch FROM closed_at) * 1000 FROM llm_window"),
+                     _i ? NOW : NOW + 1000);
+    writer_close(&through);
+    proxy_stop(proxy);
+}
+END_TEST
+
+// A month of windows, all but a few complete: what is asked at every flush must not read them.
+START_TEST(windows_that_are_done_cost_nothing)
+{
+    sql_run("INSERT INTO llm_window SELECT to_timestamp(%lld) - n * interval '1 minute',"
+            " NULL, now(), true FROM generate_series(1, 43200) n",
+            (long long)(T0 / US_PER_S));
+    sql_run("ANALYZE llm_window");
+    add_windows(0, 2);
+    flush_at(PAST(1), PAST(0));
+    sql_run("SELECT pg_stat_force_next_flush()");
+    int64_t before = sql_i64("SELECT pg_stat_get_tuples_returned('llm_window'::regclass)"
+                             " + pg_stat_get_tuples_fetched('llm_window'::regclass)");
+    for (int i = 0; i < 20; i++) {
+        close_at(NOW);
+        ck_assert_int_eq(want(NOW), PAST(2));
+    }
+    ck_assert_int_eq(count_windows("NOT complete"), 2);
+    writer_close(&w); // its counts arrive when it leaves
+    sql_await("SELECT (count(*) = 1)::int FROM pg_stat_activity WHERE datname ="
+              " current_database()");
+    sql_run("SELECT pg_stat_clear_snapshot()");
+    int64_t read = sql_i64("SELECT pg_stat_get_tuples_returned('llm_window'::regclass)"
+                           " + pg_stat_get_tuples_fetched('llm_window'::regclass)") -
+                   before;
+    ck_assert_int_lt(read, 43200 + 20 * 50); // the one count above, and a few a look
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+}
+END_TEST
+
+int main(void)
+{
+    if (!fixture_available())
+        return 77;
+    Suite *suite = suite_create("store_closing");
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_window_that_all_partitions_have_passed_is_complete);
+    tcase_add_loop_test(tc, a_window_that_others_hold_back_is_closed_after_the_wait, 0, 2);
+    tcase_add_test(tc, late_data_of_a_complete_window_opens_it_no_more);
+    tcase_add_test(tc, what_a_dead_partition_holds_back_hides_nothing);
+    tcase_add_test(tc, only_the_owner_closes);
+    tcase_add_loop_test(tc, a_lost_answer_is_a_retry_that_does_no_harm, 0, 2);
+    tcase_add_test(tc, windows_that_are_done_cost_nothing);
+    suite_add_tcase(suite, tc);
+    SRunner *sr = srunner_create(suite);
+    srunner_run_all(sr, CK_ENV);
+    int failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed == 0 ? 0 : 1;
+}
