@@ -113,19 +113,23 @@ static void on_partition_event(struct source *s, struct reader *r, rd_kafka_mess
     }
 }
 
+// Takes what stands in the queue into the reader's empty batch; false where nothing does.
+static bool reader_fill(struct source *s, struct reader *r)
+{
+    s->polled = r;
+    ssize_t n = rd_kafka_consume_batch_queue(r->queue, 0, r->batch, BATCH);
+    s->polled = NULL;
+    r->at = 0;
+    r->count = n > 0 ? (size_t)n : 0;
+    return r->count > 0;
+}
+
 // Moves the reader to its next record, past events; false where none is ready.
 static bool reader_advance(struct source *s, struct reader *r)
 {
     for (;;) {
-        if (r->at == r->count) {
-            s->polled = r;
-            ssize_t n = rd_kafka_consume_batch_queue(r->queue, 0, r->batch, BATCH);
-            s->polled = NULL;
-            r->at = 0;
-            r->count = n > 0 ? (size_t)n : 0;
-            if (r->count == 0)
-                return false;
-        }
+        if (r->at == r->count && !reader_fill(s, r))
+            return false;
         rd_kafka_message_t *m = r->batch[r->at];
         if (!m->err) {
             r->at_end = false;
@@ -135,6 +139,18 @@ static bool reader_advance(struct source *s, struct reader *r)
         rd_kafka_message_destroy(m);
         r->at++;
     }
+}
+
+// A message that was not destroyed would hang rd_kafka_destroy for ever, and so would the errors of
+// a topic that is gone, which stand in the queue of each of its partitions.
+static void reader_close(struct source *s, struct reader *r)
+{
+    reader_clear(r);
+    if (!r->queue)
+        return;
+    while (reader_fill(s, r))
+        reader_clear(r);
+    rd_kafka_queue_destroy(r->queue);
 }
 
 static void read_headers(rd_kafka_message_t *m, struct task_record *out)
@@ -375,12 +391,9 @@ void source_free(struct source *s)
             log_warn("the broker does not let us leave the group; the client is abandoned");
             return; // it still refers to the source
         }
-        // Undestroyed messages and queues would hang rd_kafka_destroy for ever.
-        readers_clear(s);
         for (int k = 0; k < 2; k++)
             for (int p = 0; p < s->partitions; p++)
-                if (s->readers[k][p].queue)
-                    rd_kafka_queue_destroy(s->readers[k][p].queue);
+                reader_close(s, &s->readers[k][p]);
         rd_kafka_destroy(s->rk);
     }
     for (int k = 0; k < 2; k++) {
