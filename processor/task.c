@@ -23,6 +23,8 @@ struct log_state {
     struct ring ring;
     int64_t barrier;            // replay: P; reached when at.next >= barrier
     struct log_position stored; // replay: what the database holds
+    bool cut;                   // replay: does not reach back to R
+    int64_t first_ms;           // replay: the time of its first record
 };
 
 struct task {
@@ -116,6 +118,7 @@ struct task *task_new_at(int partition, const struct task_limits *limits,
         log_start(&t->log[k], stored->log[k].replay);
         t->log[k].stored = stored->log[k];
         t->log[k].barrier = stored->log[k].next;
+        t->log[k].first_ms = TIME_NONE;
     }
     go_live_if_arrived(t);
     return t;
@@ -126,6 +129,7 @@ void task_skip_to(struct task *t, enum event_kind topic, int64_t offset)
     struct log_state *l = &t->log[topic];
     l->at.next = max_i64(l->at.next, offset);
     l->barrier = max_i64(l->barrier, offset);
+    l->cut = true;
     go_live_if_arrived(t);
 }
 
@@ -269,10 +273,10 @@ static void count_answer(struct task *t, const struct join_request *asked,
 // ---- time ----
 
 // Requests whose answer can no longer come, once the response time has passed what they wait for.
-static void expire_requests(struct task *t)
+static void expire_requests(struct task *t, int64_t response_ms)
 {
     struct join_waiting w;
-    while (join_expire(t->join, EVENT_REQUEST, t->log[EVENT_RESPONSE].at.time_ms, &w)) {
+    while (join_expire(t->join, EVENT_REQUEST, response_ms, &w)) {
         if (t->live) {
             window_facts(t->deltas, w.request.series, w.request.timestamp_us)->unanswered++;
             COUNT(t, unanswered);
@@ -313,10 +317,10 @@ static struct join_response keep_record(const struct task_record *r)
 }
 
 // Responses whose request can no longer come, once the request time has passed what they wait for.
-static void expire_responses(struct task *t)
+static void expire_responses(struct task *t, int64_t request_ms)
 {
     struct join_waiting w;
-    while (join_expire(t->join, EVENT_RESPONSE, t->log[EVENT_REQUEST].at.time_ms, &w)) {
+    while (join_expire(t->join, EVENT_RESPONSE, request_ms, &w)) {
         COUNT(t, unmatched);
         struct task_record r = kept_record(&w.response);
         dead_letter(t, &r, "unmatched",
@@ -338,9 +342,26 @@ static void advance_time(struct task *t, int k, int64_t time_ms, int64_t offset)
         l->ring.next_ms = time_ms + max_i64(1, reach_ms / 512);
     }
     if (k == EVENT_RESPONSE)
-        expire_requests(t);
+        expire_requests(t, time_ms);
     else
-        expire_responses(t);
+        expire_responses(t, time_ms);
+}
+
+// What a degraded replay cannot know: whether a record that waits was answered by one that is gone,
+// or repeats one. It was counted as whatever it was; to count more of it might count it twice.
+static void forget_doubtful(struct task *t)
+{
+    int64_t doubtful_ms = TIME_NONE;
+    for (int k = 0; k < 2; k++) {
+        const struct log_state *l = &t->log[k];
+        int64_t gone_ms = l->first_ms == TIME_NONE ? l->at.time_ms : l->first_ms;
+        if (l->cut && gone_ms != TIME_NONE)
+            doubtful_ms = max_i64(doubtful_ms, settings_repeat_until(&t->settings, k, gone_ms));
+    }
+    if (doubtful_ms == TIME_NONE)
+        return;
+    expire_requests(t, settings_answer_by(&t->settings, doubtful_ms) + 1);
+    expire_responses(t, settings_request_by(&t->settings, doubtful_ms) + 1);
 }
 
 static void go_live_if_arrived(struct task *t)
@@ -352,8 +373,9 @@ static void go_live_if_arrived(struct task *t)
     for (int k = 0; k < 2; k++)
         if (t->log[k].stored.time_ms > t->log[k].at.time_ms)
             t->log[k].at.time_ms = t->log[k].stored.time_ms;
-    expire_requests(t);
-    expire_responses(t);
+    expire_requests(t, t->log[EVENT_RESPONSE].at.time_ms);
+    expire_responses(t, t->log[EVENT_REQUEST].at.time_ms);
+    forget_doubtful(t);
     for (int k = 0; k < 2; k++) {
         t->log[k].at.last_offset = t->log[k].stored.last_offset;
         t->log[k].at.last_time_ms = t->log[k].stored.last_time_ms;
@@ -406,7 +428,7 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
                                                   .time_ms = time_ms,
                                                   .request = asked});
         // The time of the answers may be past it already; then only this look finds out.
-        expire_requests(t);
+        expire_requests(t, t->log[EVENT_RESPONSE].at.time_ms);
         return;
     }
     // The answer came first. It was kept as bytes, which is rare enough to read them twice. From
@@ -487,7 +509,7 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
                                               .time_ms = time_ms,
                                               .response = keep_record(r)});
     // Its request may be too far gone already, then nothing but this look would find out.
-    expire_responses(t);
+    expire_responses(t, t->log[EVENT_REQUEST].at.time_ms);
 }
 
 static void take_response(struct task *t, const struct task_record *r)
@@ -560,8 +582,10 @@ enum task_feed task_feed(struct task *t, const struct task_record *r)
         return mismatch(t, r);
 
     advance_time(t, r->topic, r->time_ms, r->offset);
-    if (!t->live)
+    if (!t->live) {
         t->env.stats->replayed_records++;
+        l->first_ms = l->first_ms == TIME_NONE ? r->time_ms : l->first_ms;
+    }
     if (r->tick)
         COUNT(t, ticks);
     else if (r->topic == EVENT_REQUEST)

@@ -58,7 +58,9 @@ struct task *task_new_at(int partition, const struct task_limits *limits,
                          const struct position *stored);
 void task_free(struct task *t);
 // Of a task that was not fed yet: what lay before the offset is gone from the topic. R stays as it
-// is stored, so that whoever replays after this one knows what is missing.
+// is stored, so that whoever replays after this one knows what is missing. Records before P that
+// may have been answered by what is gone, or repeat it, are no longer waited for: they stay in
+// flight.
 void task_skip_to(struct task *t, enum event_kind topic, int64_t offset);
 
 enum task_feed task_feed(struct task *t, const struct task_record *r) MUST_CHECK;

@@ -176,6 +176,50 @@ START_TEST(a_degraded_start_counts_no_expiry_that_was_counted_before)
 }
 END_TEST
 
+// Its answer, or the request that it repeats, is gone from the log: it was counted as what it was.
+START_TEST(a_degraded_start_waits_for_nothing_that_may_have_been_settled_before)
+{
+    ask(0, "a", "");
+    answer(0, "a", "");
+    ask(100, "a", "");
+    answer(100, "x", "");
+    struct position p = position_now();
+    take_over(&p);
+    task_skip_to(task, _i, logs[_i].v[1].offset);
+    for (int k = 0; k < 2; k++)
+        for (size_t i = k == _i; i < logs[k].n; i++)
+            take(k, &logs[k].v[i]);
+    ck_assert(task_is_live(task));
+    ck_assert_uint_eq(join_waiting_count(task_join(task), EVENT_REQUEST), 0);
+    ck_assert_uint_eq(join_waiting_count(task_join(task), EVENT_RESPONSE), 0);
+    tick(EVENT_RESPONSE, 2 * D);
+    tick(EVENT_REQUEST, 2 * D);
+    ck_assert_int_eq(stats.responses + stats.unanswered + stats.unmatched, 0);
+}
+END_TEST
+
+START_TEST(a_degraded_start_still_waits_for_what_nothing_that_is_gone_could_fit)
+{
+    int64_t first_ms = 100, clear_ms = first_ms + D + 1;
+    enum event_kind other = 1 - (enum event_kind)_i;
+    tick(_i, 0);
+    tick(_i, first_ms);
+    tick(other, first_ms);
+    if (other == EVENT_REQUEST)
+        ask(clear_ms, "c", "");
+    else
+        answer(clear_ms, "c", "");
+    struct position p = position_now();
+    take_over(&p);
+    task_skip_to(task, _i, logs[_i].v[1].offset);
+    take(_i, &logs[_i].v[1]);
+    for (size_t i = 0; i < logs[other].n; i++)
+        take(other, &logs[other].v[i]);
+    ck_assert(task_is_live(task));
+    ck_assert_uint_eq(join_waiting_count(task_join(task), other), 1);
+}
+END_TEST
+
 // A sighting is a duplicate because of an earlier one, itself not within D of now: a replay that
 // reached back by D alone would take it for new.
 START_TEST(replay_reaches_back_far_enough_for_chains_of_duplicates)
@@ -503,6 +547,10 @@ static void add_replay(TCase *tc)
     tcase_add_test(tc, the_position_survives_a_replay_without_new_records);
     tcase_add_test(tc, nothing_left_of_the_log_before_p_is_a_degraded_start);
     tcase_add_test(tc, a_degraded_start_counts_no_expiry_that_was_counted_before);
+    tcase_add_loop_test(tc, a_degraded_start_waits_for_nothing_that_may_have_been_settled_before, 0,
+                        2);
+    tcase_add_loop_test(tc, a_degraded_start_still_waits_for_what_nothing_that_is_gone_could_fit, 0,
+                        2);
     tcase_add_test(tc, replay_reaches_back_far_enough_for_chains_of_duplicates);
     tcase_add_loop_test(tc, a_replay_from_r_goes_on_like_the_task_that_never_stopped, 0, 300);
 }
