@@ -13,6 +13,7 @@
 #define RETRY_US (500 * US_PER_MS)      // between attempts at something that is away
 #define IDLE_US (100 * US_PER_MS)       // the longest sleep
 #define REVOKE_FLUSH_US (10 * US_PER_S) // how long a rebalance or a stop may wait for a flush
+#define STRETCHED_US (60 * US_PER_S)    // the longest interval that slow flushes make
 #define STEP_WAIT_US (20 * US_PER_MS)   // between steps of a flush that waits meanwhile
 #define REOPEN_US US_PER_S
 #define FENCED_WAIT_US (3 * US_PER_S)
@@ -20,6 +21,7 @@
 #define COMPLAINT_US (5 * US_PER_S)
 #define HALTED_COMPLAINT_US (60 * US_PER_S)
 #define TOPICS_CHECK_US (10 * US_PER_S)
+#define TOPICS_WRONG_CHECK_US (3 * US_PER_S)
 #define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
 #define REJUDGE_FIRST_US (10 * US_PER_S)
 #define REJUDGE_MOST_US (600 * US_PER_S)
@@ -144,10 +146,11 @@ static void commit_to_group(struct runner *r)
 
 // Takes longer intervals while flushes take more than half of one. A database that was away has not
 // been slow: only the attempt that succeeded counts, or an hour's absence would be followed by two
-// hours without a flush.
+// hours without a flush. Nor was a process that stood still itself, hence the bound.
 static void schedule_flush(struct runner *r, int64_t took_us)
 {
-    int64_t interval_us = max_i64(r->config->flush_interval_ms * US_PER_MS, 2 * took_us);
+    int64_t interval_us =
+        max_i64(r->config->flush_interval_ms * US_PER_MS, min_i64(2 * took_us, STRETCHED_US));
     r->next_flush_us = mono_us(r) + interval_us;
 }
 
@@ -262,12 +265,14 @@ static void plan_rejudgement(struct runner *r)
         is_first ? REJUDGE_FIRST_US : min_i64(2 * r->rejudge_wait_us, REJUDGE_MOST_US);
     r->rejudge_us = now_us + r->rejudge_wait_us;
     r->rejudge = true;
+    r->next_topics_us = now_us; // perhaps it concerns all
 }
 
 // The topics are not what was set up, and so concern every partition there is.
 static void stop_reading(struct runner *r, const char *why)
 {
     snprintf(r->topics_wrong, sizeof(r->topics_wrong), "%s", why);
+    r->rejudge = false; // they are, once the topics are right again
     instance_halt_all(r->instance, why);
     log_limit(&r->halted_complaint, mono_us(r), 0);
     log_error("the input topics are not as they were set up; nothing is read until they are",
@@ -279,7 +284,6 @@ static void watch_topics(struct runner *r)
     struct err e;
     int rc = r->host.check_topics(r->host.arg, r->settings.partitions, &e);
     bool first = rc < 0 && !r->topics_doubted;
-    r->next_topics_us = mono_us(r) + (first ? TOPICS_DOUBT_US : TOPICS_CHECK_US);
     if (rc <= 0)
         r->topics_doubted = rc < 0;
     if (rc < 0 && !first && !r->topics_wrong[0]) {
@@ -289,6 +293,9 @@ static void watch_topics(struct runner *r)
         r->topics_wrong[0] = '\0';
         r->reopen = true; // every partition is judged anew
     }
+    r->next_topics_us = mono_us(r) + (first                ? TOPICS_DOUBT_US
+                                      : r->topics_wrong[0] ? TOPICS_WRONG_CHECK_US
+                                                           : TOPICS_CHECK_US);
 }
 
 // Now and then: whether the topics still are what they were, and what is halted.
@@ -389,6 +396,7 @@ static void on_revoked(void *arg)
 {
     struct runner *r = arg;
     flush_all(r);
+    r->flush_trouble = false; // no flush is left that could be in it
     instance_park(r->instance);
 }
 
