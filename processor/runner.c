@@ -293,9 +293,12 @@ static void watch_topics(struct runner *r)
         r->topics_wrong[0] = '\0';
         r->reopen = true; // every partition is judged anew
     }
-    r->next_topics_us = mono_us(r) + (first                ? TOPICS_DOUBT_US
-                                      : r->topics_wrong[0] ? TOPICS_WRONG_CHECK_US
-                                                           : TOPICS_CHECK_US);
+    int64_t again_us = TOPICS_CHECK_US;
+    if (first)
+        again_us = TOPICS_DOUBT_US;
+    else if (r->topics_wrong[0])
+        again_us = TOPICS_WRONG_CHECK_US;
+    r->next_topics_us = mono_us(r) + again_us;
 }
 
 // Now and then: whether the topics still are what they were, and what is halted.
