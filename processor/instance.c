@@ -156,9 +156,8 @@ static int check_log(const struct member *m, int k, const struct log_position *s
 }
 
 // Goes on without what check_log missed: at the log's start where records were deleted, else at its
-// end, since in another log nobody can tell what was counted before. Offsets of that one say
-// nothing about where a replay should begin.
-static void accept_gap(struct member *m, int k, struct log_position *stored,
+// end, since in another log nobody can tell what was counted before. True where it is another log.
+static bool accept_gap(struct member *m, int k, struct log_position *stored,
                        const struct log_ends *ends, int64_t now_ms)
 {
     bool deleted = !m->other_log[k] && ends->low > stored->next;
@@ -170,9 +169,10 @@ static void accept_gap(struct member *m, int k, struct log_position *stored,
     };
     m->changed = true;
     if (deleted)
-        return;
-    stored->next = stored->replay = ends->high;
+        return false;
+    stored->next = ends->high;
     stored->last_offset = -1;
+    return true;
 }
 
 // The task as the database has it.
@@ -181,14 +181,19 @@ static enum instance_start resume(struct instance *in, struct member *m,
 {
     enum instance_start rc = START_WHOLE;
     struct position at = m->claim.position;
+    bool is_other = false;
     for (int k = 0; k < 2; k++) {
         if (check_log(m, k, &at.log[k], &ends[k], e) == 0)
             continue;
         if (!in->config.accept_loss)
             return START_HALTED;
-        accept_gap(m, k, &at.log[k], &ends[k], now_ms);
+        is_other |= accept_gap(m, k, &at.log[k], &ends[k], now_ms);
         rc = START_LOSSY;
     }
+    // Offsets of another log say nothing about where a replay should begin; and what waits in the
+    // other topic may have been answered in the one that is gone, now and at every later replay.
+    for (int k = 0; k < 2 && is_other; k++)
+        at.log[k].replay = at.log[k].next;
     m->task = task_new_at(m->partition, &in->limits, &m->claim.settings, &in->env, &at);
     for (int k = 0; k < 2; k++) {
         m->other_log[k] = false;
