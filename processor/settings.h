@@ -21,6 +21,7 @@
 #define STREAMLENS_SETTINGS_H
 
 #include "common/core/base.h"
+#include "common/core/config.h"
 #include "common/core/event.h"
 
 #define TIME_NONE INT64_MIN // no record seen yet; of an epoch: from the beginning
@@ -33,8 +34,7 @@ struct settings_epoch {
                           // assigned to rows within it
 };
 
-// At most this many are kept; opening more within the reach of the log is refused.
-#define SETTINGS_EPOCHS_MAX 64
+// Opening more than SETTINGS_EPOCHS_MAX within the reach of the log is refused.
 struct settings {
     size_t count; // >= 1
     // Oldest first: the first from TIME_NONE on, then strictly later. One that another replaced at

@@ -76,6 +76,8 @@ struct config_pinned {
     int64_t partitions, join_ttl_ms, join_skew_ms, max_series_per_tenant;
 };
 struct config_pinned config_pinned_default(void);
+// Of their epochs a processor keeps the newest ones, at most so many.
+#define SETTINGS_EPOCHS_MAX 64
 
 void config_help(enum config_program program, struct buf *out); // --help
 void config_print(const struct config *c, struct buf *out);     // NAME=value, secrets masked

@@ -120,6 +120,12 @@ void db_close(struct db *db)
 
 // ---- statements ----
 
+static void note_state(struct db *db, const PGresult *r)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
+}
+
 PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
                    const char *const *params, struct err *e)
 {
@@ -127,6 +133,7 @@ PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
     ExecStatusType status = PQresultStatus(r);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return r;
+    note_state(db, r);
     PQclear(r);
     fail(db, doing, e);
     return NULL;
@@ -144,10 +151,16 @@ int db_exec(struct db *db, const char *doing, const char *sql, struct err *e)
 {
     PGresult *r = PQexec(db->conn, sql);
     ExecStatusType status = PQresultStatus(r);
+    note_state(db, r);
     PQclear(r);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return 0;
     return fail(db, doing, e);
+}
+
+bool db_failed_with(const struct db *db, const char *sqlstate)
+{
+    return strcmp(db->sqlstate, sqlstate) == 0;
 }
 
 int64_t db_int(const PGresult *r, int row, int column)

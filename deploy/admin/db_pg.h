@@ -9,6 +9,7 @@
 
 struct db {
     PGconn *conn;
+    char sqlstate[6]; // of the last failure, "" where the server gave none
 };
 
 // Connects to POSTGRES_DSN, which the error names. NOTICEs are printed. NULL with an error.
@@ -25,6 +26,9 @@ PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
 int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
            struct err *e) MUST_CHECK;
 int db_exec(struct db *db, const char *doing, const char *sql, struct err *e) MUST_CHECK;
+
+// Whether the last failure was of this SQLSTATE.
+bool db_failed_with(const struct db *db, const char *sqlstate);
 
 // A cell of a result that is known to be a whole number.
 int64_t db_int(const PGresult *r, int row, int column);

@@ -6,6 +6,7 @@
 #include "common/io/log.h"
 #include "deploy/admin/key.h"
 #include "deploy/admin/price.h"
+#include "deploy/admin/settings.h"
 #include "deploy/admin/setup.h"
 
 extern char **environ;
@@ -26,6 +27,13 @@ static const struct command {
      "make or check the topics, the schema, the pinned settings and the default prices", 0, 0,
      {{0}},
      setup_run},
+    {"settings", "list", "", "the pinned numbers, of every epoch", 0, 0,
+     {JSON},
+     settings_list},
+    {"settings", "set", "NAME=VALUE...",
+     "change JOIN_TTL_MS, JOIN_SKEW_MS or MAX_SERIES_PER_TENANT on a live system", 1, ARGS_WORDS_MAX,
+     {{0}},
+     settings_set},
     {"price", "list", "", "the cards that hold now", 0, 0,
      {{"tenant", "T", "only the cards of this tenant"}, JSON,
       {"csv", NULL, "print a price file, as price set takes it"}},
