@@ -515,7 +515,7 @@ void instance_update_gauges(struct instance *in)
     s->tasks = s->tasks_replaying = s->waiting_requests = s->waiting_responses = 0;
     s->identities = s->join_bytes = s->delta_cells = 0;
     s->series = (int64_t)series_count(in->env.series);
-    s->tasks_halted = s->tasks_degraded = 0;
+    s->tasks_halted = s->tasks_degraded = s->tasks_full = 0;
     for (size_t i = 0; i < in->count; i++) {
         const struct member *m = &in->members[i];
         s->tasks_degraded += is_degraded(m);
@@ -529,7 +529,8 @@ void instance_update_gauges(struct instance *in)
         s->waiting_requests += (int64_t)join_waiting_count(j, EVENT_REQUEST);
         s->waiting_responses += (int64_t)join_waiting_count(j, EVENT_RESPONSE);
         s->identities += (int64_t)join_identity_count(j);
-        s->join_bytes += (int64_t)join_bytes(j);
+        s->join_bytes += (int64_t)task_join_bytes(m->task);
+        s->tasks_full += task_is_full(m->task);
         s->delta_cells += (int64_t)window_count(task_deltas(m->task));
     }
 }

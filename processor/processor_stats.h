@@ -10,6 +10,7 @@
 #define DUPLICATES_ "streamlens_processor_duplicates_total"
 #define PARTITIONS_ "streamlens_processor_partitions"
 #define FLUSHES_ "streamlens_processor_flushes_total"
+#define LIMITS_ "streamlens_processor_limit_reached_total"
 
 #define PROCESSOR_STATS(COUNTER, GAUGE, HISTOGRAM)                                                 \
     COUNTER(requests, "streamlens_processor_requests_total", "", "Distinct requests counted")      \
@@ -40,8 +41,12 @@
             "Replays of a log that no longer reaches back far enough")                             \
     COUNTER(skipped_records, "streamlens_processor_skipped_records_total", "",                     \
             "Records below the position, handed out again by the client library")                  \
-    COUNTER(joins_full, "streamlens_processor_joins_full_total", "",                               \
-            "Times that a partition was held back at MAX_JOINS")                                   \
+    COUNTER(full_of_joins, LIMITS_, "limit=\"MAX_JOINS\"",                                         \
+            "Times that a limit held a partition back, or made a flush begin early")               \
+    COUNTER(full_of_cells, LIMITS_, "limit=\"MAX_DELTA_CELLS\"", "")                               \
+    COUNTER(full_of_letters, LIMITS_, "limit=\"MAX_DEAD_LETTERS\"", "")                            \
+    COUNTER(series_over_cap, "streamlens_processor_series_over_cap_total", "",                     \
+            "Series that count under __other__, their tenant being at MAX_SERIES_PER_TENANT")      \
     COUNTER(flushes, FLUSHES_, "result=\"committed\"", "Flushes to PostgreSQL")                    \
     COUNTER(flush_retries, FLUSHES_, "result=\"retried\"", "")                                     \
     COUNTER(flush_unknown, FLUSHES_, "result=\"unknown\"", "")                                     \
@@ -56,16 +61,21 @@
     GAUGE(price_version, "streamlens_processor_price_version", "",                                 \
           "Version of the price catalogue that new rows are priced by; 0 = none yet")              \
     GAUGE(tasks, PARTITIONS_, "state=\"live\"",                                                    \
-          "Partitions owned: live, replaying or halted; a degraded one is one of these as well")   \
+          "Partitions owned: live, replaying or halted; one that is degraded, or held back "       \
+          "at MAX_JOINS (full), is one of these as well")                                          \
     GAUGE(tasks_replaying, PARTITIONS_, "state=\"replaying\"", "")                                 \
     GAUGE(tasks_halted, PARTITIONS_, "state=\"halted\"", "")                                       \
     GAUGE(tasks_degraded, PARTITIONS_, "state=\"degraded\"", "")                                   \
+    GAUGE(tasks_full, PARTITIONS_, "state=\"full\"", "")                                           \
+    GAUGE(prefetched, "streamlens_processor_prefetched_records", "",                               \
+          "Records fetched from the broker and not taken yet")                                     \
     GAUGE(waiting_requests, "streamlens_processor_waiting", "kind=\"requests\"",                   \
           "Records that wait for their other half")                                                \
     GAUGE(waiting_responses, "streamlens_processor_waiting", "kind=\"responses\"", "")             \
     GAUGE(identities, "streamlens_processor_identities", "",                                       \
           "Identities remembered to recognise duplicates")                                         \
-    GAUGE(join_bytes, "streamlens_processor_join_bytes", "", "Memory of the join tables")          \
+    GAUGE(join_bytes, "streamlens_processor_join_bytes", "",                                       \
+          "Memory of the join tables and of the answers that wait in them")                        \
     GAUGE(series, "streamlens_processor_series", "", "Series referred to in memory")               \
     GAUGE(delta_cells, "streamlens_processor_delta_cells", "",                                     \
           "Series-windows changed since the last flush")                                           \

@@ -493,6 +493,20 @@ static int look(struct runner *r, int partition, const bool held[2], struct task
     return 0;
 }
 
+// The memory that it takes is what an operator needs to know to raise the limit.
+static void say_full(struct runner *r, int partition, const struct task *task)
+{
+    const struct join *j = task_join(task);
+    int64_t bytes = (int64_t)task_join_bytes(task);
+    int64_t waiting =
+        (int64_t)(join_waiting_count(j, EVENT_REQUEST) + join_waiting_count(j, EVENT_RESPONSE));
+    if (log_limit(&r->full_complaint, mono_us(r), COMPLAINT_US))
+        log_error("a partition is held back at MAX_JOINS: more wait for their other half than it "
+                  "allows; raise it where there is memory",
+                  "partition", log_num(partition), "max_joins", log_num(r->config->max_joins),
+                  "join_bytes", log_num(bytes), "bytes_each", log_num(bytes / max_i64(waiting, 1)));
+}
+
 static void feed_partition(struct runner *r, int partition, bool *moved)
 {
     struct err why;
@@ -518,11 +532,7 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
             break;
         case FEED_FULL:
             held[k] = true;
-            r->stats->joins_full++;
-            if (log_limit(&r->full_complaint, mono_us(r), COMPLAINT_US))
-                log_error("MAX_JOINS reached, partition is held back: raise it", "partition",
-                          log_num(partition), "max_joins", log_num(r->config->max_joins),
-                          "join_bytes", log_num((int64_t)join_bytes(task_join(task))));
+            say_full(r, partition, task);
             break;
         case FEED_FLUSH:
             flush_begin(r);
@@ -580,8 +590,8 @@ static int work(struct runner *r, bool *moved, struct err *e)
         *moved = true;
         return step_flush(r, e);
     }
-    if (now_us >= r->next_flush_us && instance_task_count(r->instance) > 0) {
-        look_at_closing(r);
+    if (now_us >= r->next_flush_us) {
+        look_at_closing(r); // without a partition too: it shows whether the database is there
         flush_begin(r);
         *moved = true;
         return 0;
@@ -726,4 +736,5 @@ void runner_update_gauges(struct runner *r)
 {
     if (r->instance)
         instance_update_gauges(r->instance);
+    r->stats->prefetched = r->source ? source_prefetched(r->source) : 0;
 }

@@ -57,7 +57,9 @@ static const char add_series[] =
 static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model)"
                                 " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
                                 "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
-static const char lookup_or_other[] = "SELECT n.i, coalesce(" ID ", " OTHER_ID ") FROM " NAMES;
+static const char lookup_or_other[] =
+    "SELECT n.i, coalesce(v.id, " OTHER_ID "), (v.id IS NULL)::int::bigint FROM " NAMES
+    ", LATERAL (SELECT " ID " AS id) v";
 
 static int compare(const void *a, const void *b)
 {
@@ -108,7 +110,8 @@ static size_t drop_resolved(struct wanted *w, size_t n)
     return kept;
 }
 
-static enum store_result make(struct db *db, struct wanted *w, size_t n, struct err *e)
+static enum store_result make(struct db *db, struct wanted *w, size_t n, int64_t *over_cap,
+                              struct err *e)
 {
     static const char *const steps[] = {add_tenants, lock_tenants, add_series, add_other};
     enum store_result rc = db_exec(db, "BEGIN", NULL, e);
@@ -124,12 +127,15 @@ static enum store_result make(struct db *db, struct wanted *w, size_t n, struct 
     // Only now: an id that was rolled back would be a row's key that nobody can read.
     if (rc == STORE_OK)
         take_ids(ids, w);
+    for (int row = 0; rc == STORE_OK && row < PQntuples(ids); row++)
+        *over_cap += db_i64(ids, row, 2);
     PQclear(ids);
     // Whether it was committed or not, asking again finds out.
     return rc == STORE_UNKNOWN ? STORE_RETRY : rc;
 }
 
-static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n, struct err *e)
+static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n, int64_t *over_cap,
+                                       struct err *e)
 {
     PGresult *found = NULL;
     enum store_result rc = run(db, lookup, w, n, &found, e);
@@ -137,7 +143,7 @@ static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n
         take_ids(found, w);
     PQclear(found);
     n = drop_resolved(w, n);
-    return rc == STORE_OK && n > 0 ? make(db, w, n, e) : rc;
+    return rc == STORE_OK && n > 0 ? make(db, w, n, over_cap, e) : rc;
 }
 
 // How many of the first ones are of one epoch.
@@ -150,7 +156,7 @@ static size_t chunk_of(const struct wanted *w, size_t n)
 }
 
 enum store_result series_resolve(struct db *db, const struct store_cell *cells, size_t n,
-                                 struct err *e)
+                                 int64_t *over_cap, struct err *e)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
@@ -173,7 +179,7 @@ enum store_result series_resolve(struct db *db, const struct store_cell *cells, 
     // Older epochs first: they make nothing after newer ones.
     for (size_t i = 0, chunk = 0; rc == STORE_OK && i < unique; i += chunk) {
         chunk = chunk_of(w + i, unique - i);
-        rc = resolve_chunk(db, w + i, chunk, e);
+        rc = resolve_chunk(db, w + i, chunk, over_cap, e);
     }
     free(w);
     return rc;

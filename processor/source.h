@@ -50,6 +50,9 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
                              struct task_record *out, struct err *e) MUST_CHECK;
 void source_taken(struct source *s, int partition, enum event_kind topic);
 
+// Records that have arrived and were not taken yet.
+int64_t source_prefetched(const struct source *s);
+
 // Tells the group how far the flush went, for lag tools; not waited for.
 void source_commit(struct source *s, const int *partitions, size_t count, int64_t (*next)[2]);
 // Whether the group has given us our share, be it nothing. Without a broker not for longer than the

@@ -16,6 +16,7 @@
 #define ENDS_TIMEOUT_MS 5000
 #define LEAVE_US 5000000
 #define MAX_POLL_INTERVAL_MS 60000 // every wait for PostgreSQL is shorter
+#define PREFETCH_KIB (128 * 1024)  // of all partitions, unless that leaves them less than 1 MiB
 
 struct reader {
     rd_kafka_queue_t *queue;
@@ -272,9 +273,12 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *arg)
         log_warn("broker trouble", "error", rd_kafka_err2str(err), "reason", reason);
 }
 
-static rd_kafka_conf_t *make_conf(const struct config *c, struct err *e)
+static rd_kafka_conf_t *make_conf(const struct config *c, int64_t partitions, struct err *e)
 {
-    char session[24], heartbeat[24], max_poll[24];
+    char session[24], heartbeat[24], max_poll[24], prefetch[24], fetch[24];
+    int64_t prefetch_kib = max_i64(1024, min_i64(4096, PREFETCH_KIB / (2 * partitions)));
+    snprintf(prefetch, sizeof(prefetch), "%lld", (long long)prefetch_kib);
+    snprintf(fetch, sizeof(fetch), "%lld", (long long)max_i64(131072, prefetch_kib * 1024 / 16));
     snprintf(session, sizeof(session), "%lld", (long long)c->session_timeout_ms);
     snprintf(heartbeat, sizeof(heartbeat), "%lld",
              (long long)min_i64(1000, c->session_timeout_ms / 4));
@@ -300,12 +304,13 @@ static rd_kafka_conf_t *make_conf(const struct config *c, struct err *e)
         "error", // a position out of range is ours to judge
         "enable.partition.eof",
         "true",
-        // A partition over its limit is not fetched for a whole second: these sizes keep one
-        // partition at full speed and 24 idle ones small (measured).
+        // Each queue has this limit for itself, since it is cut loose. A partition over it is not
+        // fetched for a whole second: 4 MiB keep one at full speed, 1 MiB a merge of many
+        // (measured).
         "queued.max.messages.kbytes",
-        "4096",
+        prefetch,
         "fetch.message.max.bytes",
-        "262144",
+        fetch,
         "fetch.min.bytes",
         "100000",
         "fetch.wait.max.ms",
@@ -332,7 +337,7 @@ struct source *source_new(const struct config *c, const struct store_settings *s
                           const struct source_events *events, int wake_fd, struct err *e)
 {
     static const uint64_t one = 1;
-    rd_kafka_conf_t *conf = make_conf(c, e);
+    rd_kafka_conf_t *conf = make_conf(c, settings->partitions, e);
     if (!conf)
         return NULL;
     struct source *s = xcalloc(1, sizeof(*s));
@@ -433,6 +438,17 @@ int source_ends(struct source *s, int partition, struct log_ends ends[2], struct
                            s->topic[k], partition, rd_kafka_err2str(err));
     }
     return 0;
+}
+
+int64_t source_prefetched(const struct source *s)
+{
+    size_t n = 0;
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < s->partitions; p++) {
+            const struct reader *r = &s->readers[k][p];
+            n += r->count - r->at + (r->queue ? rd_kafka_queue_length(r->queue) : 0);
+        }
+    return (int64_t)n;
 }
 
 void source_commit(struct source *s, const int *partitions, size_t count, int64_t (*next)[2])

@@ -32,7 +32,8 @@ struct store {
     struct prices *prices;
     struct rows rows;
     int64_t unpriced_requests; // of committed flushes
-    int64_t token;             // tells this process from any other that ever was or will be
+    int64_t series_over_cap;
+    int64_t token; // tells this process from any other that ever was or will be
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
     bool in_transaction;
@@ -94,6 +95,11 @@ static enum store_result finish(struct store *s, enum store_result rc)
 int64_t store_pg_unpriced_requests(const struct store *s)
 {
     return s->unpriced_requests;
+}
+
+int64_t store_pg_series_over_cap(const struct store *s)
+{
+    return s->series_over_cap;
 }
 
 // The flush that was written is in.
@@ -409,7 +415,7 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
     PGresult *r = NULL;
     enum store_result rc = open_call(s, e);
     if (rc == STORE_OK)
-        rc = series_resolve(s->db, f->cells, f->cell_count, e);
+        rc = series_resolve(s->db, f->cells, f->cell_count, &s->series_over_cap, e);
     if (rc == STORE_OK)
         rc = make_windows(s, f, e);
     if (rc == STORE_OK)

@@ -19,5 +19,7 @@ int64_t store_pg_price_version(const struct store *s);
 int64_t store_pg_refused_catalogues(const struct store *s);
 // Answered requests that the flushes so far found no price for.
 int64_t store_pg_unpriced_requests(const struct store *s);
+// Series that were found to belong to __other__, each time that they are looked up.
+int64_t store_pg_series_over_cap(const struct store *s);
 
 #endif

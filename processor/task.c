@@ -8,6 +8,8 @@
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
+#define LETTER_BYTES_MAX (16u << 20) // of values: a record may be as large as the broker takes
+
 // Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
 // entry is always a safe place to replay from, for every time from its own on.
 struct ring {
@@ -25,6 +27,7 @@ struct log_state {
     struct log_position stored; // replay: what the database holds
     bool cut;                   // replay: does not reach back to R
     int64_t first_ms;           // replay: the time of its first record
+    bool full;                  // the next record waits for room in the join table
 };
 
 struct task {
@@ -37,7 +40,8 @@ struct task {
     struct join *join;
     struct window_table *deltas;
     struct dead_letter *letters; // owned, as are their bytes
-    size_t letter_count, letter_cap;
+    size_t letter_count, letter_cap, letter_bytes;
+    size_t kept_bytes; // of answers that wait
     char error[256];
 };
 
@@ -154,7 +158,7 @@ static void letters_clear(struct task *t)
 {
     for (size_t i = 0; i < t->letter_count; i++)
         dead_letter_free(&t->letters[i]);
-    t->letter_count = 0;
+    t->letter_count = t->letter_bytes = 0;
 }
 
 void task_free(struct task *t)
@@ -196,6 +200,7 @@ static void dead_letter(struct task *t, const struct task_record *r, const char 
         .tenant = xmemdup(tenant.p, tenant.n),
         .tenant_n = tenant.n,
     };
+    t->letter_bytes += r->value.n;
 }
 
 #define COUNT(t, member)                                                                           \
@@ -302,7 +307,12 @@ static struct task_record kept_record(const struct join_response *w)
     };
 }
 
-static struct join_response keep_record(const struct task_record *r)
+static size_t kept_size(const struct join_response *w)
+{
+    return w->key_n + w->value_n + w->tenant_n + 1;
+}
+
+static struct join_response keep_record(struct task *t, const struct task_record *r)
 {
     struct join_response w = {r->offset, xmalloc(r->key.n + r->value.n + r->tenant.n + 1), r->key.n,
                               r->value.n, r->tenant.n};
@@ -313,7 +323,14 @@ static struct join_response keep_record(const struct task_record *r)
             memcpy(at, parts[i].p, parts[i].n);
         at += parts[i].n;
     }
+    t->kept_bytes += kept_size(&w);
     return w;
+}
+
+static void free_kept(struct task *t, struct join_response *w)
+{
+    t->kept_bytes -= kept_size(w);
+    free(w->bytes);
 }
 
 // Responses whose request can no longer come, once the request time has passed what they wait for.
@@ -325,7 +342,7 @@ static void expire_responses(struct task *t, int64_t request_ms)
         struct task_record r = kept_record(&w.response);
         dead_letter(t, &r, "unmatched",
                     "no request with this request_id within TTL before and skew after it");
-        free(w.response.bytes);
+        free_kept(t, &w.response);
     }
 }
 
@@ -439,7 +456,7 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
     assert(rc == 0);
     (void)rc;
     count_answer(t, &asked, &answer);
-    free(w.response.bytes);
+    free_kept(t, &w.response);
     series_drop(t->env.series, asked.series);
 }
 
@@ -507,7 +524,7 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
     join_wait(t->join, &(struct join_waiting){.identity = identity,
                                               .kind = EVENT_RESPONSE,
                                               .time_ms = time_ms,
-                                              .response = keep_record(r)});
+                                              .response = keep_record(t, r)});
     // Its request may be too far gone already, then nothing but this look would find out.
     expire_responses(t, t->log[EVENT_REQUEST].at.time_ms);
 }
@@ -555,8 +572,26 @@ static bool is_same_log(const struct log_state *l, const struct task_record *r)
 
 static bool must_flush(const struct task *t)
 {
-    return window_count(t->deltas) >= t->limits.max_cells ||
-           t->letter_count >= t->limits.max_dead_letters;
+    bool cells = window_count(t->deltas) >= t->limits.max_cells;
+    bool letters =
+        t->letter_count >= t->limits.max_dead_letters || t->letter_bytes >= LETTER_BYTES_MAX;
+    t->env.stats->full_of_cells += cells;
+    t->env.stats->full_of_letters += letters;
+    return cells || letters;
+}
+
+// The record cannot be taken for want of room. Each time that a topic comes to wait for that counts
+// once, however often it is offered.
+//
+// Not in a replay: what it rebuilds had room before, but on the way there it also keeps answers and
+// repetitions of what lies before R, and could wait for room for ever.
+static bool must_wait(struct task *t, const struct task_record *r)
+{
+    struct log_state *l = &t->log[r->topic];
+    bool was_full = l->full;
+    l->full = t->live && !r->tick && join_full(t->join, r->topic);
+    t->env.stats->full_of_joins += l->full && !was_full;
+    return l->full;
 }
 
 enum task_feed task_feed(struct task *t, const struct task_record *r)
@@ -576,7 +611,7 @@ enum task_feed task_feed(struct task *t, const struct task_record *r)
     }
     if (t->live && must_flush(t))
         return FEED_FLUSH;
-    if (!r->tick && join_full(t->join, r->topic))
+    if (must_wait(t, r))
         return FEED_FULL;
     if (!t->live && !is_same_log(l, r))
         return mismatch(t, r);
@@ -654,6 +689,16 @@ int64_t task_time_ms(const struct task *t, enum event_kind topic)
 const struct join *task_join(const struct task *t)
 {
     return t->join;
+}
+
+size_t task_join_bytes(const struct task *t)
+{
+    return join_bytes(t->join) + t->kept_bytes;
+}
+
+bool task_is_full(const struct task *t)
+{
+    return t->log[0].full || t->log[1].full;
 }
 
 void task_position(struct task *t, struct position *out)

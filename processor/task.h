@@ -41,7 +41,7 @@ enum task_feed {
     FEED_TAKEN,
     FEED_SKIPPED,  // below the position: was taken before
     FEED_HOLD,     // at the barrier of the replay: offer it again once the other topic has arrived
-    FEED_FULL,     // MAX_JOINS: offer it again after the other topic has moved
+    FEED_FULL,     // MAX_JOINS (live tasks alone): offer it again after the other topic has moved
     FEED_FLUSH,    // deltas or dead letters are at their limit: offer it again after a flush
     FEED_MISMATCH, // the log is not the one that was consumed (recreated, truncated): see
                    // task_error
@@ -85,6 +85,8 @@ int64_t task_next_offset(const struct task *t, enum event_kind topic);
 int64_t task_time_ms(const struct task *t,
                      enum event_kind topic); // TIME_NONE before the first record
 const struct join *task_join(const struct task *t);
+size_t task_join_bytes(const struct task *t); // of the join table and the answers that wait in it
+bool task_is_full(const struct task *t);      // a topic was answered FEED_FULL, and still is
 
 // A flush takes the position and the deltas as they are now; task_flushed() follows once they are
 // committed, with nothing fed in between. Dead letters are handed out one after another by

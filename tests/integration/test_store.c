@@ -198,6 +198,7 @@ START_TEST(series_beyond_the_cap_are_counted_as_other)
     ck_assert_int_eq(sql_i64("SELECT sum(requests) FROM llm_metrics WHERE tenant_id = 'u'"), 32);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_series"), 4);
     ck_assert_int_eq(sql_i64("SELECT series_count FROM llm_tenant WHERE tenant_id = 't'"), 2);
+    ck_assert_int_eq(store_pg_series_over_cap(w.store), 4); // c and d, in each round
     writer_close(&w);
 }
 END_TEST

@@ -268,6 +268,11 @@ void source_taken(struct source *s, int partition, enum event_kind topic)
         *at = max_i64(g->log->topic[topic][partition].low, *at - random_below(g->random, 4));
 }
 
+int64_t source_prefetched(const struct source *s)
+{
+    return s->ready;
+}
+
 void source_commit(struct source *s, const int *partitions, size_t count, int64_t (*next)[2])
 {
     (void)s;

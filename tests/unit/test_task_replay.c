@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a task stands and how it comes back there: positions, replay and its barrier; and what
-// holds it back or nudges it: limits, the choice of the topic, ticks.
+// nudges it: the choice of the topic, ticks.
 #include "tests/unit/task_replay_case.h"
 
 // ---- replay, step by step ----
@@ -362,54 +362,6 @@ START_TEST(r_stays_while_the_other_topic_is_silent_and_then_moves)
 }
 END_TEST
 
-// ---- limits ----
-
-START_TEST(full_of_waiting_records_it_takes_ticks_and_the_other_topic_alone)
-{
-    limits.max_joins = 2;
-    remake_task();
-    ask(0, "a", "");
-    ask(0, "b", "");
-    const struct logged *third = append_ask(1, "c", "");
-    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, third), FEED_FULL);
-    ck_assert_int_eq(task_next_offset(task, EVENT_REQUEST), third->offset);
-    ck_assert_int_eq(task_time_ms(task, EVENT_REQUEST), T0); // not touched in any way
-    answer(5, "a", "");
-    take(EVENT_REQUEST, third);
-    tick(EVENT_REQUEST, 2);
-    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, append_ask(3, "d", "")), FEED_FULL);
-    ck_assert_int_eq(facts_now()->requests, 3);
-}
-END_TEST
-
-START_TEST(deltas_at_their_limit_ask_for_a_flush)
-{
-    limits.max_cells = 1;
-    remake_task();
-    ask(0, "a", "");
-    const struct logged *r = append_ask(1, "b", "");
-    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
-    ck_assert_int_eq(task_next_offset(task, EVENT_REQUEST), r->offset);
-    task_flushed(task);
-    take(EVENT_REQUEST, r);
-    ck_assert_int_eq(facts_now()->requests, 1);
-}
-END_TEST
-
-START_TEST(dead_letters_at_their_limit_ask_for_a_flush)
-{
-    limits.max_dead_letters = 2;
-    remake_task();
-    take(EVENT_RESPONSE, append(EVENT_RESPONSE, 0, "a", NULL, "poison"));
-    take(EVENT_RESPONSE, append(EVENT_RESPONSE, 0, "b", NULL, "poison"));
-    const struct logged *r = append_ask(1, "c", "");
-    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
-    task_flushed(task);
-    ck_assert_uint_eq(letter_count(), 0);
-    take(EVENT_REQUEST, r);
-}
-END_TEST
-
 // ---- which topic next ----
 
 #define NOTHING                                                                                    \
@@ -559,9 +511,6 @@ static void add_the_rest(TCase *tc)
 {
     tcase_add_test(tc, the_position_names_the_last_record_and_both_times);
     tcase_add_test(tc, r_stays_while_the_other_topic_is_silent_and_then_moves);
-    tcase_add_test(tc, full_of_waiting_records_it_takes_ticks_and_the_other_topic_alone);
-    tcase_add_test(tc, deltas_at_their_limit_ask_for_a_flush);
-    tcase_add_test(tc, dead_letters_at_their_limit_ask_for_a_flush);
     tcase_add_loop_test(tc, chooses_the_lower_time_and_none_far_ahead_of_the_other, 0,
                         ARRAY_LEN(choices));
     tcase_add_test(tc, a_topic_at_its_barrier_is_not_chosen);
