@@ -331,6 +331,17 @@ START_TEST(a_wait_is_over_once_its_deadline_is_passed_not_reached)
 }
 END_TEST
 
+START_TEST(whoever_waited_too_long_matches_nobody_though_nothing_has_expired_yet)
+{
+    struct join_waiting w;
+    int64_t wait_ms = _i == EVENT_REQUEST ? TTL : SKEW;
+    see(_i, 1, 1000, 1, 1);
+    wait_for(_i, 1, 1000);
+    ck_assert(!join_match(table, 1 - _i, model_identity(1), 1000 + wait_ms + 1, &w));
+    ck_assert(join_match(table, 1 - _i, model_identity(1), 1000 + wait_ms, &w));
+}
+END_TEST
+
 START_TEST(is_full_at_its_limit_each_kind_by_itself)
 {
     struct join_waiting w;
@@ -423,6 +434,8 @@ int main(void)
     tcase_add_test(tc, judges_a_conflict_by_what_happened_within_d_alone);
     tcase_add_test(tc, an_id_used_again_after_d_waits_beside_the_older_one);
     tcase_add_loop_test(tc, a_wait_is_over_once_its_deadline_is_passed_not_reached, 0, 2);
+    tcase_add_loop_test(tc, whoever_waited_too_long_matches_nobody_though_nothing_has_expired_yet,
+                        0, 2);
     tcase_add_test(tc, is_full_at_its_limit_each_kind_by_itself);
     tcase_add_test(tc, hands_over_what_still_waits_when_it_is_freed);
     tcase_add_test(tc, knows_200000_identities_and_gives_their_memory_back);
