@@ -10,6 +10,18 @@ static void current_settings(const struct world *w, struct settings *out)
         out[p] = w->db.now.position[p].settings;
 }
 
+// What the gaps that were noted take out of the log.
+static void mark_lost(struct world *w)
+{
+    for (size_t i = 0; i < w->db.now.gaps.n; i++) {
+        const struct fake_gap *g = &w->db.now.gaps.v[i];
+        struct sim_topic *t = &w->broker.log.topic[g->topic][g->partition];
+        for (size_t n = 0; n < t->n; n++)
+            if (t->v[n].offset >= g->gap.from && t->v[n].offset < g->gap.to)
+                t->v[n].lost = true;
+    }
+}
+
 static void compare_all(struct world *w, char *why, size_t n)
 {
     struct settings now[SIM_MAX_PARTITIONS];
@@ -17,6 +29,7 @@ static void compare_all(struct world *w, char *why, size_t n)
     struct oracle o = {0};
     struct oracle *earlier = xcalloc(versions, sizeof(*earlier));
     current_settings(w, now);
+    mark_lost(w);
     oracle_run(&o, &w->broker.log, now);
     for (size_t i = 0; i < versions; i++)
         oracle_run(&earlier[i], &w->broker.log, &w->db.history[i * (size_t)w->db.partitions]);

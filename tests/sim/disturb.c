@@ -10,7 +10,7 @@ static int64_t draw_step_ms(struct random *r)
 static void step_a_clock(struct world *w)
 {
     struct random *r = &w->random;
-    w->totals.steps_of_clocks++;
+    w->events.clock_steps++;
     if (random_chance(r, 50))
         w->broker.ahead_ms[random_below(r, 2)][random_below(r, w->broker.log.partitions)] =
             draw_step_ms(r);
@@ -26,7 +26,7 @@ static void change_settings(struct world *w)
     struct fake_epoch e = *fake_db_newest(&w->db);
     if (w->db.history_count > 6)
         return;
-    w->totals.epochs++;
+    w->events.settings_changed++;
     e.epoch++;
     if (random_chance(r, 60))
         e.ttl_ms = 1000 + random_below(r, 8000);
@@ -42,13 +42,56 @@ static void change_settings(struct world *w)
     fake_db_open_epoch(&w->db, &e);
 }
 
+static void trust_less(struct world *w, int p, enum trust trust)
+{
+    w->events.logs_cut++;
+    w->db.may_lose_state = true;
+    w->trust[p] = trust > w->trust[p] ? trust : w->trust[p];
+}
+
+// Retention that does not wait: up to R, up to P, or beyond.
+static void delete_records(struct world *w, enum event_kind k, int p)
+{
+    struct random *r = &w->random;
+    const struct log_position *at = &w->db.now.position[p].position.log[k];
+    int64_t high = sim_log_high(&w->broker.log, k, p);
+    if (!w->db.now.position[p].stored || high < at->next)
+        return; // nobody would know that there was something
+    int64_t before = random_chance(r, 40) ? at->replay
+                     : random_chance(r, 70)
+                         ? at->replay + random_below(r, (int)(at->next - at->replay) + 1)
+                         : at->next + random_below(r, (int)(high - at->next) + 1);
+    if (before > at->replay)
+        trust_less(w, p, TRUST_BOUNDS);
+    sim_log_delete(&w->broker.log, k, p, before);
+}
+
+// An unclean election.
+static void truncate_log(struct world *w, enum event_kind k, int p)
+{
+    int64_t high = sim_log_high(&w->broker.log, k, p);
+    trust_less(w, p, TRUST_LITTLE);
+    sim_log_truncate(&w->broker.log, k, p, max_i64(0, high - 1 - random_below(&w->random, 10)));
+}
+
+static void lose_records(struct world *w)
+{
+    struct random *r = &w->random;
+    enum event_kind k = random_chance(r, 50) ? EVENT_REQUEST : EVENT_RESPONSE;
+    int p = random_below(r, w->db.partitions);
+    if (w->actors > 1 || random_chance(r, 85))
+        delete_records(w, k, p);
+    else
+        truncate_log(w, k, p);
+}
+
 static void restore_database(struct world *w)
 {
     if (!w->db.has_saved || random_chance(&w->random, 50)) {
         fake_db_save(&w->db);
         return;
     }
-    w->totals.restores++;
+    w->events.backups_restored++;
     fake_store_end_sessions(&w->db);
     fake_db_restore(&w->db);
 }
@@ -58,20 +101,22 @@ static void disturb_actor(struct world *w, struct actor *a)
     struct random *r = &w->random;
     int what = random_below(r, 100);
     if (what < 15) {
-        w->totals.kills++;
+        w->events.kills++;
         actor_kill(a);
     } else if (what < 50) {
         if (!a->fuse.left)
             a->fuse = (struct fuse){.left = 1 + random_below(r, 40), .after = random_chance(r, 50)};
-        w->totals.fuses++;
+        w->events.crash_points++;
     } else if (what < 60) {
-        w->totals.stops++;
+        w->events.stops++;
         a->client.stopped = false;
         actor_stop(a);
     } else if (what < 80) {
         a->client.cut_off = !a->client.cut_off;
+        w->events.cuts += a->client.cut_off;
     } else {
         a->client.stopped = !a->client.stopped;
+        w->events.freezes += a->client.stopped;
     }
 }
 
@@ -89,6 +134,8 @@ void disturb(struct world *w)
         restore_database(w);
     else if (what < 60 && w->clocks_step)
         step_a_clock(w);
+    else if (what < 68 && w->loses)
+        lose_records(w);
 }
 
 void disturb_no_more(struct world *w)

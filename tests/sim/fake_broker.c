@@ -10,7 +10,7 @@ void broker_append(struct broker *b, enum event_kind topic, int partition,
         return;
     struct random *r = b->random;
     int64_t time_ms = b->now_ms + b->ahead_ms[topic][partition];
-    if (!truth->tick && random_chance(r, 10))
+    if (!truth->tick && random_chance(r, b->unsteady_percent))
         time_ms -= random_below(r, 300);
     int offset_gap = random_chance(r, 10) ? random_below(r, 3) : 0;
     sim_log_append(&b->log, topic, partition, time_ms, offset_gap, truth);

@@ -18,7 +18,8 @@ struct broker {
     int64_t ahead_ms[2][SIM_MAX_PARTITIONS]; // what the clock of a leader is wrong by
     int fault_percent;
     int tick_loss_percent;
-    bool is_told_again; // the log holds all it ever will: nothing is appended
+    int unsteady_percent; // chance of an append time that steps back
+    bool is_told_again;   // the log holds all it ever will: nothing is appended
 };
 
 // Appends a record at the leader's time, and a little before it now and then.

@@ -175,6 +175,14 @@ int fake_db_series_of(const struct fake_db *db, const char *tenant, const char *
     return find_series(db, tenant, SERIES_OTHER, SERIES_OTHER);
 }
 
+bool fake_db_has_other(const struct fake_db *db)
+{
+    for (size_t i = 0; i < db->now.series.n; i++)
+        if (strcmp(db->now.series.v[i].route, SERIES_OTHER) == 0)
+            return true;
+    return false;
+}
+
 // ---- a flush ----
 
 static struct fake_row *row_for(struct fake_db *db, int series, int64_t window_start_us)
@@ -194,7 +202,8 @@ static void note_gap(struct fake_db *db, const struct fake_position *old, int k,
     const struct log_gap *gap = &p->gap[k];
     if (gap->from == gap->to)
         return;
-    if (old->stored && gap->from != old->position.log[k].next)
+    if (old->stored && gap->from < gap->to && gap->from != old->position.log[k].next &&
+        gap->from != old->position.log[k].last_offset)
         fake_db_violated(db, "a gap does not begin at P");
     *FAKE_ADD(&db->now.gaps) = (struct fake_gap){p->partition, (enum event_kind)k, *gap};
 }
@@ -329,5 +338,15 @@ void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e)
         row->epoch++;
         row->token = 0;
     }
+    remember_settings(db);
+}
+
+void fake_db_take_settings(struct fake_db *db, const struct fake_db *from)
+{
+    free(db->now.epochs.v);
+    FAKE_COPY(&db->now.epochs, &from->now.epochs);
+    for (int p = 0; p < db->partitions; p++)
+        db->now.position[p].settings = from->now.position[p].settings;
+    db->history_count = 0;
     remember_settings(db);
 }

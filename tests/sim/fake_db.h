@@ -94,6 +94,7 @@ int fake_db_resolve(struct fake_db *db, const struct series *series);
 // What fake_db_resolve has said, or would say without making anything; 0 where it never was asked.
 int fake_db_series_of(const struct fake_db *db, const char *tenant, const char *route,
                       const char *model, int64_t series_epoch);
+bool fake_db_has_other(const struct fake_db *db); // whether some name has no row of its own
 void fake_db_make_window(struct fake_db *db, int64_t start_us);
 
 // A flush that is committed: cells carry the ids of fake_db_resolve.
@@ -110,6 +111,8 @@ void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t 
 
 // streamlens-admin settings: a new epoch, and every owner is fenced.
 void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e);
+// As another database that was empty would have them.
+void fake_db_take_settings(struct fake_db *db, const struct fake_db *from);
 const struct fake_epoch *fake_db_newest(const struct fake_db *db);
 
 // A backup of what is committed, and going back to it. Sessions do not outlive that.

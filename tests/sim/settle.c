@@ -5,51 +5,115 @@
 #include "common/core/timeunit.h"
 #include "processor/window.h"
 
+#define ROUNDS 50 // of one process before the clock moves
+#define REST_US (120 * US_PER_S)
+#define EXPIRY_US (400 * US_PER_S)
+#define SILENCE_US (30 * US_PER_S)
+
 static void all_turn(struct world *w, int64_t us)
 {
     world_pass(w, us);
     for (int i = 0; i < w->actors; i++)
-        for (int n = 0; n < 50 && w->actor[i].mono_us <= w->now_us; n++)
+        for (int n = 0; n < ROUNDS && w->actor[i].mono_us <= w->now_us; n++)
             actor_turn(&w->actor[i]);
 }
 
-// Whether the database holds all that the logs do.
-static bool all_is_stored(const struct world *w)
+// ---- all is read and flushed ----
+
+// Whether the log no longer holds what comes after P.
+static bool has_gap(const struct world *w, int p)
+{
+    const struct fake_position *row = &w->db.now.position[p];
+    for (int k = 0; k < 2; k++)
+        if (row->stored && w->broker.log.topic[k][p].low > row->position.log[k].next)
+            return true;
+    return false;
+}
+
+// Or may not be the one that was consumed.
+static bool is_cut(const struct world *w, int p)
+{
+    return w->trust[p] == TRUST_LITTLE || has_gap(w, p);
+}
+
+static bool is_stored(const struct world *w, int p)
+{
+    const struct fake_position *row = &w->db.now.position[p];
+    for (int k = 0; k < 2; k++)
+        if ((row->stored ? row->position.log[k].next : 0) != sim_log_high(&w->broker.log, k, p))
+            return false;
+    return !w->db.locked_by[p];
+}
+
+// Partitions that may be halted need not be stored yet.
+static bool all_is_stored(const struct world *w, bool but_the_cut)
 {
     for (int p = 0; p < w->db.partitions; p++)
-        for (int k = 0; k < 2; k++) {
-            const struct fake_position *row = &w->db.now.position[p];
-            int64_t high = sim_log_high(&w->broker.log, k, p);
-            if (w->db.locked_by[p] || (row->stored ? row->position.log[k].next : 0) != high)
-                return false;
-        }
+        if (!is_stored(w, p) && !(but_the_cut && is_cut(w, p)))
+            return false;
     return true;
+}
+
+static bool all_are_ready(const struct world *w)
+{
+    for (int i = 0; i < w->actors; i++)
+        if (!runner_health(w->actor[i].runner, true).ready)
+            return false;
+    return true;
+}
+
+static void come_to_rest(struct world *w, bool but_the_cut)
+{
+    int64_t deadline_us = w->now_us + REST_US;
+    while (w->now_us < deadline_us && !w->violation) {
+        all_turn(w, 20 * US_PER_MS);
+        if (all_is_stored(w, but_the_cut) && group_is_stable(&w->group) &&
+            (but_the_cut || all_are_ready(w)))
+            return;
+    }
+    world_violated(w, but_the_cut ? "the fleet did not come to rest"
+                                  : "the fleet did not come to rest and be ready");
+}
+
+static void restart_with(struct world *w, int64_t max_joins, bool accept_loss)
+{
+    for (int i = 0; i < w->actors; i++) {
+        struct actor *a = &w->actor[i];
+        bool same = a->config.max_joins >= max_joins && a->config.accept_loss >= accept_loss;
+        a->config.max_joins = max_i64(a->config.max_joins, max_joins);
+        a->config.accept_loss = a->config.accept_loss || accept_loss;
+        if (!same)
+            actor_stop(a);
+    }
 }
 
 void settle(struct world *w)
 {
     disturb_no_more(w);
     w->broker.tick_loss_percent = 100; // with requests in flight
-    for (int i = 0; i < w->actors; i++) {
-        // A task that is full of both kinds stands still until the operator gives it more room.
-        struct actor *a = &w->actor[i];
-        bool is_small = a->config.max_joins < 100;
-        a->config.max_joins = 10000;
-        if (is_small)
-            actor_stop(a);
+    // A task that is full of both kinds stands still until the operator gives it more room.
+    restart_with(w, 10000, false);
+    come_to_rest(w, true);
+    bool cut = false, gap = false;
+    for (int p = 0; p < w->db.partitions; p++) {
+        cut = cut || is_cut(w, p);
+        gap = gap || has_gap(w, p);
     }
-    int64_t deadline_us = w->now_us + 120 * US_PER_S;
-    while (w->now_us < deadline_us && !w->violation) {
-        all_turn(w, 20 * US_PER_MS);
-        if (all_is_stored(w) && group_is_stable(&w->group))
-            return;
-    }
-    world_violated(w, "the fleet did not come to rest");
+    for (int i = 0; i < w->actors; i++)
+        gap = gap && !w->actor[i].config.accept_loss;
+    // What is halted is so until the operator accepts what is lost.
+    if (gap && !w->violation && all_are_ready(w))
+        world_violated(w, "all are ready though a log has lost what was not consumed");
+    if (cut)
+        restart_with(w, 0, true);
+    come_to_rest(w, false);
 }
+
+// ---- everything expires and closes ----
 
 static bool all_have_expired(struct world *w)
 {
-    for (size_t i = 0; i < w->db.now.rows.n; i++) {
+    for (size_t i = 0; i < w->db.now.rows.n && !w->db.may_lose_state; i++) {
         const struct facts *f = &w->db.now.rows.v[i].facts;
         if (f->requests != f->responses + f->unanswered)
             return false;
@@ -62,15 +126,73 @@ static bool all_have_expired(struct world *w)
     return true;
 }
 
+static bool all_are_complete(const struct world *w)
+{
+    for (size_t i = 0; i < w->db.now.windows.n; i++)
+        if (!w->db.now.windows.v[i].complete)
+            return false;
+    return true;
+}
+
+// Windows that some partition is past and that others have held back for long enough.
+static bool none_is_held_back(const struct world *w)
+{
+    int64_t patience_ms = w->actor[0].config.close_wait_ms + 15 * MS_PER_S;
+    for (size_t i = 0; i < w->db.now.windows.n; i++) {
+        const struct fake_window *x = &w->db.now.windows.v[i];
+        int64_t at_ms = (x->start_us + WINDOW_US) / US_PER_MS + patience_ms;
+        if (!x->closed && at_ms <= world_now_ms(w))
+            return false;
+    }
+    return true;
+}
+
+// One partition brings nothing: windows close without it, and only once it is back they are
+// complete.
+static void lose_a_partition(struct world *w)
+{
+    w->group.dead_partition = random_below(&w->random, w->db.partitions);
+    int64_t end_us = w->now_us + (20 + random_below(&w->random, 200)) * US_PER_S;
+    while (w->now_us < end_us && !w->violation)
+        all_turn(w, 250 * US_PER_MS);
+    if (!none_is_held_back(w))
+        world_violated(w, "a window that one partition holds back is not closed without it");
+    w->group.dead_partition = -1;
+}
+
+static size_t log_length(const struct world *w)
+{
+    size_t n = 0;
+    for (int p = 0; p < w->db.partitions; p++)
+        n += w->broker.log.topic[0][p].n + w->broker.log.topic[1][p].n;
+    return n;
+}
+
+static void stay_silent(struct world *w)
+{
+    for (int n = 0; n < 5; n++) // a gap that was accepted is noted with a flush of its own
+        all_turn(w, US_PER_S);
+    size_t length = log_length(w);
+    int64_t commits = w->db.commits, end_us = w->now_us + SILENCE_US;
+    while (w->now_us < end_us)
+        all_turn(w, US_PER_S);
+    if (log_length(w) != length || w->db.commits != commits)
+        world_violated(w, "a silent system is not silent");
+}
+
 void let_expire(struct world *w)
 {
     w->broker.tick_loss_percent = 20;
-    int64_t deadline_us = w->now_us + 400 * US_PER_S;
+    if (w->db.partitions > 1 && random_chance(&w->random, 15))
+        lose_a_partition(w);
+    int64_t deadline_us = w->now_us + EXPIRY_US;
     while (w->now_us < deadline_us && !w->violation) {
         all_turn(w, 250 * US_PER_MS);
-        if (!all_is_stored(w) || !all_have_expired(w))
-            continue;
-        return;
+        if (all_is_stored(w, false) && all_have_expired(w) && all_are_complete(w)) {
+            stay_silent(w);
+            return;
+        }
     }
-    world_violated(w, "requests or answers wait for ever on a silent system");
+    world_violated(w, all_are_complete(w) ? "requests or answers wait for ever on a silent system"
+                                          : "windows stay incomplete on a silent system");
 }

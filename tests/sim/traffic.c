@@ -88,3 +88,28 @@ void produce_one(struct world *w)
         keep_apart(&t, partition);
     broker_append(&w->broker, kind, partition, &t);
 }
+
+// Mostly in the order of time, so that neither topic runs far ahead; the clock goes along.
+bool tell_one(struct world *w)
+{
+    struct random *r = &w->random;
+    struct sim_topic *chosen = NULL;
+    bool by_time = random_chance(r, 80);
+    int left = 0;
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < w->broker.log.partitions; p++) {
+            struct sim_topic *t = &w->broker.log.topic[k][p];
+            if (t->visible == t->n)
+                continue;
+            bool earlier = !chosen || t->v[t->visible].time_ms < chosen->v[chosen->visible].time_ms;
+            left++;
+            if (by_time ? earlier : random_below(r, left) == 0)
+                chosen = t;
+        }
+    if (!chosen)
+        return false;
+    int64_t until_us = chosen->v[chosen->visible++].time_ms * 1000 - random_below(r, 500000);
+    if (until_us > w->now_us)
+        world_pass(w, until_us - w->now_us);
+    return true;
+}

@@ -22,6 +22,14 @@ void world_pass(struct world *w, int64_t us)
     fake_store_let_sessions_pass(&w->db);
     if (w->db.violation)
         world_violated(w, w->db.violation);
+    uint64_t seen = w->random.state ^ (uint64_t)w->now_us ^ ((uint64_t)w->db.commits << 48);
+    w->digest = (w->digest ^ seen) * UINT64_C(0x9e3779b97f4a7c15);
+    w->digest ^= w->digest >> 29;
+}
+
+uint64_t world_digest(const struct world *w)
+{
+    return w->digest;
 }
 
 // ---- what the runner gets from outside ----
@@ -119,6 +127,7 @@ void actor_turn(struct actor *a)
     // somebody else may use it.
     if (rc < 0 && !a->fuse.dead && a->client.static_id == GROUP_NO_ID)
         world_violated(a->world, "a process gave up");
+    a->world->events.exits += rc < 0 && !a->fuse.dead;
     if (rc < 0 || a->fuse.dead)
         actor_kill(a);
 }
@@ -142,6 +151,8 @@ static void actor_init(struct world *w, int number, bool with_id)
         .window_grace_ms = 1000,
         .close_wait_ms = 5000,
         .flush_interval_ms = 100 + random_below(r, 1500),
+        .accept_loss = random_chance(r, 50),
+        .accept_clock_ahead = random_chance(r, 10),
         .max_joins = random_chance(r, 10) ? 4 + random_below(r, 8) : 10000,
         .max_delta_cells = random_chance(r, 20) ? 3 : 10000,
         .max_dead_letters = random_chance(r, 20) ? 2 : 10000,
@@ -159,11 +170,28 @@ static void draw_kind(struct world *w)
     w->changing = random_chance(r, 30);
     w->restored = random_chance(r, 10);
     w->clocks_step = random_chance(r, 15);
-    w->deletes = random_chance(r, 10);
-    w->apart = w->deletes;
+    // The time of a first record tells what lay before it only where times do not step back.
+    w->loses = !w->clocks_step && random_chance(r, 12);
+    w->apart = w->loses;
+    w->restored = w->restored && !w->loses; // a backup is no use where the log is gone
 }
 
-void world_init(struct world *w, uint64_t seed)
+// Nothing that decides what is counted is drawn anew.
+static void tell_again(struct world *w, struct world *told)
+{
+    w->changing = w->restored = w->clocks_step = w->loses = false;
+    w->broker.log = told->broker.log;
+    w->broker.is_told_again = true;
+    told->broker.log = (struct sim_log){.partitions = told->broker.log.partitions};
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < w->broker.log.partitions; p++) {
+            w->broker.log.topic[k][p].visible = 0;
+            w->broker.log.topic[k][p].low = 0;
+        }
+    fake_db_take_settings(&w->db, &told->db);
+}
+
+void world_init(struct world *w, uint64_t seed, struct world *told)
 {
     *w = (struct world){
         .seed = seed, .random = {seed * 2654435761U + 1}, .now_us = INT64_C(1790000000000000)};
@@ -171,12 +199,15 @@ void world_init(struct world *w, uint64_t seed)
     hash_key_init(&w->key, &seed, sizeof(seed));
     draw_kind(w);
     int partitions = 1 + random_below(r, SIM_MAX_PARTITIONS);
+    if (told)
+        partitions = told->db.partitions;
     int fault_percent = random_chance(r, 30) ? 0 : 1 + random_below(r, 15);
     w->broker = (struct broker){.random = r,
                                 .log = {.partitions = partitions},
                                 .now_ms = world_now_ms(w),
                                 .fault_percent = fault_percent,
-                                .tick_loss_percent = 20};
+                                .tick_loss_percent = 20,
+                                .unsteady_percent = w->loses ? 0 : 10};
     const struct fake_epoch first = {1, 1000 + random_below(r, 8000), random_below(r, 3000),
                                      random_chance(r, 20) ? 2 : 1000, 1};
     fake_db_init(&w->db, r, partitions, &first);
@@ -187,6 +218,8 @@ void world_init(struct world *w, uint64_t seed)
                               .session_ms = 500 + random_below(r, 3000),
                               .fault_percent = fault_percent,
                               .dead_partition = -1};
+    if (told)
+        tell_again(w, told);
     w->start_us = w->now_us;
     w->actors = 1 + random_below(r, MAX_ACTORS);
     bool with_ids = random_chance(r, 40);

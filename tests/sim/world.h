@@ -27,10 +27,23 @@ struct actor {
     int64_t wall_off_ms; // what its own clock is wrong by
 };
 
-struct totals {
-    uint64_t kills, fuses, stops, rebalances, flushes, restores, epochs, deletions, steps_of_clocks;
-    struct processor_stats stats;
+// What happened to a world, for the last line of a run.
+#define WORLD_EVENTS(X)                                                                            \
+    X(kills)                                                                                       \
+    X(crash_points)                                                                                \
+    X(stops)                                                                                       \
+    X(exits)                                                                                       \
+    X(cuts)                                                                                        \
+    X(freezes)                                                                                     \
+    X(backups_restored)                                                                            \
+    X(settings_changed)                                                                            \
+    X(logs_cut)                                                                                    \
+    X(clock_steps)
+#define WORLD_MEMBER(name) uint64_t name;
+struct world_events {
+    WORLD_EVENTS(WORLD_MEMBER)
 };
+#undef WORLD_MEMBER
 
 struct world {
     uint64_t seed;
@@ -42,8 +55,8 @@ struct world {
     struct actor actor[MAX_ACTORS];
     int actors;
     int64_t now_us, next_token;
-    struct totals totals;
-    uint64_t digest; // of all that happened
+    struct world_events events;
+    uint64_t digest;
     const char *violation;
 
     // What kind of world it is.
@@ -53,17 +66,20 @@ struct world {
     bool changing;      // settings epochs are opened
     bool restored;      // the database goes back to a backup
     bool clocks_step;
-    bool deletes; // retention is too short
+    bool loses; // retention is too short, or elections are unclean
     int64_t start_us;
     int produced;
     enum trust trust[SIM_MAX_PARTITIONS];
 };
 
-void world_init(struct world *w, uint64_t seed);
+// As the seed has it; or, where `told` is given, with the log and the settings of that world, which
+// is left without its log: all records are there already, and become visible by tell_one.
+void world_init(struct world *w, uint64_t seed, struct world *told);
 void world_free(struct world *w);
 int64_t world_now_ms(const struct world *w);
 void world_violated(struct world *w, const char *what); // the first one stands
 void world_pass(struct world *w, int64_t us);           // for everybody
+uint64_t world_digest(const struct world *w); // of all that happened: two runs of a seed agree
 
 // One round of the process, unless it still waits; a dead one is buried and started anew.
 void actor_turn(struct actor *a);
@@ -72,6 +88,7 @@ void actor_stop(struct actor *a); // as by SIGTERM, and started anew
 
 // ---- traffic.c ----
 void produce_one(struct world *w);
+bool tell_one(struct world *w); // false once all is told
 
 // ---- disturb.c: what goes wrong ----
 void disturb(struct world *w);
