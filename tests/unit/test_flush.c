@@ -30,7 +30,7 @@ static void clear(void)
 
 static void start(void)
 {
-    flush_start(&flush, &(struct flush_member){task, 9, 41}, 1);
+    flush_start(&flush, &(struct flush_member){.task = task, .epoch = 9, .flush_seq = 41}, 1);
 }
 
 static void expect_step(enum flush_result want)
@@ -83,7 +83,10 @@ START_TEST(writes_deltas_position_and_fence_of_each_partition)
     ask(60000, "b", "");
     struct task *other = task_new(5, &limits, &settings, &env, (int64_t[]){0, 0});
     ck_assert_int_eq(feed_to(other, EVENT_REQUEST, append_ask(0, "c", "")), FEED_TAKEN);
-    flush_start(&flush, (struct flush_member[]){{task, 9, 41}, {other, 4, 7}}, 2);
+    flush_start(&flush,
+                (struct flush_member[]){{.task = task, .epoch = 9, .flush_seq = 41},
+                                        {.task = other, .epoch = 4, .flush_seq = 7}},
+                2);
     ck_assert_int_eq(step_on(0), FLUSH_DONE);
     ck_assert_uint_eq(store.cell_count, 3);
     ck_assert_int_eq(store.requests, 3);
