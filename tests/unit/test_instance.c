@@ -1,85 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One processor over scripted seams: taking and giving up partitions, what a flush clears, ticks.
-#include "processor/instance.h"
-
-#include "tests/support/fake_emit.h"
-#include "tests/support/fake_store_script.h"
-#include "tests/unit/task_case.h"
-
-static struct buf trace;
-static struct store store;
-static struct emit emit;
-static struct instance_config config;
-static struct instance *in;
-static struct err e;
-
-static void make(void)
-{
-    make_env(); // its task goes unused; its logs and stats do not
-    trace = (struct buf){0};
-    store = (struct store){.trace = &trace,
-                           .claim = {.epoch = 9, .flush_seq = 41, .settings = settings}};
-    emit = (struct emit){.trace = &trace, .room = FAKE_EMIT_MAX};
-    config = (struct instance_config){
-        .window_grace_ms = 10000,
-        .close_wait_ms = 60000,
-        .max_joins = 100,
-        .max_cells = 100,
-        .max_dead_letters = 100,
-    };
-    in = instance_new(&config, &key, &store, &emit, &stats);
-}
-
-static void clear(void)
-{
-    instance_free(in);
-    buf_free(&trace);
-    free_env();
-}
-
-static void expect_trace(const char *want)
-{
-    buf_addc(&trace, '\0');
-    ck_assert_str_eq(trace.p, want);
-    buf_clear(&trace);
-}
-
-#define NOWHERE (-1)
-#define LOG_ENDS ((struct log_ends[]){{90, 200}, {690, 900}})
-
-// The partition is claimed and started over logs that hold everything.
-static void own(int partition)
-{
-    int64_t from[2];
-    ck_assert_int_eq(instance_claim(in, partition, &e), STORE_OK);
-    ck_assert_int_eq(instance_start(in, partition, LOG_ENDS, T0, from, &e), START_WHOLE);
-}
-
-static int offer(int partition, const struct logged *r, int64_t now_ms)
-{
-    struct task_record record = {.topic = EVENT_REQUEST,
-                                 .offset = r->offset,
-                                 .time_ms = r->time_ms,
-                                 .key = str_of(r->key),
-                                 .value = str_of(r->value),
-                                 .tick = r->tick};
-    return instance_feed(in, partition, &record, T0 + now_ms);
-}
-
-static void give(int partition, const char *id)
-{
-    ck_assert_int_eq(offer(partition, append_ask(0, id, ""), 0), FEED_TAKEN);
-}
-
-static enum flush_result flush_all(void)
-{
-    for (int i = 0; i < 100; i++) {
-        enum flush_result rc = instance_flush_step(in, &e);
-        if (rc != FLUSH_AGAIN && rc != FLUSH_WAIT)
-            return rc;
-    }
-    ck_abort_msg("the flush does not end");
-}
+#include "tests/unit/instance_case.h"
 
 static size_t cells(int partition)
 {
@@ -100,73 +21,6 @@ START_TEST(without_a_stored_position_it_begins_at_the_start_or_the_end)
     ck_assert_int_eq(from[0], _i ? 200 : 90);
     ck_assert_int_eq(from[1], _i ? 900 : 690);
     ck_assert(task_is_live(instance_task(in, 2)));
-}
-END_TEST
-
-static void store_position(int64_t replay, int64_t next)
-{
-    store.claim.stored = true;
-    for (int k = 0; k < 2; k++)
-        store.claim.position.log[k] = (struct log_position){
-            .next = 600 * k + next, .replay = 600 * k + replay, .time_ms = T0, .last_offset = -1};
-}
-
-static enum instance_start start_at(const struct log_ends both[2], int64_t from[2])
-{
-    from[0] = from[1] = NOWHERE;
-    ck_assert_int_eq(instance_claim(in, 2, &e), STORE_OK);
-    return instance_start(in, 2, both, T0 + 5000, from, &e);
-}
-
-// The ends of both logs, of which one is `ends` and the other whole.
-static void ends_of(int bad, struct log_ends ends, struct log_ends both[2])
-{
-    both[0] = (struct log_ends){90, 200};
-    both[1] = (struct log_ends){690, 800};
-    both[bad] = (struct log_ends){600 * bad + ends.low, 600 * bad + ends.high};
-}
-
-static const struct {
-    struct log_ends ends; // of the requests; the responses' are 600 more
-    int64_t from;         // NOWHERE: halted
-    const char *names[2];
-    int64_t goes_on; // with accept_loss
-} stored_logs[] = {
-    {{90, 200}, 110, {0}, 0},
-    {{110, 150}, 110, {0}, 0},
-    {{111, 150}, 111, {0}, 0},                              // R is gone: degraded
-    {{150, 150}, 150, {0}, 0},                              // all up to P
-    {{151, 200}, NOWHERE, {"offsets 150 to 150", ""}, 151}, // one record was never consumed
-    {{190, 200}, NOWHERE, {"150", "189"}, 190},
-    {{90, 149}, NOWHERE, {"150", "ends at 149"}, 149}, // shorter than what was consumed
-    {{0, 0}, NOWHERE, {"150", "ends at 0"}, 0},
-};
-
-START_TEST(a_stored_position_is_held_against_the_ends_of_the_log)
-{
-    int64_t from[2];
-    int bad = _i % 2; // either topic
-    struct log_ends both[2];
-    ends_of(bad, stored_logs[_i / 2].ends, both);
-    store_position(110, 150);
-    enum instance_start rc = start_at(both, from);
-    if (stored_logs[_i / 2].from >= 0) {
-        bool degraded = stored_logs[_i / 2].from > 110;
-        ck_assert_int_eq(rc, degraded ? START_DEGRADED : START_WHOLE);
-        ck_assert_int_eq(stats.degraded_replays, degraded);
-        ck_assert_int_eq(from[bad], 600 * bad + stored_logs[_i / 2].from);
-        ck_assert_int_eq(from[1 - bad], 600 * (1 - bad) + 110);
-        return;
-    }
-    ck_assert_int_eq(rc, START_HALTED);
-    ck_assert_int_eq(from[0], NOWHERE);
-    ck_assert_int_eq(from[1], NOWHERE);
-    ck_assert(instance_is_halted(in, 2));
-    ck_assert_ptr_null(instance_task(in, 2));
-    ck_assert_ptr_nonnull(
-        strstr(e.detail, bad ? "llm.responses, partition 2" : "llm.requests, partition 2"));
-    for (int i = 0; i < 2 && !bad; i++)
-        ck_assert_msg(strstr(e.detail, stored_logs[_i / 2].names[i]), "%s", e.detail);
 }
 END_TEST
 
@@ -455,8 +309,6 @@ END_TEST
 static void add_ownership(TCase *tc)
 {
     tcase_add_loop_test(tc, without_a_stored_position_it_begins_at_the_start_or_the_end, 0, 2);
-    tcase_add_loop_test(tc, a_stored_position_is_held_against_the_ends_of_the_log, 0,
-                        2 * ARRAY_LEN(stored_logs));
     tcase_add_test(tc, a_claim_that_fails_takes_nothing);
     tcase_add_test(tc, a_partition_that_comes_back_with_its_epoch_keeps_its_task);
     tcase_add_test(tc, a_partition_that_somebody_else_had_meanwhile_begins_anew);
