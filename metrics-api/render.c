@@ -172,7 +172,8 @@ void render_metrics_row(struct render_metrics *r, const struct row *row)
 #define NUMBER(name) KEY(name) render_double(out, row->name);
 #define DECIMAL(name) KEY(name) render_decimal(out, row->name);
 #define OBJECT(name) KEY(name) buf_add(out, row->name.p, row->name.n);
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, OBJECT)
+#define BOOL(name) KEY(name) buf_adds(out, row->name ? "true" : "false");
+    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, OBJECT, BOOL)
 #undef KEY
 #undef TEXT
 #undef TIME
@@ -180,6 +181,7 @@ void render_metrics_row(struct render_metrics *r, const struct row *row)
 #undef NUMBER
 #undef DECIMAL
 #undef OBJECT
+#undef BOOL
     buf_addc(out, '}');
 }
 

@@ -62,7 +62,11 @@
     " AS reported_cost_usd,"                                                                       \
     " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd) END"                    \
     " AS reported_cost_usd_decimal, m.reported_requests, m.clamped_usage, m.without_latency,"      \
-    " m.error_classes, m.finish_reasons, m.revision, m.updated_at"
+    " m.error_classes, m.finish_reasons, m.revision, m.updated_at,"                                \
+    " coalesce((SELECT w.complete FROM llm_window w WHERE w.window_start = m.window_start),"       \
+    " false) AS complete,"                                                                         \
+    " EXISTS (SELECT FROM streamlens_gap g WHERE m.window_start < g.windows_to"                    \
+    " AND m.window_start + interval '1 minute' > g.windows_from) AS lossy"
 
 // One series: its key is read backwards, newest partition first, and no further than the limit. $5
 // is the oldest instant looked at: partitions before it are not even opened, and opening each of a
@@ -105,12 +109,14 @@
 #define COUNT(name) ", v." #name "::int8"
 #define NUMBER(name) ", coalesce(v." #name ", 0)::float8"
 #define MAYBE(name) ", v." #name "::float8"
-static const char columns[] = ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, TEXT, TEXT);
+#define BOOL(name) ", v." #name "::bool"
+static const char columns[] = ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, TEXT, TEXT, BOOL);
 #undef TEXT
 #undef TIME
 #undef COUNT
 #undef NUMBER
 #undef MAYBE
+#undef BOOL
 
 #define ORDER " ORDER BY v.window_start DESC, v.route, v.model"
 
@@ -190,6 +196,12 @@ static bool get_time(struct cell c, int64_t *out)
     return get_count(c, out) && !__builtin_add_overflow(*out, US_2000, out);
 }
 
+static bool get_bool(struct cell c, bool *out)
+{
+    *out = c.p && c.p[0] != 0;
+    return c.p && c.n == 1;
+}
+
 static bool get_maybe(struct cell c, double *out)
 {
     *out = NAN;
@@ -216,13 +228,15 @@ int repo_rows_get(const struct repo_rows *rows, size_t i, struct row *row, struc
 #define COUNT(name) READ(name, get_count, name)
 #define NUMBER(name) READ(name, get_maybe, name)
 #define DECIMAL(name) READ(name, get_decimal, name)
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, TEXT)
+#define BOOL(name) READ(name, get_bool, name)
+    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, TEXT, BOOL)
 #undef READ
 #undef TEXT
 #undef TIME
 #undef COUNT
 #undef NUMBER
 #undef DECIMAL
+#undef BOOL
     return 0;
 }
 

@@ -10,7 +10,8 @@
 // TEXT: UTF-8. TIME: an instant. COUNT: an integer. NUMBER: 0 where there is nothing to measure, as
 // the original answered. MAYBE: null where there is nothing to measure. DECIMAL: an exact number
 // with as many digits as it has, a string in JSON; null where there is none. OBJECT: a JSON object.
-#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT)                              \
+// BOOL: true or false.
+#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT, BOOL)                        \
     TEXT(tenant_id)                                                                                \
     TEXT(route)                                                                                    \
     TEXT(model)                                                                                    \
@@ -57,7 +58,9 @@
     OBJECT(error_classes)                                                                          \
     OBJECT(finish_reasons)                                                                         \
     COUNT(revision)                                                                                \
-    TIME(updated_at)
+    TIME(updated_at)                                                                               \
+    BOOL(complete)                                                                                 \
+    BOOL(lossy)
 
 struct row {
 #define ROW_TEXT(name) struct str name;
@@ -67,7 +70,9 @@ struct row {
 #define ROW_MAYBE(name) double name;       /* NAN where there is nothing */
 #define ROW_DECIMAL(name) struct str name; /* p NULL where there is none */
 #define ROW_OBJECT(name) struct str name;
-    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_DECIMAL, ROW_OBJECT)
+#define ROW_BOOL(name) bool name;
+    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_DECIMAL, ROW_OBJECT,
+               ROW_BOOL)
 #undef ROW_TEXT
 #undef ROW_TIME
 #undef ROW_COUNT
@@ -75,6 +80,7 @@ struct row {
 #undef ROW_MAYBE
 #undef ROW_DECIMAL
 #undef ROW_OBJECT
+#undef ROW_BOOL
 };
 
 #endif

@@ -26,7 +26,8 @@ FIELDS = """tenant_id route model window_start window_end requests errors avg_la
     cache_write_tokens reasoning_tokens uncached_prompt_tokens cache_write_5m_tokens
     cache_write_1h_tokens estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests
     price_version reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
-    without_latency error_classes finish_reasons revision updated_at""".split()
+    without_latency error_classes finish_reasons revision updated_at complete
+    lossy""".split()
 DECIMALS = ("estimated_cost_usd_decimal", "reported_cost_usd_decimal")
 TIMES = ("window_start", "window_end", "updated_at")
 
@@ -75,6 +76,12 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
                        f" SELECT series_id, {newest} - interval '{w} min',"
                        f" {', '.join(map(str, row.values()))}"
                        f" FROM llm_series WHERE (tenant_id, route, model) = ({names});")
+    # Of three windows one is complete, one is closed without some partitions, and one is not known.
+    for state, rest in (("now(), true", 0), ("now(), false", 1)):
+        sql.append("INSERT INTO llm_window (window_start, closed_at, complete)"
+                   f" SELECT DISTINCT window_start, {state} FROM llm_minute"
+                   f" WHERE extract(epoch FROM window_start)::bigint / 60 % 3 = {rest}"
+                   " ON CONFLICT DO NOTHING;")
     subprocess.run(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", s.dsn], text=True,
                    input="\n".join(sql), check=True, timeout=60)
 
@@ -138,6 +145,9 @@ class Answers(unittest.TestCase):
         series.append(("o'; --\"\\ ü💩", "r'\"", "m%s%n", [1, 2]))
         cls.series = series
         fill(s, series, minutes)
+        s.sql("INSERT INTO streamlens_gap (partition, topic, from_offset, to_offset, windows_from,"
+              " windows_to) VALUES (0, 'llm.requests', 3, 4, '2025-11-20 10:00:30+00',"
+              " '2025-11-20 11:00+00')")
         cls.api = s.start("metrics-api")
 
     def expected(self, where, limit):
@@ -156,7 +166,7 @@ class Answers(unittest.TestCase):
                      for f in ({}, {"route": "r0"}, {"model": "m0"}, {"route": "r1", "model": "m1"},
                                {"route": "old"}, {"route": "new", "model": "m0"}, {"route": "none"},
                                {"route": "", "model": ""})]
-        seen = 0
+        seen, kinds = 0, set()
         for q in questions:
             where = " AND ".join(f"{k} = {literal(v)}" for k, v in q.items() if v)
             for limit in (1, 2, 13, 60, 149, 151, 1000, 10000):
@@ -166,7 +176,9 @@ class Answers(unittest.TestCase):
                 self.assertEqual(answer["metrics"], want, (q, limit))
                 self.assertEqual(answer["count"], len(want))
                 seen += len(want)
+                kinds.update((row["complete"], row["lossy"]) for row in answer["metrics"])
         self.assertGreater(seen, 10000)
+        self.assertEqual(kinds, {(c, x) for c in (True, False) for x in (True, False)})
 
     def test_windows_of_today_and_older_ones_make_one_answer(self):
         now = self.stack.sql("SELECT quote_literal(date_trunc('minute', now()))")

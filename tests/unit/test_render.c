@@ -138,6 +138,7 @@ static struct row sample(void)
         NAN;
     r.reported_cost_usd = NAN;
     r.completion_tokens = INT64_MAX;
+    r.complete = true;
     r.estimated_cost_usd_decimal = STR_LIT("12345678901234567890.000000000001");
     r.error_classes = STR_LIT("{\"timeout\": 1}");
     r.finish_reasons = STR_LIT("{}");
@@ -205,11 +206,14 @@ START_TEST(every_field_is_there_once_and_of_its_kind)
 #define MAYBE(name) IS(name, json_is_null)
 #define DECIMAL(name) IS(name, json_is_decimal)
 #define OBJECT(name) IS(name, json_is_object)
-    ROW_FIELDS(TEXT, TEXT, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT)
+#define BOOL(name) IS(name, json_is_boolean)
+    ROW_FIELDS(TEXT, TEXT, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT, BOOL)
     ck_assert_uint_eq(json_object_size(o), fields);
     ck_assert_int_eq(json_integer_value(json_object_get(o, "completion_tokens")), INT64_MAX);
     ck_assert_str_eq(json_string_value(json_object_get(o, "updated_at")),
                      "2026-11-21T06:15:00.123456Z");
+    ck_assert(json_is_true(json_object_get(o, "complete")));
+    ck_assert(json_is_false(json_object_get(o, "lossy")));
     json_decref(o);
 }
 END_TEST
