@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A proxy in front of PostgreSQL that can stop forwarding, as a network or a host that has gone does: the
-sockets stay open, and nobody is told."""
+"""A proxy in front of PostgreSQL that can stop forwarding, as a network or a host that has gone does (the
+sockets stay open, and nobody is told), or refuse everybody, as a server that is down does."""
 import re
 import socket
 import threading
+
+
+def end(s):
+    try:
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has ended
 
 
 class PgProxy:
@@ -18,6 +25,7 @@ class PgProxy:
         self.pattern = None   # what the client sends when its connection is to stall
         self.stalled = 0      # connections that have met the pattern
         self.all_stall = False
+        self.refusing = False
         self.closed = False
         self.acceptor = threading.Thread(target=self.accept, daemon=True)
         self.acceptor.start()
@@ -53,6 +61,13 @@ class PgProxy:
             self.all_stall = on
             self.changed.notify_all()
 
+    def refuse(self, on=True):
+        """Ends all connections, and new ones as they come."""
+        self.refusing = on
+        if on:
+            for s in self.sockets:
+                end(s)
+
     # ---- forwarding ----
 
     def accept(self):
@@ -62,6 +77,8 @@ class PgProxy:
             except OSError:
                 return
             try:
+                if self.refusing:
+                    raise ConnectionRefusedError
                 server = socket.create_connection(self.target)
             except OSError:
                 client.close()  # the server is away, and that is how the client learns of it
@@ -91,8 +108,5 @@ class PgProxy:
                         self.stalled += 1
         except OSError:
             pass
-        for s in (source, target):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        end(source)
+        end(target)
