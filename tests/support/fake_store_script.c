@@ -11,7 +11,9 @@ void fake_store_then(struct store *s, enum fake_call call, enum store_result res
 static enum store_result next(struct store *s, enum fake_call call, struct err *e)
 {
     struct fake_script *x = &s->script[call];
-    enum store_result result = x->at < x->count ? x->results[x->at++] : STORE_OK;
+    enum store_result result = x->at < x->count ? x->results[x->at++] : s->always[call];
+    if (s->during)
+        s->during(call);
     if (result != STORE_OK)
         err_set(e, "by the script");
     return result;
@@ -19,10 +21,8 @@ static enum store_result next(struct store *s, enum fake_call call, struct err *
 
 enum store_result store_settings(struct store *s, struct store_settings *out, struct err *e)
 {
-    (void)s;
-    *out = (struct store_settings){0};
-    (void)err_set(e, "no test asks for settings");
-    return STORE_FATAL;
+    *out = s->settings;
+    return next(s, FAKE_SETTINGS, e);
 }
 
 enum store_result store_claim(struct store *s, int partition, int64_t held_epoch, struct claim *out,

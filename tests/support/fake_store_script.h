@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// processor/store.h without a database: each call answers by a script (STORE_OK behind its end), is
+// processor/store.h without a database: each call answers by a script (`always` behind its end), is
 // noted in a trace, and what store_write was given is summed up.
 #ifndef STREAMLENS_FAKE_STORE_SCRIPT_H
 #define STREAMLENS_FAKE_STORE_SCRIPT_H
@@ -8,6 +8,7 @@
 #include "processor/store.h"
 
 enum fake_call {
+    FAKE_SETTINGS,
     FAKE_CLAIM,
     FAKE_BEGIN,
     FAKE_WRITE,
@@ -27,6 +28,9 @@ struct store {
         enum store_result results[FAKE_SCRIPT_MAX];
         size_t count, at;
     } script[FAKE_CALLS];
+    enum store_result always[FAKE_CALLS]; // STORE_OK unless set
+    void (*during)(enum fake_call call);  // may be NULL: something happens meanwhile
+    struct store_settings settings;
     struct claim claim; // what store_claim gives, but for the partition
     int64_t held_epoch; // as the last store_claim was asked
     struct store_closing closing;
