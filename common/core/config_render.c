@@ -325,7 +325,8 @@ void config_reference_markdown(struct buf *out)
                 buf_adds(out, "The first `streamlens-admin setup` writes these into the database, "
                               "since they decide what a replay yields. A variable that is not set "
                               "takes the value there; one that differs makes a service refuse to "
-                              "start.\n\n");
+                              "start. `streamlens-admin settings set` changes all but `PARTITIONS` "
+                              "while everything runs.\n\n");
             buf_adds(out, "| name | default | range | programs | what it is |\n"
                           "|---|---|---|---|---|\n");
         }

@@ -17,7 +17,7 @@ static int settle(const char *name, int64_t given, bool found, int64_t *number, 
     if (found && given != *number)
         return err_field(e, name, -1,
                          "%lld was given, but %lld is pinned in this database; unset it, or give "
-                         "%lld",
+                         "%lld (streamlens-admin settings set changes what can be changed)",
                          (long long)given, (long long)*number, (long long)*number);
     *number = given;
     return 0;
