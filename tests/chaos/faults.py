@@ -9,22 +9,24 @@ import signal
 import subprocess
 import time
 
+import three_brokers
 from pg_proxy import ANY, BEGIN, CLAIM, COMMIT, COPY, Trap
 from stack import wait_for
-from traffic import SILENT
-from world import GUESTS, SESSION_MS
+from tape import TOPICS
+from traffic import PARTITIONS, SILENT, Client
+from world import GUESTS, SESSION_MS, SKEW_RANGE_MS, TENANTS, TTL_RANGE_MS
 
 SESSION_S = SESSION_MS / 1000
 TRAP_S = 6.0  # for how long a moment is waited for
 
-Fault = collections.namedtuple("Fault", "name times needs run")
+Fault = collections.namedtuple("Fault", "name times needs brokers run")
 FAULTS = []
 
 
-def fault(name, times, *needs):
-    """times: in one round of all faults."""
+def fault(name, times, *needs, brokers=1):
+    """times: in one round of all faults. brokers: how many there must be."""
     def add(run):
-        FAULTS.append(Fault(name, times, needs, run))
+        FAULTS.append(Fault(name, times, needs, brokers, run))
         return run
     return add
 
@@ -52,16 +54,14 @@ def leave(storm, names, r):
 
 @fault("processor stopped for a moment", 1, "a processor")
 def pause(storm, names, r):
-    storm.world.freeze(names[0])
-    storm.wait(r.uniform(0.2, 4))
-    storm.world.thaw(names[0])
+    with storm.world.frozen(names[0]):
+        storm.wait(r.uniform(0.2, 4))
 
 
 @fault("processor stopped beyond its session (zombie)", 2, "a processor")
 def zombie(storm, names, r):
-    storm.world.freeze(names[0])
-    storm.wait(SESSION_S + r.uniform(1, 6))
-    storm.world.thaw(names[0])
+    with storm.world.frozen(names[0]):
+        storm.wait(SESSION_S + r.uniform(1, 6))
 
 
 def at(moment, kind, seconds=lambda r: 0.0, restart=False):
@@ -184,9 +184,8 @@ def kill_broker(storm, _, r):
 
 @fault("broker stopped", 1, "broker")
 def stop_broker(storm, _, r):
-    storm.world.freeze("kafka")
-    storm.wait(r.choice((2, 5, SESSION_S + 5)))
-    storm.world.thaw("kafka")
+    with storm.world.frozen("kafka"):
+        storm.wait(r.choice((2, 5, SESSION_S + 5)))
 
 
 @fault("processor killed between dead letters and their acknowledgement", 1, "broker", "a processor")
@@ -204,14 +203,34 @@ def kill_with_letters(storm, names, r):
         wait_for(lambda: rejected() > before, "a dead letter", TRAP_S, 0.02)
     except AssertionError:
         return "not reached"
-    world.freeze("kafka")
-    try:
+    with world.frozen("kafka"):
         storm.wait(1.5)
         world.kill(names[1])
-    finally:
-        world.thaw("kafka")
     start_again(storm, names[1], r)
     return None
+
+
+TWO_LOST = "two of three brokers lost, so too few replicas are in sync"
+
+
+@fault(TWO_LOST, 2, "broker", "ingest-api", brokers=3)
+def lose_two(storm, _, r):
+    """Nothing sent from now on may be acknowledged, until they are back."""
+    world, client = storm.world, Client(storm.world, storm.ledger)
+    now_ms = int(time.time() * 1000)
+    items = [("request", f"unsafe-{now_ms}-{n}", json.dumps(
+        {"type": "request", "request_id": f"unsafe-{now_ms}-{n}", "route": "/unsafe", "model": "house-small",
+         "timestamp": now_ms})) for n in range(20)]
+    for node in three_brokers.HARMED:
+        world.own.kill_broker(node)
+    for _ in range(r.randrange(2, 5)):
+        status, answer = client.call("/v1/llm/events", TENANTS[0], "\n".join(i[2] for i in items).encode(),
+                                     {"Content-Type": "application/x-ndjson"})
+        if status != 503:
+            raise AssertionError(f"with one replica left, a batch was answered {status}: {answer}")
+        storm.ledger.note(503)
+    world.services_up()
+    client.post(TENANTS[0], items)
 
 
 # ---- ingest-api ----
@@ -228,15 +247,14 @@ def kill_ingest(storm, _, r):
 
 @fault("ingest-api stopped", 1, "ingest-api")
 def stop_ingest(storm, _, r):
-    storm.world.freeze("ingest-api")
-    storm.wait(r.uniform(1, 6))
-    storm.world.thaw("ingest-api")
+    with storm.world.frozen("ingest-api"):
+        storm.wait(r.uniform(1, 6))
 
 
 # ---- what comes in ----
 
 
-@fault("records past ingest-api, also poison", 2)
+@fault("records past ingest-api, also poison", 2, "broker")
 def poison(storm, _, r):
     """Malformed ones, one without a tenant, one out of time, one id of two tenants; and good ones."""
     now_ms = int(time.time() * 1000)
@@ -273,6 +291,27 @@ def produce(storm, topic, lines, partition):
                    stdin=subprocess.DEVNULL)
 
 
+@fault("records deleted that no replay needs", 1, "broker", "postgres")
+def retention(storm, _, r):
+    """Up to R of a partition, as retention does; they are on the tape by then."""
+    partition = r.randrange(PARTITIONS)
+    for topic, column in zip(TOPICS, ("request_replay", "response_replay")):
+        delete_records(storm, topic, partition, storm.world.stack.sql(
+            f"SELECT coalesce({column}, 0) FROM streamlens_position WHERE partition = {partition}"))
+
+
+def delete_records(storm, topic, partition, before):
+    storm.tape.extend([(topic, partition)])
+
+    def deleted():
+        try:  # a broker that has just come back may not lead the partition yet
+            storm.world.stack.topic_tool("delete-records", topic, partition, before)
+            return True
+        except AssertionError:
+            return False
+    wait_for(deleted, f"{topic} without what lies before {before}", 30, 0.5)
+
+
 @fault("burst", 1)
 def burst(storm, _, r):
     for sender in storm.senders:
@@ -283,3 +322,13 @@ def burst(storm, _, r):
 def reprice(storm, _, r):
     model = r.choice(("house-small", "house-large"))
     storm.price(model, r.randrange(1, 5000) / 1000, r.randrange(1, 20000) / 1000)
+
+
+@fault("settings change", 1, "postgres")
+def change_settings(storm, _, r):
+    """TTL, skew, or the cap of series, which stays above what there is."""
+    name, value = r.choice((("JOIN_TTL_MS", r.randrange(*TTL_RANGE_MS)), ("JOIN_SKEW_MS", r.randrange(*SKEW_RANGE_MS)),
+                            ("MAX_SERIES_PER_TENANT", r.randrange(100, 1000))))
+    done = storm.world.stack.admin("settings", "set", f"{name}={value}")
+    storm.report.say(done.stdout.strip() or done.stderr.strip())
+    return None if done.returncode == 0 else "not reached"

@@ -12,9 +12,9 @@ from check import Check
 from probe import Probe
 from stack import wait_for
 from tape import Tape
-from traffic import MINUTES, Ledger, Sender
+from traffic import MINUTES, SILENT, Ledger, Sender
 from watch import Watch
-from world import D_MS, PARTITIONS, SESSION_MS, STEADY, TENANTS, PROBE, World
+from world import LONGEST_D_MS, PARTITIONS, PROBE, STEADY, TENANTS, World
 
 TOGETHER = 6        # faults at once, at most
 RECOVERY_S = 90.0   # the longest that anything measured may take, on a slow machine
@@ -45,24 +45,32 @@ class Report:
 
 
 class Storm:
-    """own: its broker and database. folder: for what it leaves behind."""
+    """own: its broker and database. folder: for what it leaves behind. first: names of faults to begin with, one
+    after another."""
 
-    def __init__(self, own, seed, seconds, pairs_per_s, folder):
+    routes = {}  # of partitions whose requests have one of their own, which is not compared row by row
+
+    def __init__(self, own, seed, seconds, pairs_per_s, folder, first=()):
         self.own, self.seed, self.seconds, self.pairs_per_s, self.folder = own, seed, seconds, pairs_per_s, folder
         self.report = Report(seed)
         self.hurry = threading.Event()  # faults are to come to an end
         self.random = random.Random(f"{seed} storm")
         self.ledger = Ledger()
         self.running = []
+        brokers = len(own.brokers.split(","))
+        self.faults = [f for f in faults.FAULTS if f.brokers <= brokers]
+        self.first = [f for name in first for f in self.faults if f.name == name]
         self.deck = []
 
     def run(self):
         self.report.say(f"seed {self.seed}, {self.seconds} s, {self.pairs_per_s} pairs/s, in {self.folder}")
         with World(self.own, self.seed, self.report.say) as self.world:
             base_s = int(time.time()) // 60 * 60 - (MINUTES - 30) * 60
-            self.senders = [Sender(self.world, self.ledger, self.seed, n, self.pairs_per_s / 2, base_s)
+            self.senders = [Sender(self.world, self.ledger, self.seed, n, self.pairs_per_s / 2, base_s, self.routes)
                             for n in range(2)]
-            self.probe = Probe(self.world, self.ledger, base_s - 3 * 86_400)
+            self.probe = Probe(self.world, self.ledger, base_s - 3 * 86_400,
+                               [p for p in range(SILENT) if p not in self.routes])
+            self.tape = Tape(os.path.join(self.folder, "tape"), self.own.brokers, self.world.stack.prefix)
             self.watch = Watch(self.world)
             self.price("house-small", 0.15, 0.6)
             self.price("house-large", 2.5, 10)
@@ -88,6 +96,9 @@ class Storm:
 
     def blow(self):
         r = self.random
+        for fault in self.first:
+            self.begin(fault, r.getrandbits(32))
+            self.running[-1].join()
         until = time.monotonic() + self.seconds
         next_measured = time.monotonic() + self.seconds / 3
         while time.monotonic() < until:
@@ -104,7 +115,7 @@ class Storm:
     def draw(self, r):
         """Like cards, so that each has its turn."""
         if not self.deck:
-            self.deck = [f for f in faults.FAULTS for _ in range(f.times)]
+            self.deck = [f for f in self.faults for _ in range(f.times)]
             r.shuffle(self.deck)
         return self.deck.pop()
 
@@ -192,22 +203,24 @@ class Storm:
                 self.report.findings.append(sender.failure)
         self.report.say("all sent")
         try:
-            wait_for(self.is_quiet, "quiet: everything read, nothing in flight", D_MS / 1000 + 90, 0.5)
+            wait_for(self.is_quiet, "quiet: everything read, nothing in flight, past windows complete", LONGEST_D_MS / 1000 + 90, 0.5)
         except AssertionError as e:
             self.report.findings.append(str(e))
         self.report.say("quiet")
 
     def is_quiet(self):
-        """Read to the end, nothing in flight, and no change over some looks."""
+        """Over some looks; ticks may still come."""
         self.world.patrol()
         state = self.world.sql(
             "SELECT (SELECT string_agg(request_next || '/' || response_next, ' ' ORDER BY partition) FROM"
-            " streamlens_position), (SELECT sum(requests - responses - unanswered) FROM llm_minute)")
+            " streamlens_position), (SELECT sum(requests - responses - unanswered) FROM llm_minute JOIN llm_series"
+            f" USING (series_id) WHERE route <> ALL ('{{{','.join(self.routes.values())}}}')),"
+            " (SELECT count(*) FROM llm_window WHERE NOT complete AND window_start < now() - interval '3 minutes')")
         try:
             ends = [int(line.rsplit(None, 1)[1]) for line in self.world.stack.end_offsets()]
         except (AssertionError, subprocess.SubprocessError):
             return False
-        wanted = " ".join(f"{ends[p]}/{ends[p + PARTITIONS]}" for p in range(PARTITIONS)) + "|0"
+        wanted = " ".join(f"{ends[p]}/{ends[p + PARTITIONS]}" for p in range(PARTITIONS)) + "|0|0"
         self.quiet_looks = self.quiet_looks + 1 if state == wanted else 0
         return self.quiet_looks >= 4
 
@@ -221,7 +234,7 @@ class Storm:
             if world.leave(name) != 0:
                 report.findings.append(world.deaths[-1])
         report.say("comparing")
-        check = Check(world, self.ledger, Tape(os.path.join(self.folder, "tape"), world.stack.brokers, world.stack.prefix))
+        check = self.check = Check(world, self.ledger, self.tape, self.routes.values())
         findings = check.run()
         report.findings += findings.shown
         more = sum(findings.by_kind.values()) - len(findings.shown)

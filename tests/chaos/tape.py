@@ -26,8 +26,9 @@ class Tape:
             path = self.path(topic, partition)
             sizes[topic, partition] = os.path.getsize(path) if os.path.exists(path) else 0
             with open(path, "ab") as f:
+                # Of a log that grows, the end shows only to who does not wait for more.
                 readers.append(subprocess.Popen(
-                    ["kcat", "-C", "-q", "-e", "-J", "-o", str(self.next.get((topic, partition), 0)), "-b", self.brokers,
+                    ["kcat", "-C", "-q", "-e", "-J", "-X", "fetch.wait.max.ms=5", "-o", str(self.next.get((topic, partition), 0)), "-b", self.brokers,
                      "-p", str(partition), "-t", self.prefix + topic], stdout=f, stdin=subprocess.DEVNULL))
         for reader in readers:
             if reader.wait(300) != 0:

@@ -103,8 +103,10 @@ class Sender(threading.Thread):
     """Makes pairs at a rate, spread over tenants that use the same ids, over partitions, one of which is hot and
     one soon silent, and over windows, and sends them in disorder, some twice, some never."""
 
-    def __init__(self, world, ledger, seed, number, pairs_per_s, base_s):
+    def __init__(self, world, ledger, seed, number, pairs_per_s, base_s, routes=None):
+        """routes: of partitions whose requests have one of their own; those are of now, and none is repeated."""
         super().__init__(daemon=True)
+        self.routes = routes or {}
         self.client = Client(world, ledger)
         self.random = random.Random(f"{seed} sender {number}")
         self.number, self.pairs_per_s, self.base_s = number, pairs_per_s, base_s
@@ -167,21 +169,24 @@ class Sender(threading.Thread):
         if beginning and r.random() < 0.05:
             # The last that the silent partition hears: requests that nobody answers.
             request_id = id_in(SILENT, stem)
-            self.push(now, TENANTS[0], "request", request_id, self.request(request_id)[0])
+            self.push(now, TENANTS[0], "request", request_id, self.request(request_id, SILENT)[0])
             self.made += 1
             return
-        request_id = id_in(HOT if r.random() < HOT_SHARE else r.randrange(SILENT), stem)
+        partition = HOT if r.random() < HOT_SHARE else r.randrange(SILENT)
+        request_id = id_in(partition, stem)
         for tenant in r.sample(TENANTS, r.choice((1, 1, 2, 3))):
-            self.pair(now + r.random(), tenant, request_id)
+            self.pair(now + r.random(), tenant, request_id, partition)
             self.made += 1
 
-    def request(self, request_id):
+    def request(self, request_id, partition):
         r = self.random
         minute = self.base_s + 60 * r.randrange(MINUTES)
         if r.random() < 0.5:  # most of what is sent belongs to a few windows
             minute = self.base_s + 60 * (int(time.time() - self.base_s) // 60 - r.randrange(5))
         at_ms = minute * 1000 + r.choice((0, 59_999, r.randrange(60_000)))
-        request = {"request_id": request_id, "route": r.choice(ROUTES), "model": r.choice(tuple(ASKED)),
+        if partition in self.routes:
+            at_ms = int(time.time() * 1000)
+        request = {"request_id": request_id, "route": self.routes.get(partition) or r.choice(ROUTES), "model": r.choice(tuple(ASKED)),
                    "timestamp": at_ms}
         if r.random() < 0.8:
             request["prompt_tokens"] = r.randrange(5000)
@@ -212,11 +217,12 @@ class Sender(threading.Thread):
             response["service_tier"] = r.choice(("default", "Batch"))
         return response
 
-    def pair(self, at, tenant, request_id):
+    def pair(self, at, tenant, request_id, partition):
         r = self.random
-        request, at_ms = self.request(request_id)
+        request, at_ms = self.request(request_id, partition)
         line = self.push(at, tenant, "request", request_id, request)
-        self.repeat(at, tenant, "request", request_id, line)
+        if partition not in self.routes:
+            self.repeat(at, tenant, "request", request_id, line)
         kind = r.random()
         if kind > 0.98:
             return  # never answered

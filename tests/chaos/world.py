@@ -13,7 +13,8 @@ from pg_proxy import PgProxy
 from stack import Stack, freeze, wait_for
 
 TTL_MS, SKEW_MS, SESSION_MS = 15_000, 4_000, 6_000
-D_MS = TTL_MS + SKEW_MS
+TTL_RANGE_MS, SKEW_RANGE_MS = (8_000, 20_000), (2_000, 6_000)  # when settings change on the way
+LONGEST_D_MS = TTL_RANGE_MS[1] + SKEW_RANGE_MS[1]
 PARTITIONS = 4
 TENANTS = ("acme", "globex", "initech")
 PROBE = "probe"  # a tenant of its own: how long until what is sent shows
@@ -45,6 +46,8 @@ class World:
         s = self.stack
         s.sql("CREATE DATABASE " + s.id, dsn=s.admin_dsn)
         s.setup()
+        for pinned in ("JOIN_TTL_MS", "JOIN_SKEW_MS"):
+            del s.env[pinned]  # may change
         for tenant in (*TENANTS, PROBE):
             self.keys[tenant] = s.key(f"--tenant={tenant}", "--scope=ingest,read", "--name=chaos")
         for n in STEADY + GUESTS:
@@ -115,11 +118,16 @@ class World:
             self.deaths.append(f"{name} after SIGTERM: {code}\n{self.stack.services[name].log()[-1500:]}")
         return code
 
-    def freeze(self, name):
-        freeze(self.pid(name))
-
-    def thaw(self, name):
-        os.kill(self.pid(name), signal.SIGCONT)
+    @contextlib.contextmanager
+    def frozen(self, name):
+        """The process stands still inside `with`; whoever kills it meanwhile may."""
+        pid = self.pid(name)
+        freeze(pid)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def services_up(self):
         """Starts what of broker and database does not run. A killed PostgreSQL's children may be in the way for a
