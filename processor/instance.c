@@ -30,6 +30,7 @@ struct instance {
     struct instance_config config;
     struct task_limits limits;
     struct task_env env;
+    struct task_load load;
     struct store *store;
     struct emit *emit;
     struct member *members; // sorted by partition
@@ -48,7 +49,7 @@ struct instance *instance_new(const struct instance_config *c, const struct hash
         .max_cells = c->max_cells,
         .max_dead_letters = c->max_dead_letters,
     };
-    in->env = (struct task_env){key, series_table_new(key), event_parser_new(), stats};
+    in->env = (struct task_env){key, series_table_new(key), event_parser_new(), stats, &in->load};
     in->store = store;
     in->emit = emit;
     in->want_ms = TIME_NONE;

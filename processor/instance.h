@@ -9,7 +9,8 @@
 
 struct instance_config {
     int64_t window_grace_ms, close_wait_ms;
-    size_t max_joins, max_cells, max_dead_letters; // per task
+    size_t max_joins;                   // of one task
+    size_t max_cells, max_dead_letters; // of all together
     bool start_latest; // a partition without a position begins at the end of its logs
     bool accept_loss;  // goes on where records are gone that were not consumed, and notes the gap
     bool accept_clock_ahead; // takes records that are ahead of the clock

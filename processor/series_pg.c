@@ -26,7 +26,19 @@ struct wanted {
     "(SELECT o.series_id FROM llm_series o WHERE o.tenant_id = n.tenant_id"                        \
     " AND o.route = '" SERIES_OTHER "' AND o.model = '" SERIES_OTHER "')"
 
-static const char lookup[] = "SELECT n.i, " ID " FROM " NAMES;
+// Whether the tenant makes no more series in this epoch. Once that is so it stays so, hence it
+// needs no lock: a tenant with any number of names over its cap costs everybody no more than
+// looking.
+#define IS_FULL                                                                                    \
+    "EXISTS (SELECT FROM llm_tenant t WHERE t.tenant_id = n.tenant_id AND (t.epoch > $4"           \
+    " OR (t.epoch = $4 AND t.series_count >="                                                      \
+    " (SELECT max_series_per_tenant FROM streamlens_settings WHERE epoch = $4))))"
+
+// The id of each name, NULL where it is still to be made, and whether it is that of __other__ for
+// want of room.
+static const char lookup[] =
+    "SELECT n.i, CASE WHEN v.id IS NOT NULL THEN v.id WHEN " IS_FULL " THEN " OTHER_ID " END,"
+    " (v.id IS NULL)::int::bigint FROM " NAMES ", LATERAL (SELECT " ID " AS id OFFSET 0) v";
 
 // Tenants are inserted and locked in one order, so that two of these never wait for each other.
 static const char add_tenants[] =
@@ -57,9 +69,6 @@ static const char add_series[] =
 static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model)"
                                 " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
                                 "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
-static const char lookup_or_other[] =
-    "SELECT n.i, coalesce(v.id, " OTHER_ID "), (v.id IS NULL)::int::bigint FROM " NAMES
-    ", LATERAL (SELECT " ID " AS id) v";
 
 static int compare(const void *a, const void *b)
 {
@@ -92,11 +101,14 @@ static enum store_result run(struct db *db, const char *sql, const struct wanted
     return rc;
 }
 
-static void take_ids(const PGresult *r, struct wanted *w)
+static void take_ids(const PGresult *r, struct wanted *w, int64_t *over_cap)
 {
-    for (int row = 0; row < PQntuples(r); row++)
-        if (!PQgetisnull(r, row, 1))
-            w[db_i64(r, row, 0) - 1].series->store_id = db_i64(r, row, 1);
+    for (int row = 0; row < PQntuples(r); row++) {
+        if (PQgetisnull(r, row, 1))
+            continue;
+        w[db_i64(r, row, 0) - 1].series->store_id = db_i64(r, row, 1);
+        *over_cap += db_i64(r, row, 2);
+    }
 }
 
 // Keeps those that still have no id. The same series may stand there twice: once resolved, both
@@ -119,16 +131,14 @@ static enum store_result make(struct db *db, struct wanted *w, size_t n, int64_t
         rc = run(db, steps[i], w, n, NULL, e);
     PGresult *ids = NULL;
     if (rc == STORE_OK)
-        rc = run(db, lookup_or_other, w, n, &ids, e);
+        rc = run(db, lookup, w, n, &ids, e);
     if (rc == STORE_OK)
         rc = db_commit(db, e);
     else
         db_rollback(db);
     // Only now: an id that was rolled back would be a row's key that nobody can read.
     if (rc == STORE_OK)
-        take_ids(ids, w);
-    for (int row = 0; rc == STORE_OK && row < PQntuples(ids); row++)
-        *over_cap += db_i64(ids, row, 2);
+        take_ids(ids, w, over_cap);
     PQclear(ids);
     // Whether it was committed or not, asking again finds out.
     return rc == STORE_UNKNOWN ? STORE_RETRY : rc;
@@ -140,7 +150,7 @@ static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n
     PGresult *found = NULL;
     enum store_result rc = run(db, lookup, w, n, &found, e);
     if (rc == STORE_OK)
-        take_ids(found, w);
+        take_ids(found, w, over_cap);
     PQclear(found);
     n = drop_resolved(w, n);
     return rc == STORE_OK && n > 0 ? make(db, w, n, over_cap, e) : rc;

@@ -8,7 +8,7 @@
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
-#define LETTER_BYTES_MAX (16u << 20) // of values: a record may be as large as the broker takes
+#define LETTER_BYTES_MAX (64u << 20) // of values: a record may be as large as the broker takes
 
 // Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
 // entry is always a safe place to replay from, for every time from its own on.
@@ -40,7 +40,7 @@ struct task {
     struct join *join;
     struct window_table *deltas;
     struct dead_letter *letters; // owned, as are their bytes
-    size_t letter_count, letter_cap, letter_bytes;
+    size_t letter_count, letter_cap;
     size_t kept_bytes; // of answers that wait
     char error[256];
 };
@@ -156,9 +156,18 @@ static void drop_waiting(struct join_waiting *w, void *arg)
 
 static void letters_clear(struct task *t)
 {
-    for (size_t i = 0; i < t->letter_count; i++)
+    for (size_t i = 0; i < t->letter_count; i++) {
+        t->env.load->letter_bytes -= t->letters[i].value_n;
         dead_letter_free(&t->letters[i]);
-    t->letter_count = t->letter_bytes = 0;
+    }
+    t->env.load->letters -= t->letter_count;
+    t->letter_count = 0;
+}
+
+static void deltas_clear(struct task *t)
+{
+    t->env.load->cells -= window_count(t->deltas);
+    window_clear(t->deltas);
 }
 
 void task_free(struct task *t)
@@ -166,6 +175,7 @@ void task_free(struct task *t)
     if (!t)
         return;
     join_free(t->join, drop_waiting, t);
+    deltas_clear(t);
     window_table_free(t->deltas);
     letters_clear(t);
     free(t->letters);
@@ -200,7 +210,8 @@ static void dead_letter(struct task *t, const struct task_record *r, const char 
         .tenant = xmemdup(tenant.p, tenant.n),
         .tenant_n = tenant.n,
     };
-    t->letter_bytes += r->value.n;
+    t->env.load->letters++;
+    t->env.load->letter_bytes += r->value.n;
 }
 
 #define COUNT(t, member)                                                                           \
@@ -215,6 +226,14 @@ static void reject(struct task *t, const struct task_record *r, const char *reas
     char detail[640];
     snprintf(detail, sizeof(detail), "%s%s%s", e->field, e->field[0] ? ": " : "", e->detail);
     dead_letter(t, r, reason, detail);
+}
+
+static struct facts *facts_of(struct task *t, struct series *series, int64_t t_us)
+{
+    size_t before = window_count(t->deltas);
+    struct facts *f = window_facts(t->deltas, series, t_us);
+    t->env.load->cells += window_count(t->deltas) - before;
+    return f;
 }
 
 static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
@@ -261,7 +280,7 @@ static void count_answer(struct task *t, const struct join_request *asked,
     if (!t->live)
         return;
     COUNT(t, responses);
-    struct facts *f = window_facts(t->deltas, asked->series, asked->timestamp_us);
+    struct facts *f = facts_of(t, asked->series, asked->timestamp_us);
     f->responses++;
     if (answer->error.n) {
         f->errors++;
@@ -283,7 +302,7 @@ static void expire_requests(struct task *t, int64_t response_ms)
     struct join_waiting w;
     while (join_expire(t->join, EVENT_REQUEST, response_ms, &w)) {
         if (t->live) {
-            window_facts(t->deltas, w.request.series, w.request.timestamp_us)->unanswered++;
+            facts_of(t, w.request.series, w.request.timestamp_us)->unanswered++;
             COUNT(t, unanswered);
         }
         series_drop(t->env.series, w.request.series);
@@ -437,7 +456,7 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
     };
     COUNT(t, requests);
     if (t->live)
-        window_facts(t->deltas, asked.series, asked.timestamp_us)->requests++;
+        facts_of(t, asked.series, asked.timestamp_us)->requests++;
     struct join_waiting w;
     if (!join_match(t->join, EVENT_REQUEST, identity, time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
@@ -572,9 +591,10 @@ static bool is_same_log(const struct log_state *l, const struct task_record *r)
 
 static bool must_flush(const struct task *t)
 {
-    bool cells = window_count(t->deltas) >= t->limits.max_cells;
+    const struct task_load *load = t->env.load;
+    bool cells = load->cells >= t->limits.max_cells;
     bool letters =
-        t->letter_count >= t->limits.max_dead_letters || t->letter_bytes >= LETTER_BYTES_MAX;
+        load->letters >= t->limits.max_dead_letters || load->letter_bytes >= LETTER_BYTES_MAX;
     t->env.stats->full_of_cells += cells;
     t->env.stats->full_of_letters += letters;
     return cells || letters;
@@ -726,7 +746,7 @@ const struct dead_letter *task_dead_letters(const struct task *t, size_t *count)
 
 void task_flushed(struct task *t)
 {
-    window_clear(t->deltas);
+    deltas_clear(t);
     letters_clear(t);
 }
 

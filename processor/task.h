@@ -15,9 +15,15 @@
 #include "processor/window.h"
 
 struct task_limits {
-    size_t max_joins;        // waiting records of each kind
+    size_t max_joins; // waiting records of each kind
+    // Of all tasks of an instance together, since one transaction flushes them:
     size_t max_cells;        // deltas beyond which a flush must come first
     size_t max_dead_letters; // the same for dead letters
+};
+
+// What the tasks of one instance hold together until the next flush. Starts zeroed.
+struct task_load {
+    size_t cells, letters, letter_bytes;
 };
 
 // What tasks of one instance share, all borrowed for the task's life. None of it is state that
@@ -27,6 +33,7 @@ struct task_env {
     struct series_table *series;
     struct event_parser *parser;
     struct processor_stats *stats;
+    struct task_load *load;
 };
 
 struct task_record {

@@ -159,6 +159,28 @@ START_TEST(a_store_that_stops_while_it_makes_series_loses_the_tenant)
 }
 END_TEST
 
+START_TEST(a_tenant_at_its_cap_waits_for_nobody)
+{
+    struct writer w;
+    sql_run("UPDATE streamlens_settings SET max_series_per_tenant = 1");
+    writer_open(&w, fixture_dsn(), SHORT_MS);
+    writer_claim(&w, 0);
+    writer_add_simple(&w, "a", 1);
+    writer_add_simple(&w, "b", 2);
+    ck_ok(&w, writer_flush(&w));
+    sql_run("BEGIN; SELECT FROM llm_tenant FOR UPDATE");
+    writer_add_simple(&w, "c", 4);
+    writer_add(&w, "t", SERIES_OTHER, SERIES_OTHER, T0)->requests = 8;
+    ck_ok(&w, writer_begin(&w));
+    ck_ok(&w, writer_write(&w));
+    ck_ok(&w, writer_commit(&w));
+    sql_run("COMMIT");
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_metrics WHERE route = '__other__'"), 14);
+    ck_assert_int_eq(store_pg_series_over_cap(w.store), 2);
+    writer_close(&w);
+}
+END_TEST
+
 // ---- errors that another try mends ----
 
 START_TEST(a_deadlock_is_a_retry_with_the_same_deltas)
@@ -227,6 +249,7 @@ static Suite *locks_suite(void)
     const TTest *const tests[] = {
         nobody_else_is_ended,
         a_store_that_stops_while_it_makes_series_loses_the_tenant,
+        a_tenant_at_its_cap_waits_for_nobody,
         a_deadlock_is_a_retry_with_the_same_deltas,
         a_serialization_failure_is_a_retry_with_the_same_deltas,
     };

@@ -32,6 +32,7 @@ struct case_log {
 static struct hash_key key;
 static struct processor_stats stats;
 static struct task_env env;
+static struct task_load load;
 static struct task_limits limits;
 static struct settings settings;
 static struct task *task;
@@ -41,7 +42,8 @@ static inline void make_env(void)
 {
     hash_key_init(&key, "seed", 4);
     stats = (struct processor_stats){0};
-    env = (struct task_env){&key, series_table_new(&key), event_parser_new(), &stats};
+    load = (struct task_load){0};
+    env = (struct task_env){&key, series_table_new(&key), event_parser_new(), &stats, &load};
     limits = (struct task_limits){1000, 1000, 1000};
     settings = (struct settings){1, {{1, TIME_NONE, TTL, SKEW, 1}}};
     logs[0].n = logs[1].n = 0;
@@ -53,6 +55,7 @@ static inline void make_env(void)
 static inline void free_env(void)
 {
     task_free(task);
+    ck_assert(load.cells == 0 && load.letters == 0 && load.letter_bytes == 0);
     // Nothing a task did may keep a series alive after it.
     ck_assert_uint_eq(series_count(env.series), 0);
     series_table_free(env.series);

@@ -146,6 +146,30 @@ START_TEST(deltas_at_their_limit_ask_for_a_flush)
 }
 END_TEST
 
+START_TEST(tasks_share_the_limits_of_what_a_flush_takes)
+{
+    limits.max_cells = 2;
+    limits.max_dead_letters = 1;
+    remake_task();
+    struct task *other = task_new(4, &limits, &settings, &env, (int64_t[]){0, 0});
+    ask(0, "a", "");
+    const struct logged *r = append_ask(60000, "b", "");
+    ck_assert_int_eq(feed_to(other, EVENT_REQUEST, r), FEED_TAKEN);
+    const struct logged *poison = append(EVENT_REQUEST, 60000, "c", NULL, REJECTED);
+    ck_assert_int_eq(feed_to(other, EVENT_REQUEST, poison), FEED_FLUSH);
+    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, poison), FEED_FLUSH);
+    task_flushed(other);
+    take(EVENT_REQUEST, poison);
+    ck_assert_int_eq(feed_to(other, EVENT_REQUEST, poison), FEED_FLUSH); // for the letter
+    ck_assert_int_eq(stats.full_of_cells, 2);
+    ck_assert_int_eq(stats.full_of_letters, 1);
+    // What is dropped makes room as well.
+    remake_task();
+    ck_assert_int_eq(feed_to(other, EVENT_REQUEST, poison), FEED_TAKEN);
+    task_free(other);
+}
+END_TEST
+
 // ---- MAX_DEAD_LETTERS ----
 
 START_TEST(dead_letters_at_their_limit_ask_for_a_flush)
@@ -170,12 +194,12 @@ START_TEST(dead_letters_are_few_where_they_are_large)
     char *large = xmalloc((1u << 20) + 1);
     memset(large, 'x', 1u << 20);
     large[1u << 20] = '\0';
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 64; i++)
         take(EVENT_RESPONSE, append(EVENT_RESPONSE, 0, "a", NULL, large));
     const struct logged *r = append_ask(1, "c", "");
     ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
     ck_assert_int_eq(stats.full_of_letters, 1);
-    ck_assert_uint_eq(letter_count(), 16);
+    ck_assert_uint_eq(letter_count(), 64);
     task_flushed(task);
     take(EVENT_REQUEST, r);
     free(large);
@@ -191,6 +215,7 @@ static Suite *limits_suite(void)
         full_of_requests_it_takes_ticks_and_the_other_topic_alone,
         full_of_answers_it_goes_on_once_requests_have_come,
         deltas_at_their_limit_ask_for_a_flush,
+        tasks_share_the_limits_of_what_a_flush_takes,
         dead_letters_at_their_limit_ask_for_a_flush,
         dead_letters_are_few_where_they_are_large,
     };
