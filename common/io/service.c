@@ -75,18 +75,32 @@ struct http_server *service_listen(const struct config *c, struct event_base *ba
     return s;
 }
 
-void service_reply_health(struct http_exchange *x, const char *why)
+// {"status":…}, and where `text` is not NULL one more member that says it.
+static void reply_status(struct http_exchange *x, int code, const char *status, const char *name,
+                         const char *text)
 {
     struct buf body = {0};
-    if (why) {
-        buf_adds(&body, "{\"status\":\"unhealthy\",\"reason\":");
-        buf_add_json_str(&body, str_of(why));
-        buf_addc(&body, '}');
-    } else {
-        buf_adds(&body, "{\"status\":\"healthy\"}");
+    buf_addf(&body, "{\"status\":\"%s\"", status);
+    if (text) {
+        buf_addf(&body, ",\"%s\":", name);
+        buf_add_json_str(&body, str_of(text));
     }
-    http_reply(x, why ? 503 : 200, "application/json", body.p, body.n);
+    buf_addc(&body, '}');
+    http_reply(x, code, "application/json", body.p, body.n);
     buf_free(&body);
+}
+
+void service_reply_health(struct http_exchange *x, const char *why)
+{
+    if (why)
+        reply_status(x, 503, "unhealthy", "reason", why);
+    else
+        reply_status(x, 200, "healthy", NULL, NULL);
+}
+
+void service_reply_degraded(struct http_exchange *x, const char *how)
+{
+    reply_status(x, 200, "healthy", "degraded", how);
 }
 
 void service_reply_metrics(struct http_exchange *x, struct buf *own, const struct http_stats *http,

@@ -25,6 +25,8 @@ struct http_server *service_listen(const struct config *c, struct event_base *ba
 
 // {"status":"healthy"}, or 503 {"status":"unhealthy","reason":"…"} where `why` is not NULL.
 void service_reply_health(struct http_exchange *x, const char *why);
+// Ready all the same: {"status":"healthy","degraded":"…"}.
+void service_reply_degraded(struct http_exchange *x, const char *how);
 // Prometheus text: the service's own metrics, then those of its HTTP server and of the process.
 // own is consumed (freed).
 void service_reply_metrics(struct http_exchange *x, struct buf *own, const struct http_stats *http,
