@@ -27,13 +27,18 @@ static void teardown(void)
     fixture_close();
 }
 
-// Flushes with these times of all partitions but one, which has its own.
-static void flush_at(int64_t time_ms, int64_t other_ms)
+// Flushes with this time of all partitions, but of one topic of one of them another.
+static void flush_with(int64_t time_ms, int topic, int64_t other_ms)
 {
     for (int i = 0; i < FIXTURE_PARTITIONS; i++)
         for (int k = 0; k < 2; k++)
-            w.partitions[i].position.log[k].time_ms = i == 2 && k == 1 ? other_ms : time_ms;
+            w.partitions[i].position.log[k].time_ms = i == 2 && k == topic ? other_ms : time_ms;
     ck_ok(&w, writer_flush(&w));
+}
+
+static void flush_at(int64_t time_ms, int64_t other_ms)
+{
+    flush_with(time_ms, 1, other_ms);
 }
 
 static void add_windows(int first, int last)
@@ -83,7 +88,7 @@ END_TEST
 START_TEST(a_window_that_others_hold_back_is_closed_after_the_wait)
 {
     add_windows(0, 0);
-    flush_at(PAST(0), _i == 0 ? PAST(0) - 1 : TIME_NONE); // behind, or never seen
+    flush_with(PAST(0), _i % 2, _i < 2 ? PAST(0) - 1 : TIME_NONE); // behind, or never seen
     close_at(NOW);
     ck_assert_int_eq(count_windows("held_since IS NOT NULL AND closed_at IS NULL"), 1);
     close_at(NOW + WAIT_MS - 1);
@@ -193,6 +198,14 @@ START_TEST(a_lost_answer_is_a_retry_that_does_no_harm)
 }
 END_TEST
 
+// Of llm_window, by whoever has left.
+static int64_t rows_read(void)
+{
+    return sql_i64("SELECT t.seq_tup_read + sum(i.idx_tup_read) FROM pg_stat_user_tables t"
+                   " JOIN pg_stat_user_indexes i USING (relid) WHERE t.relname = 'llm_window'"
+                   " GROUP BY t.seq_tup_read");
+}
+
 // A month of windows, all but a few complete: what is asked at every flush must not read them.
 START_TEST(windows_that_are_done_cost_nothing)
 {
@@ -202,22 +215,15 @@ START_TEST(windows_that_are_done_cost_nothing)
     sql_run("ANALYZE llm_window");
     add_windows(0, 2);
     flush_at(PAST(1), PAST(0));
-    sql_run("SELECT pg_stat_force_next_flush()");
-    int64_t before = sql_i64("SELECT pg_stat_get_tuples_returned('llm_window'::regclass)"
-                             " + pg_stat_get_tuples_fetched('llm_window'::regclass)");
+    int64_t before = rows_read();
     for (int i = 0; i < 20; i++) {
         close_at(NOW);
         ck_assert_int_eq(want(NOW), PAST(2));
     }
-    ck_assert_int_eq(count_windows("NOT complete"), 2);
     writer_close(&w); // its counts arrive when it leaves
     sql_await("SELECT (count(*) = 1)::int FROM pg_stat_activity WHERE datname ="
               " current_database()");
-    sql_run("SELECT pg_stat_clear_snapshot()");
-    int64_t read = sql_i64("SELECT pg_stat_get_tuples_returned('llm_window'::regclass)"
-                           " + pg_stat_get_tuples_fetched('llm_window'::regclass)") -
-                   before;
-    ck_assert_int_lt(read, 43200 + 20 * 50); // the one count above, and a few a look
+    ck_assert_int_lt(rows_read() - before, 1000);
     writer_open(&w, fixture_dsn(), TIMEOUT_MS);
 }
 END_TEST
@@ -231,7 +237,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_window_that_all_partitions_have_passed_is_complete);
-    tcase_add_loop_test(tc, a_window_that_others_hold_back_is_closed_after_the_wait, 0, 2);
+    tcase_add_loop_test(tc, a_window_that_others_hold_back_is_closed_after_the_wait, 0, 4);
     tcase_add_test(tc, late_data_of_a_complete_window_opens_it_no_more);
     tcase_add_test(tc, what_a_dead_partition_holds_back_hides_nothing);
     tcase_add_test(tc, only_the_owner_closes);
