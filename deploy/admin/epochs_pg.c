@@ -7,7 +7,8 @@
 #include "common/core/timeunit.h"
 #include "deploy/admin/db_pg.h"
 
-#define LOCK_S "2"     // longer than a flush should hold a position row, as in a processor's claim
+#define LOCK_S "2" // longer than a flush should hold a position row, as in a processor's claim
+#define SILENT_S "5"
 #define LOCK_TRIES 3   // each may find another processor in the middle of a flush
 #define REACH_DAYS "8" // of the log: its retention and a day
 #define LOCK_NOT_AVAILABLE "55P03"
@@ -111,7 +112,11 @@ static int end_owners(struct epochs *s, bool *ended, struct err *e)
 static int try_lock(struct epochs *s, struct err *e)
 {
     static const char doing[] = "locking the positions of all partitions";
-    if (db_exec(s->db, doing, "BEGIN; SET LOCAL lock_timeout = '" LOCK_S "s'", e) < 0)
+    // Whoever stops in between must not stop all processors.
+    if (db_exec(s->db, doing,
+                "BEGIN; SET LOCAL lock_timeout = '" LOCK_S "s';"
+                " SET LOCAL idle_in_transaction_session_timeout = '" SILENT_S "s'",
+                e) < 0)
         return -1;
     // In the order of the partitions, as flushes do.
     return db_exec(s->db, doing, "SELECT FROM streamlens_position ORDER BY partition FOR UPDATE",

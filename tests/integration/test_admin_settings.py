@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """streamlens-admin settings against a real database."""
 import json
+import os
+import signal
 import subprocess
 import unittest
 
-from stack import Stack, wait_for
+from stack import Stack, freeze, wait_for
 
 T = 1795241640000  # 2026-11-21T06:14:00Z
 
@@ -200,6 +202,26 @@ class SettingsTest(unittest.TestCase):
             self.assertIn(f"ended PostgreSQL backend {pid}", out)
             self.assertEqual(self.sql(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"), "0")
         self.assertEqual(self.list()["epochs"][0]["join_ttl_ms"], 5)
+
+    def test_one_that_is_stopped_with_all_locks_in_hand_does_not_keep_them(self):
+        before = self.state()
+        with self.stack.holding("SELECT FROM streamlens_position FOR UPDATE"):
+            stopped = subprocess.Popen([self.stack.program("admin"), "settings", "set", "JOIN_TTL_MS=5"],
+                                       env=self.stack.env, text=True, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            wait_for(lambda: self.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                      " AND application_name = 'streamlens-admin'"
+                                      " AND datname = current_database()") == "1", "waiting for the rows")
+            freeze(stopped.pid)
+        try:
+            wait_for(lambda: self.settings("set", "JOIN_TTL_MS=6").returncode == 0, "another one's turn")
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
+        _, stderr = stopped.communicate(timeout=60)
+        self.assertEqual(stopped.returncode, 1, stderr)
+        self.assertEqual(stderr.count("\n"), 1, stderr)
+        self.assertNotEqual(self.state(), before)
+        self.assertEqual([e["join_ttl_ms"] for e in self.list()["epochs"]], [6, 300000])
 
     def test_before_setup(self):
         self.sql("ALTER TABLE streamlens_schema RENAME TO aside")

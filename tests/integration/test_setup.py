@@ -192,6 +192,37 @@ class SetupTest(unittest.TestCase):
         self.stack.sql("INSERT INTO streamlens_schema VALUES (99, 'later', 99)")
         self.setup_refused("version 99", "newer build")
 
+    def test_a_database_of_version_3_goes_on(self):
+        sql = self.stack.sql
+        sql("CREATE TABLE streamlens_schema (version integer PRIMARY KEY, name text NOT NULL,"
+            " oldest_writer integer NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())")
+        for n, name in enumerate(("001_init", "002_prices", "003_keys"), 1):
+            with open(os.path.join(ROOT, "sql", name + ".sql"), encoding="utf-8") as f:
+                sql(f.read())
+            sql(f"INSERT INTO streamlens_schema VALUES ({n}, '{name}', 2)")
+        sql("INSERT INTO streamlens_installation (partitions, topic_prefix)"
+            f" VALUES (3, '{self.stack.prefix}');"
+            "INSERT INTO streamlens_settings VALUES (1, 5000, 600, 7, 1);"
+            "INSERT INTO streamlens_settings_from SELECT 1, p, 0, 0 FROM generate_series(0, 2) p;"
+            "INSERT INTO streamlens_position (partition, request_next, request_time_ms)"
+            " SELECT p, 17, 1000 FROM generate_series(0, 2) p;"
+            "INSERT INTO llm_series (tenant_id, route, model) VALUES ('t', 'r', 'm');"
+            "INSERT INTO llm_tenant VALUES ('t', 1);"
+            "INSERT INTO llm_window VALUES ('2026-11-21 06:14+00')")
+        before = sql("SELECT * FROM streamlens_position ORDER BY 1")
+        out = self.setup_ok()
+        self.assertIn("applied 004_epochs", out)
+        self.assertNotIn("applied 003", out)
+        self.assertIn("found PARTITIONS=3 JOIN_TTL_MS=5000", out)
+        self.assertEqual(sql("SELECT * FROM streamlens_position ORDER BY 1"), before)
+        # All that was counted was counted in epoch 1, which holds from the beginning.
+        self.assertEqual(sql("SELECT epoch, series_epoch FROM streamlens_settings"), "1|1")
+        self.assertEqual(sql("SELECT count(*) FROM streamlens_settings_from WHERE from_ms IS NULL"), "3")
+        self.assertEqual(sql("SELECT s.epoch, t.epoch FROM llm_series s JOIN llm_tenant t USING (tenant_id)"),
+                         "1|1")
+        self.assertEqual(sql("SELECT complete, closed_at IS NULL FROM llm_window"), "f|t")
+        self.assertEqual(self.admin("settings", "set", "JOIN_TTL_MS=6000").returncode, 0)
+
     def test_a_missing_position_row_is_not_made_up(self):
         self.setup_ok()
         self.stack.sql("DELETE FROM streamlens_position WHERE partition = 1")
