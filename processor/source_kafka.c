@@ -16,7 +16,9 @@
 #define ENDS_TIMEOUT_MS 5000
 #define LEAVE_US 5000000
 #define MAX_POLL_INTERVAL_MS 60000 // every wait for PostgreSQL is shorter
-#define PREFETCH_KIB (128 * 1024)  // of all partitions, unless that leaves them less than 1 MiB
+// Of all partitions, unless that leaves one less than 1 MiB. Of small records the bytes are a third
+// of what they take in memory (measured: 480 bytes a record of 160).
+#define PREFETCH_KIB (24 * 1024)
 
 struct reader {
     rd_kafka_queue_t *queue;
