@@ -66,10 +66,10 @@ MUTANTS = (
            "a degraded replay counts what may have been counted", "sim"),
     Mutant("degraded_unnoticed", INSTANCE,
            "        m->lacks_below[k] = ends[k].low;\n", "",
-           "a replay that begins too late is not flagged", UNIT + "instance"),
+           "a replay that begins too late is not flagged", UNIT + "instance_halting"),
     Mutant("another_log_unnoticed", TASK,
            "if (!t->live && !is_same_log(l, r))", "if (false)",
-           "a recreated topic is read on", "sim"),
+           "a recreated topic is read on", UNIT + "task_replay"),
 
     # --- time ---
     Mutant("time_of_the_reader", INSTANCE,
@@ -90,7 +90,7 @@ MUTANTS = (
            "    if (time_ms == l->at.time_ms)\n        return;",
            "the time is the last record's, not the greatest", "sim"),
     Mutant("expiry_by_its_own_topic", TASK,
-           "join_expire(t->join, EVENT_REQUEST, t->log[EVENT_RESPONSE].at.time_ms, &w)",
+           "join_expire(t->join, EVENT_REQUEST, response_ms, &w)",
            "join_expire(t->join, EVENT_REQUEST, t->log[EVENT_REQUEST].at.time_ms, &w)",
            "a request expires by the time of the requests", "sim"),
     Mutant("tick_is_a_record", TASK,
@@ -139,7 +139,7 @@ MUTANTS = (
            "    if (s->tenant != tenant) {", "    if (false) {",
            "another tenant's use of an id is no conflict", "sim"),
     Mutant("not_expired_at_the_match", TASK,
-           "        expire_requests(t);\n        return;\n", "        return;\n",
+           "        expire_requests(t, t->log[EVENT_RESPONSE].at.time_ms);\n        return;\n", "        return;\n",
            "a request that is read after its TTL waits for the next time", "sim"),
     Mutant("late_event_dropped", TASK,
            "    if (t->live)\n        window_facts(t->deltas, asked.series",
@@ -312,6 +312,6 @@ MUTANTS = (
            " + m.nth\"\n", " + m.nth * 0\"\n",
            "as many series as come are made at once", DATABASE + "store"),
     Mutant("series_not_counted", SERIES,
-           "SET series_count = t.series_count + a.n", "SET series_count = t.series_count",
+           "series_count = t.series_count + u.made", "series_count = t.series_count",
            "the cap of series counts anew with each flush", DATABASE + "store"),
 )
