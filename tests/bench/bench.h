@@ -34,12 +34,14 @@ struct bench_events {
     struct buf bytes;
 };
 
-#define BENCH_START_MS INT64_C(1795241640000) // 2026-11-21T06:14:00Z
 #define BENCH_SERIES 9600
+#define BENCH_PER_MS 10 // requests
+#define BENCH_ANSWER_MS 1000
 
-// `pairs` requests over BENCH_SERIES series, one a millisecond, each with its answer one second
-// later.
-void bench_events_make(struct bench_events *out, size_t pairs, enum bench_style style);
+// `pairs` requests over BENCH_SERIES series, from start_ms on, each with its answer. Ids depend on
+// start_ms.
+void bench_events_make(struct bench_events *out, size_t pairs, int64_t start_ms,
+                       enum bench_style style);
 void bench_events_free(struct bench_events *e);
 
 #endif
