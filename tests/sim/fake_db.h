@@ -75,6 +75,7 @@ struct fake_db {
     struct backend *locked_by[SIM_MAX_PARTITIONS]; // position rows
     bool may_lose_state; // a log that was deleted before its time: rows may miss what was there
     int fault_percent;   // chance of a fault at each call
+    enum lost_commit { COMMIT_BY_CHANCE, COMMIT_LANDS_UNHEARD, COMMIT_IS_LOST } next_commit;
     int64_t commits, restores;
     // Every list of settings that ever held for a partition: what was done by one that a restored
     // backup does not know was right when it was done.

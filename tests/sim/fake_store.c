@@ -269,8 +269,11 @@ static void leave_in_doubt(struct store *s)
 {
     struct backend *b = s->backend;
     struct store_flush *f = &b->flush;
+    enum lost_commit how = s->db->next_commit;
     b->txn = TXN_IN_DOUBT;
-    b->landed = random_chance(s->db->random, 50);
+    b->landed =
+        how == COMMIT_BY_CHANCE ? random_chance(s->db->random, 50) : how == COMMIT_LANDS_UNHEARD;
+    s->db->next_commit = COMMIT_BY_CHANCE;
     b->partitions = xmemdup(f->partitions, f->partition_count * sizeof(*f->partitions));
     f->partitions = b->partitions;
     b->facts = xcalloc(f->cell_count, sizeof(*b->facts));
@@ -290,7 +293,8 @@ enum store_result store_commit(struct store *s, struct err *e)
     if (!b) // ended before it heard of the COMMIT, which nobody here can know
         return err_set(e, "the connection is lost"), STORE_UNKNOWN;
     assert(b->txn == TXN_WRITTEN);
-    if (acts && (s->fuse->dead || !fault(s, e))) {
+    bool lost = s->db->next_commit != COMMIT_BY_CHANCE || fault(s, e);
+    if (acts && (s->fuse->dead || !lost)) {
         carry_out(s->db, b);
         end_transaction(s->db, b);
         return STORE_OK;
