@@ -61,7 +61,8 @@ static void run(size_t pairs, enum bench_style style, const char *name)
     struct hash_key key;
     hash_key_init(&key, "bench", 5);
     struct processor_stats stats = {0};
-    struct task_env env = {&key, series_table_new(&key), event_parser_new(), &stats};
+    struct task_load load = {0};
+    struct task_env env = {&key, series_table_new(&key), event_parser_new(), &stats, &load};
     const struct task_limits limits = {10 * pairs, 10 * pairs, 1000};
     const struct settings settings = SETTINGS;
     struct bench_events in;
