@@ -92,7 +92,7 @@ int epochs_read_borders(struct epochs *s, int64_t epoch, struct epoch_border **o
 // Owners whose transaction is older than any flush: stopped, or cut off.
 static int end_owners(struct epochs *s, bool *ended, struct err *e)
 {
-    PGresult *r = db_query(s->db, "ending a processor's session that holds its partitions",
+    PGresult *r = db_query(s->db, "ending a processor's connection that holds its partitions",
                            "SELECT a.pid, pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity a"
                            " WHERE a.xact_start < clock_timestamp() - interval '" LOCK_S " s'"
                            " AND EXISTS (SELECT FROM streamlens_position p"
@@ -136,7 +136,7 @@ int epochs_lock(struct epochs *s, struct err *e)
         if (end_owners(s, &ended, e) < 0)
             return -1;
         if (!ended)
-            err_set(e, "a session that is no processor's has locked rows of streamlens_position "
+            err_set(e, "a connection that is no processor's has locked rows of streamlens_position "
                        "for more than " LOCK_S " s; nothing was changed: end it "
                        "(pg_stat_activity shows it), and try again");
     }
