@@ -162,8 +162,9 @@ static bool accept_gap(struct member *m, int k, struct log_position *stored,
                        const struct log_ends *ends, int64_t now_ms)
 {
     bool deleted = !m->other_log[k] && ends->low > stored->next;
+    bool from_last = m->other_log[k] && ends->high != stored->last_offset; // else it were no gap
     m->gap[k] = (struct log_gap){
-        .from = m->other_log[k] ? stored->last_offset : stored->next,
+        .from = from_last ? stored->last_offset : stored->next,
         .to = deleted ? ends->low : ends->high,
         .from_ms = stored->time_ms,
         .to_ms = max_i64(now_ms, stored->time_ms),
