@@ -90,6 +90,21 @@ static void restart_with(struct world *w, int64_t max_joins, bool accept_loss)
     }
 }
 
+// What is halted is so until the operator accepts what is lost. What was read in time may still
+// wait for its flush.
+static void be_halted(struct world *w)
+{
+    bool gap = false, accepted = false;
+    for (int n = 0; n < 70; n++)
+        all_turn(w, US_PER_S);
+    for (int p = 0; p < w->db.partitions; p++)
+        gap = gap || has_gap(w, p);
+    for (int i = 0; i < w->actors; i++)
+        accepted = accepted || w->actor[i].config.accept_loss;
+    if (gap && !accepted && all_are_ready(w))
+        world_violated(w, "all are ready though a log has lost what was not consumed");
+}
+
 void settle(struct world *w)
 {
     disturb_no_more(w);
@@ -97,16 +112,11 @@ void settle(struct world *w)
     // A task that is full of both kinds stands still until the operator gives it more room.
     restart_with(w, 10000, false);
     come_to_rest(w, true);
-    bool cut = false, gap = false;
-    for (int p = 0; p < w->db.partitions; p++) {
+    bool cut = false;
+    for (int p = 0; p < w->db.partitions; p++)
         cut = cut || is_cut(w, p);
-        gap = gap || has_gap(w, p);
-    }
-    for (int i = 0; i < w->actors; i++)
-        gap = gap && !w->actor[i].config.accept_loss;
-    // What is halted is so until the operator accepts what is lost.
-    if (gap && !w->violation && all_are_ready(w))
-        world_violated(w, "all are ready though a log has lost what was not consumed");
+    if (cut && !w->violation)
+        be_halted(w);
     if (cut)
         restart_with(w, 0, true);
     for (int p = 0; p < w->db.partitions; p++)
