@@ -172,6 +172,24 @@ START_TEST(another_log_found_in_the_replay_is_begun_at_its_end_where_loss_is_acc
 }
 END_TEST
 
+START_TEST(another_log_that_was_accepted_is_the_log_from_then_on)
+{
+    int64_t from[2];
+    config.accept_loss = true;
+    make_again();
+    ck_assert_int_eq(feed_another_log(200), START_LOSSY);
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    store.claim.flush_seq++;
+    store_position(200, 200);
+    instance_halt(in, 2, "for another reason");
+    instance_park(in);
+    // What has come meanwhile is read, not jumped over once more.
+    ck_assert_int_eq(start_at((struct log_ends[]){{90, 210}, {690, 800}}, from), START_WHOLE);
+    ck_assert_int_eq(from[EVENT_REQUEST], 200);
+}
+END_TEST
+
 START_TEST(a_halted_partition_is_flushed_and_not_ticked_and_the_others_go_on)
 {
     own(1);
@@ -332,6 +350,7 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, another_log_found_in_the_replay_halts_at_the_next_start_too);
     tcase_add_loop_test(
         tc, another_log_found_in_the_replay_is_begun_at_its_end_where_loss_is_accepted, 0, 4);
+    tcase_add_test(tc, another_log_that_was_accepted_is_the_log_from_then_on);
     tcase_add_test(tc, a_halted_partition_is_flushed_and_not_ticked_and_the_others_go_on);
     tcase_add_test(tc, a_halted_partition_begins_anew_from_the_database);
     tcase_add_loop_test(tc, a_kept_task_is_void_where_its_log_no_longer_holds_its_place, 0, 3);
