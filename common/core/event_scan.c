@@ -422,6 +422,7 @@ static inline bytes_at read_field(struct event_scan *s, bytes_at p, bytes_at end
     unsigned guess = s->follower[*field];
     if (end - p > NAME_WORDS * WORD && *p == '"' && is_at(&s->names[guess], p + 1)) {
         *field = guess;
+        *key = (struct str){(const char *)p + 1, s->names[guess].n - 1};
         return read_colon(p + 1 + s->names[guess].n, end);
     }
     p = read_key(p, end, key);
