@@ -8,7 +8,7 @@
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
-#define LETTER_BYTES_MAX (64u << 20) // of values: a record may be as large as the broker takes
+#define LETTER_BYTES_MAX (16u << 20) // of values: a record may be as large as the broker takes
 
 // Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
 // entry is always a safe place to replay from, for every time from its own on.

@@ -194,12 +194,12 @@ START_TEST(dead_letters_are_few_where_they_are_large)
     char *large = xmalloc((1u << 20) + 1);
     memset(large, 'x', 1u << 20);
     large[1u << 20] = '\0';
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 16; i++)
         take(EVENT_RESPONSE, append(EVENT_RESPONSE, 0, "a", NULL, large));
     const struct logged *r = append_ask(1, "c", "");
     ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
     ck_assert_int_eq(stats.full_of_letters, 1);
-    ck_assert_uint_eq(letter_count(), 64);
+    ck_assert_uint_eq(letter_count(), 16);
     task_flushed(task);
     take(EVENT_REQUEST, r);
     free(large);
@@ -210,6 +210,7 @@ static Suite *limits_suite(void)
 {
     Suite *s = suite_create("task_limits");
     TCase *c = tcase_create("task_limits");
+    tcase_set_timeout(c, 60);
     tcase_add_checked_fixture(c, make_env, free_env);
     const TTest *const tests[] = {
         full_of_requests_it_takes_ticks_and_the_other_topic_alone,
