@@ -99,7 +99,7 @@ START_TEST(a_record_far_ahead_of_the_clock_is_not_taken)
 }
 END_TEST
 
-START_TEST(the_end_of_a_topic_holds_until_its_next_record)
+START_TEST(the_end_of_a_topic_holds_until_its_next_record_or_start)
 {
     own(2);
     store.closing =
@@ -115,6 +115,12 @@ START_TEST(the_end_of_a_topic_holds_until_its_next_record)
     instance_at_end(in, 2, EVENT_REQUEST);
     instance_tick(in, T0 * 2 + 2000);
     expect_trace("tick 0/2;");
+    instance_park(in);
+    store.claim.kept = true;
+    own(2);
+    buf_clear(&trace);
+    instance_tick(in, T0 * 2 + 4000);
+    expect_trace("");
 }
 END_TEST
 
@@ -318,7 +324,7 @@ static void add_ownership(TCase *tc)
 static void add_flushes_and_ticks(TCase *tc)
 {
     tcase_add_test(tc, a_record_far_ahead_of_the_clock_is_not_taken);
-    tcase_add_test(tc, the_end_of_a_topic_holds_until_its_next_record);
+    tcase_add_test(tc, the_end_of_a_topic_holds_until_its_next_record_or_start);
     tcase_add_test(tc, deltas_are_cleared_once_they_are_in_and_not_before);
     tcase_add_test(tc, a_flush_holds_live_tasks_in_the_order_of_their_partitions);
     tcase_add_test(tc, parked_tasks_keep_their_deltas_out_of_a_flush);
