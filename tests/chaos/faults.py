@@ -14,7 +14,7 @@ from pg_proxy import ANY, BEGIN, CLAIM, COMMIT, COPY, Trap
 from stack import wait_for
 from tape import TOPICS
 from traffic import PARTITIONS, SILENT, Client
-from world import GUESTS, SESSION_MS, SKEW_RANGE_MS, TENANTS, TTL_RANGE_MS
+from world import GUESTS, SESSION_MS, TENANTS
 
 SESSION_S = SESSION_MS / 1000
 TRAP_S = 6.0  # for how long a moment is waited for
@@ -129,11 +129,15 @@ def guests(storm, names, r):
 # ---- the conversation with PostgreSQL ----
 
 for title, trap_at, spring, lasts in (
-        ("COMMIT is lost", COMMIT, "cut_before", (0, 0)), ("answer to COMMIT is lost", COMMIT, "drop_answer", (0, 0)),
+        ("COMMIT is lost", COMMIT, "cut_before", (0, 0)),
+        ("answer to COMMIT is lost", COMMIT, "drop_answer", (0, 0)),
         ("no answer to COMMIT, connection stays", COMMIT, "silence", (2, 25)),
-        ("client cut off at COMMIT", COMMIT, "cut_client", (0, 4)), ("answer to COMMIT is late", COMMIT, "delay", (1, 8)),
-        ("connection cut anywhere", ANY, "cut_before", (0, 0)), ("connection cut inside COPY", COPY, "cut_client", (0, 4)),
-        ("answer is late anywhere", ANY, "delay", (1, 8)), ("connection is slow", ANY, "slow", (2, 10))):
+        ("client cut off at COMMIT", COMMIT, "cut_client", (0, 4)),
+        ("answer to COMMIT is late", COMMIT, "delay", (1, 8)),
+        ("connection cut anywhere", ANY, "cut_before", (0, 0)),
+        ("connection cut inside COPY", COPY, "cut_client", (0, 4)),
+        ("answer is late anywhere", ANY, "delay", (1, 8)),
+        ("connection is slow", ANY, "slow", (2, 10))):
     fault("database: " + title, 1, "a processor")(at(trap_at, spring, lambda r, t=lasts: r.uniform(*t)))
 
 
@@ -266,8 +270,8 @@ def poison(storm, _, r):
                 lines.append((request_id, json.dumps({"request_id": request_id, "timestamp": now_ms,
                                                       "completion_tokens": 7})))
                 continue
-            event = {"request_id": request_id, "tenant_id": f"direct-{i % 2}", "route": "/direct", "model": "house-small",
-                     "timestamp": now_ms, "prompt_tokens": 3}
+            event = {"request_id": request_id, "tenant_id": f"direct-{i % 2}", "route": "/direct",
+                     "model": "house-small", "timestamp": now_ms, "prompt_tokens": 3}
             lines += [(request_id, json.dumps(event)),
                       (request_id, json.dumps({**event, "tenant_id": f"direct-{(i + 1) % 2}"}))]
             if i % 4 == 0:
@@ -327,8 +331,10 @@ def reprice(storm, _, r):
 @fault("settings change", 1, "postgres")
 def change_settings(storm, _, r):
     """TTL, skew, or the cap of series, which stays above what there is."""
-    name, value = r.choice((("JOIN_TTL_MS", r.randrange(*TTL_RANGE_MS)), ("JOIN_SKEW_MS", r.randrange(*SKEW_RANGE_MS)),
+    world = storm.world
+    name, value = r.choice((("JOIN_TTL_MS", int(world.ttl_ms * r.uniform(0.5, 1.5))),
+                            ("JOIN_SKEW_MS", int(world.skew_ms * r.uniform(0.5, 1.5))),
                             ("MAX_SERIES_PER_TENANT", r.randrange(100, 1000))))
-    done = storm.world.stack.admin("settings", "set", f"{name}={value}")
-    storm.report.say(done.stdout.strip() or done.stderr.strip())
+    done = world.stack.admin("settings", "set", f"{name}={value}")
+    storm.report.say(f"{name}={value}:", (done.stdout or done.stderr).split("\n")[0])
     return None if done.returncode == 0 else "not reached"

@@ -131,7 +131,8 @@ class Partition:
             for at, event, tenant, _ in asked:
                 row = self.truth.rows[tenant, event["route"], event["model"], int(event["timestamp"]) // 60_000 * 60]
                 row.n["requests"] += 1
-                fit = [a for a in answers if a[0] <= self.settings.answer_by(at) and at <= self.settings.request_by(a[0])]
+                fit = [a for a in answers
+                       if a[0] <= self.settings.answer_by(at) and at <= self.settings.request_by(a[0])]
                 assert len(fit) <= 1, (identity, at, fit)
                 if fit:
                     answers.remove(fit[0])
@@ -175,7 +176,8 @@ def count_usage(row, asked, answer):
     cached, reasoning = answer.get("cached_prompt_tokens", 0), answer.get("reasoning_tokens", 0)
     prompt = answer.get("prompt_tokens", asked.get("prompt_tokens"))
     completion = answer.get("completion_tokens")
-    row.n["clamped_usage"] += (prompt is not None and prompt < cached) or (completion is not None and completion < reasoning)
+    row.n["clamped_usage"] += ((prompt is not None and prompt < cached)
+                               or (completion is not None and completion < reasoning))
     uncached, completion = max(0, (prompt or 0) - cached), max(completion or 0, reasoning)
     band = max((b for b in BANDS if uncached + cached > b), default=0)
     tier = answer.get("service_tier", "").lower()

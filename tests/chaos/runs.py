@@ -24,12 +24,13 @@ def ports():
 
 
 def state():
-    return os.path.join(needed("SL_TMP"), "chaos")
+    """Of the broker and the database; ports keep those apart that run at the same time."""
+    return os.path.join(needed("SL_TMP"), f"chaos-{ports()[0]}")
 
 
 def run_storm(test, own, seed, seconds, storm=Storm, **kw):
     """Fails the test with every finding, and says how to see it again."""
-    folder = os.path.join(needed("SL_TMP"), "chaos-" + seed)
+    folder = os.path.join(needed("SL_TMP"), f"{storm.__name__.lower()}-{seed}")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     report = storm(own, seed, seconds, float(os.environ.get("CHAOS_PAIRS_PER_S", "150")), folder, **kw).run()

@@ -14,7 +14,7 @@ class Tape:
     def __init__(self, folder, brokers, prefix):
         self.folder, self.brokers, self.prefix = folder, brokers, prefix
         self.next = {}
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder)  # none of another run
 
     def path(self, topic, partition):
         return os.path.join(self.folder, f"{topic}-{partition}.json")
@@ -28,8 +28,9 @@ class Tape:
             with open(path, "ab") as f:
                 # Of a log that grows, the end shows only to who does not wait for more.
                 readers.append(subprocess.Popen(
-                    ["kcat", "-C", "-q", "-e", "-J", "-X", "fetch.wait.max.ms=5", "-o", str(self.next.get((topic, partition), 0)), "-b", self.brokers,
-                     "-p", str(partition), "-t", self.prefix + topic], stdout=f, stdin=subprocess.DEVNULL))
+                    ["kcat", "-C", "-q", "-e", "-J", "-X", "fetch.wait.max.ms=5", "-b", self.brokers, "-t",
+                     self.prefix + topic, "-p", str(partition), "-o", str(self.next.get((topic, partition), 0))],
+                    stdout=f, stdin=subprocess.DEVNULL))
         for reader in readers:
             if reader.wait(300) != 0:
                 raise AssertionError(f"{reader.args} failed")

@@ -5,7 +5,12 @@ import unittest
 
 import faults
 import runs
+from storm import Storm
 from three_brokers import ThreeBrokers
+
+
+class ThreeBrokerStorm(Storm):
+    ttl_ms, skew_ms = 6_000, 2_000
 
 
 class Replicated(unittest.TestCase):
@@ -13,7 +18,8 @@ class Replicated(unittest.TestCase):
         seed = runs.seed_of_run()
         own = ThreeBrokers(runs.state(), *runs.ports(), seed)
         self.addCleanup(runs.end, own)
-        report = runs.run_storm(self, own, seed, runs.seconds_of_run() / 3, first=("broker killed", faults.TWO_LOST))
+        report = runs.run_storm(self, own, seed, runs.seconds_of_run() / 6, ThreeBrokerStorm,
+                                first=("broker killed", faults.TWO_LOST))
         self.assertGreater(report.done[faults.TWO_LOST], 0)
 
 

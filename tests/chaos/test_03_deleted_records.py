@@ -18,10 +18,12 @@ UNREAD = 20  # records
 
 
 class CutLogs(Storm):
+    ttl_ms, skew_ms = 4_000, 1_000
     routes = {CUT: ROUTE}
 
     def position(self, column):
-        return int(self.world.stack.sql(f"SELECT coalesce({column}, 0) FROM streamlens_position WHERE partition = {CUT}"))
+        return int(self.world.stack.sql(
+            f"SELECT coalesce({column}, 0) FROM streamlens_position WHERE partition = {CUT}"))
 
     def partitions(self, state):
         """How many are in the state, over all processors."""
@@ -92,8 +94,8 @@ class CutLogs(Storm):
         if gaps != f"{CUT}|llm.requests|{self.first_lost}|{self.first_lost + UNREAD}":
             f.append(f"gaps are {gaps!r}")
         rows = json.loads(stack.sql(
-            "SELECT json_agg(x) FROM (SELECT tenant_id, route, model, extract(epoch FROM window_start)::bigint AS start_s,"
-            f" requests, responses, in_flight, lossy FROM llm_metrics WHERE route = '{ROUTE}') x"))
+            "SELECT json_agg(x) FROM (SELECT tenant_id, route, model, extract(epoch FROM window_start)::bigint AS"
+            f" start_s, requests, responses, lossy FROM llm_metrics WHERE route = '{ROUTE}') x"))
         got = {(r["tenant_id"], r["route"], r["model"], r["start_s"]): r for r in rows}
         missing = 0
         for key, want in self.check.truth.rows.items():
@@ -116,7 +118,7 @@ class DeletedRecords(unittest.TestCase):
     def test_only_what_is_gone_is_missing(self):
         own = OwnServices(runs.state(), *runs.ports())
         self.addCleanup(runs.end, own)
-        runs.run_storm(self, own, runs.seed_of_run(), 0, storm=CutLogs)
+        runs.run_storm(self, own, runs.seed_of_run(), 0, CutLogs)
 
 
 if __name__ == "__main__":

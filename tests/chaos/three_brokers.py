@@ -15,6 +15,7 @@ from stack import ROOT, wait_for
 LOCAL = os.path.join(ROOT, "deploy", "local")
 NODES = (1, 2, 3)
 HARMED = (2, 3)
+CLUSTER_ID = "chaosAAAAAAAAAAAAAAAAA"
 REPLICATED = """
 default.replication.factor=3
 min.insync.replicas=2
@@ -38,7 +39,6 @@ class ThreeBrokers:
         self.brokers = ",".join(f"127.0.0.1:{p}" for p in self.ports.values())
         self.processes = {}
         self.java = self.find_java()
-        self.cluster_id = "chaosAAAAAAAAAAAAAAAAA"
         for n in NODES:
             self.format(n)
         self.run("up")
@@ -69,8 +69,8 @@ class ThreeBrokers:
             text = text.replace(f",CONTROLLER://127.0.0.1:{self.controller_port}\n", "\n")
         with open(self.properties(node), "w", encoding="ascii") as f:
             f.write(text)
-        subprocess.run(self.command("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", self.properties(node)),
-                       check=True, capture_output=True, timeout=120)
+        subprocess.run(self.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
+                                    self.properties(node)), check=True, capture_output=True, timeout=120)
 
     def properties(self, node):
         return os.path.join(self.home(node), "server.properties")

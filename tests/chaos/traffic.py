@@ -74,8 +74,8 @@ class Client:
         """(status, answer), (None, None) where there was none."""
         try:
             port = self.world.stack.services["ingest-api"].port
-            return http_call(port, "POST", path, body, {**headers, "Authorization": "Bearer " + self.world.keys[tenant]},
-                             timeout=30)
+            headers = {**headers, "Authorization": "Bearer " + self.world.keys[tenant]}
+            return http_call(port, "POST", path, body, headers, timeout=30)
         except (OSError, http.client.HTTPException, TypeError):  # TypeError: its port is not known yet
             return None, None
 
@@ -186,8 +186,8 @@ class Sender(threading.Thread):
         at_ms = minute * 1000 + r.choice((0, 59_999, r.randrange(60_000)))
         if partition in self.routes:
             at_ms = int(time.time() * 1000)
-        request = {"request_id": request_id, "route": self.routes.get(partition) or r.choice(ROUTES), "model": r.choice(tuple(ASKED)),
-                   "timestamp": at_ms}
+        request = {"request_id": request_id, "route": self.routes.get(partition) or r.choice(ROUTES),
+                   "model": r.choice(tuple(ASKED)), "timestamp": at_ms}
         if r.random() < 0.8:
             request["prompt_tokens"] = r.randrange(5000)
         return request, at_ms

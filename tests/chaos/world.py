@@ -12,9 +12,7 @@ import time
 from pg_proxy import PgProxy
 from stack import Stack, freeze, wait_for
 
-TTL_MS, SKEW_MS, SESSION_MS = 15_000, 4_000, 6_000
-TTL_RANGE_MS, SKEW_RANGE_MS = (8_000, 20_000), (2_000, 6_000)  # when settings change on the way
-LONGEST_D_MS = TTL_RANGE_MS[1] + SKEW_RANGE_MS[1]
+SESSION_MS = 6_000
 PARTITIONS = 4
 TENANTS = ("acme", "globex", "initech")
 PROBE = "probe"  # a tenant of its own: how long until what is sent shows
@@ -25,11 +23,11 @@ GUESTS = ("processor-4", "processor-5", "processor-6")  # with them there are mo
 class World:
     """own: the broker and the database (start, pid, kill). say: prints a line with the time."""
 
-    def __init__(self, own, seed, say):
-        self.own, self.say = own, say
+    def __init__(self, own, seed, say, ttl_ms, skew_ms):
+        self.own, self.say, self.ttl_ms, self.skew_ms = own, say, ttl_ms, skew_ms
         self.random = random.Random(f"{seed} world")
         self.stack = Stack(brokers=own.brokers, pg_dsn=own.pg_dsn, partitions=PARTITIONS, env={
-            "JOIN_TTL_MS": str(TTL_MS), "JOIN_SKEW_MS": str(SKEW_MS), "SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "JOIN_TTL_MS": str(ttl_ms), "JOIN_SKEW_MS": str(skew_ms), "SESSION_TIMEOUT_MS": str(SESSION_MS),
             "AUTH": "key", "AUTH_REFRESH_MS": "1000", "ACK_TIMEOUT_MS": "3000"})
         self.proxy = PgProxy(own.pg_port)
         self.flush_ms = {n: self.random.randrange(200, 1000) for n in STEADY + GUESTS}
