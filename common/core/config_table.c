@@ -153,14 +153,15 @@ const struct setting config_settings[] = {
              "refuse values outside their own range, commonly 6 s to 30 min."},
     {.name = "MAX_JOINS", .programs = PROCESSOR,
      NUMBER(max_joins, 5000000, 1, INT64_C(1000000000)),
-     .help = "Requests and answers remembered by one partition; at this number it stops reading "
-             "and says what memory it needs."},
+     .help = "Requests, and answers, of one partition that wait for their other half; at this "
+             "number that topic is not read, and the log says what memory they take."},
     {.name = "MAX_DELTA_CELLS", .programs = PROCESSOR,
      NUMBER(max_delta_cells, 100000, 1, INT64_C(100000000)),
-     .help = "Series-minutes changed since the last flush; at this number a flush begins early."},
+     .help = "Series-minutes of one processor changed since its last flush; at this number the "
+             "next one begins early."},
     {.name = "MAX_DEAD_LETTERS", .programs = PROCESSOR,
      NUMBER(max_dead_letters, 10000, 1, INT64_C(10000000)),
-     .help = "Dead letters under way; at this number reading waits for them."},
+     .help = "Dead letters of one processor under way; at this number reading waits for them."},
     {.name = "START", .programs = PROCESSOR, CHOICE(start, "earliest", "earliest|latest"),
      .help = "Where a partition begins that was never processed before."},
     {.name = "ACCEPT_LOSS", .programs = PROCESSOR, NUMBER(accept_loss, 0, 0, 1),

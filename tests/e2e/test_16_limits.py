@@ -81,7 +81,7 @@ class Limits(unittest.TestCase):
             processor = s.start("processor")
             for n in range(40):
                 self.responses(s, self.ids(f"a{n}", 5))
-            wait_for(lambda: processor.metric("streamlens_processor_responses_total") > 100, "the answers")
+            wait_for(lambda: processor.metric("streamlens_processor_responses_total") == 200, "the answers taken")
             self.assertEqual(processor.terminate(), 0)
             s.wait_totals(requests=200, responses=200)
 
