@@ -39,7 +39,8 @@ struct runner {
     bool stopping, started;
     bool flush_trouble;
     bool reopen; // the group is to be left and joined again
-    int64_t next_flush_us, flush_began_us, attempt_began_us, next_tick_us, retry_us;
+    int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
+    int64_t next_closing_us, next_tick_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
     struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint,
         halted_complaint;
@@ -564,7 +565,8 @@ static void feed(struct runner *r, bool *moved)
 
 // ---- the loop ----
 
-// Before each flush, so of what the flushes before have stored. What fails is tried at the next.
+// Every interval, however often it flushes: a limit may ask for flushes all the time. What fails is
+// tried at the next.
 static void look_at_closing(struct runner *r)
 {
     struct err e;
@@ -590,8 +592,13 @@ static int work(struct runner *r, bool *moved, struct err *e)
         *moved = true;
         return step_flush(r, e);
     }
-    if (now_us >= r->next_flush_us) {
+    if (now_us >= r->next_closing_us) {
         look_at_closing(r); // without a partition too: it shows whether the database is there
+        r->next_closing_us = mono_us(r) + r->config->flush_interval_ms * US_PER_MS;
+        *moved = true;
+        return 0;
+    }
+    if (now_us >= r->next_flush_us) {
         flush_begin(r);
         *moved = true;
         return 0;

@@ -332,6 +332,34 @@ START_TEST(flushes_what_there_is_every_interval)
 }
 END_TEST
 
+// Flushes that a limit asks for come before the interval is over, and begin it anew.
+START_TEST(windows_are_closed_every_interval_however_often_it_flushes)
+{
+    config.max_delta_cells = 1;
+    slow_call = FAKE_COMMIT;
+    call_takes_us = INTERVAL_MS / 10 * US_PER_MS;
+    start();
+    buf_clear(&trace);
+    int64_t began_us = now_us, flushes = stats.flushes;
+    for (int i = 0; i < 30; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "a%d", i);
+        arrive(0, id);
+        arrive(1, id);
+        until_flushed(INTERVAL_MS);
+    }
+    int64_t intervals = (now_us - began_us) / (INTERVAL_MS * US_PER_MS);
+    ck_assert_int_ge(intervals, 2);
+    ck_assert_int_gt(stats.flushes - flushes, 5 * intervals);
+    buf_addc(&trace, '\0');
+    int64_t looks = 0;
+    for (const char *at = trace.p; (at = strstr(at, "close ")); at++)
+        looks++;
+    ck_assert_int_ge(looks, intervals);
+    ck_assert_int_le(looks, intervals + 1);
+}
+END_TEST
+
 START_TEST(slow_flushes_come_more_rarely_up_to_a_minute)
 {
     int64_t took_ms = _i == 0 ? 3000 : 3600000, next_ms = _i == 0 ? 6000 : 60000;
@@ -609,6 +637,7 @@ static void add_all(TCase *tc)
     tcase_add_loop_test(tc, refuses_at_start_what_waiting_does_not_mend, 0, 3);
     tcase_add_test(tc, a_stop_while_it_waits_ends_the_start);
     tcase_add_test(tc, flushes_what_there_is_every_interval);
+    tcase_add_test(tc, windows_are_closed_every_interval_however_often_it_flushes);
     tcase_add_loop_test(tc, slow_flushes_come_more_rarely_up_to_a_minute, 0, 2);
     tcase_add_test(tc, a_database_that_was_away_makes_no_later_flush_rarer);
     tcase_add_loop_test(tc, leaving_flushes_but_waits_for_the_database_a_few_seconds_only, 0, 2);
