@@ -501,8 +501,11 @@ void instance_tick(struct instance *in, int64_t now_ms)
             continue;
         task_ticks_due(m->task, now_ms, in->want_ms, due);
         for (int k = 0; k < 2; k++) {
+            // A last one that lies ahead is of a clock that was set back since.
+            int64_t since_ms = now_ms - m->ticked_ms[k];
+            bool just_now = since_ms >= 0 && since_ms < TICK_INTERVAL_MS;
             // While records are still to be read the time may move by itself.
-            if (!due[k] || !m->at_end[k] || now_ms < m->ticked_ms[k] + TICK_INTERVAL_MS)
+            if (!due[k] || !m->at_end[k] || just_now)
                 continue;
             m->ticked_ms[k] = now_ms;
             in->env.stats->ticks_sent++;

@@ -226,6 +226,22 @@ START_TEST(where_the_brokers_clock_is_behind_ticks_go_on_until_it_has_passed)
 }
 END_TEST
 
+// Ours was ahead when the last tick was sent, and is set right.
+START_TEST(a_clock_that_is_set_back_holds_back_no_ticks)
+{
+    const int64_t hour_ms = 3600000;
+    own_all(TTL, SKEW);
+    ask_once();
+    now_ms = hour_ms;
+    broker_behind_ms = hour_ms;
+    deliver_ticks();
+    ck_assert_int_eq(ticks_sent(), 1);
+    now_ms = broker_behind_ms = 0;
+    run_until(TTL + 2 * STEP_MS);
+    ck_assert_int_eq(stats.unanswered, 1);
+}
+END_TEST
+
 START_TEST(nothing_at_all_sends_nothing)
 {
     own_all(TTL, SKEW);
@@ -243,6 +259,7 @@ int main(void)
     tcase_add_test(tc, a_window_closes_before_its_open_request_is_given_up);
     tcase_add_test(tc, an_answer_without_a_request_is_given_up_in_time);
     tcase_add_test(tc, where_the_brokers_clock_is_behind_ticks_go_on_until_it_has_passed);
+    tcase_add_test(tc, a_clock_that_is_set_back_holds_back_no_ticks);
     tcase_add_test(tc, nothing_at_all_sends_nothing);
     Suite *suite = suite_create("instance_silence");
     suite_add_tcase(suite, tc);
