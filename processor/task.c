@@ -8,7 +8,7 @@
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
 
-#define LETTER_BYTES_MAX (16u << 20) // of values: a record may be as large as the broker takes
+#define LETTER_BYTES_MAX (16u << 20) // a record may be as large as the broker takes, and so its key
 
 // Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
 // entry is always a safe place to replay from, for every time from its own on.
@@ -154,10 +154,15 @@ static void drop_waiting(struct join_waiting *w, void *arg)
         free(w->response.bytes);
 }
 
+static size_t letter_size(const struct dead_letter *d)
+{
+    return d->key_n + d->value_n;
+}
+
 static void letters_clear(struct task *t)
 {
     for (size_t i = 0; i < t->letter_count; i++) {
-        t->env.load->letter_bytes -= t->letters[i].value_n;
+        t->env.load->letter_bytes -= letter_size(&t->letters[i]);
         dead_letter_free(&t->letters[i]);
     }
     t->env.load->letters -= t->letter_count;
@@ -197,7 +202,8 @@ static void dead_letter(struct task *t, const struct task_record *r, const char 
     }
     // Any header may stand in the log; only one that is a tenant's is worth its room.
     struct str tenant = r->tenant.n <= EVENT_NAME_MAX ? r->tenant : (struct str){0};
-    t->letters[t->letter_count++] = (struct dead_letter){
+    struct dead_letter *d = &t->letters[t->letter_count++];
+    *d = (struct dead_letter){
         .topic = r->topic,
         .partition = t->partition,
         .offset = r->offset,
@@ -211,7 +217,7 @@ static void dead_letter(struct task *t, const struct task_record *r, const char 
         .tenant_n = tenant.n,
     };
     t->env.load->letters++;
-    t->env.load->letter_bytes += r->value.n;
+    t->env.load->letter_bytes += letter_size(d);
 }
 
 #define COUNT(t, member)                                                                           \

@@ -189,19 +189,23 @@ START_TEST(dead_letters_at_their_limit_ask_for_a_flush)
 }
 END_TEST
 
-START_TEST(dead_letters_are_few_where_they_are_large)
+START_TEST(dead_letters_are_few_where_their_keys_or_values_are_large)
 {
     char *large = xmalloc((1u << 20) + 1);
     memset(large, 'x', 1u << 20);
     large[1u << 20] = '\0';
-    for (int i = 0; i < 16; i++)
-        take(EVENT_RESPONSE, append(EVENT_RESPONSE, 0, "a", NULL, large));
-    const struct logged *r = append_ask(1, "c", "");
-    ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
-    ck_assert_int_eq(stats.full_of_letters, 1);
-    ck_assert_uint_eq(letter_count(), 16);
-    task_flushed(task);
-    take(EVENT_REQUEST, r);
+    for (int in_key = 0; in_key < 2; in_key++) {
+        for (int i = 0; i < 16; i++)
+            take(EVENT_RESPONSE,
+                 append(EVENT_RESPONSE, 0, in_key ? large : "a", NULL, in_key ? REJECTED : large));
+        const struct logged *r = append_ask(1, "c", "");
+        ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
+        ck_assert_int_eq(stats.full_of_letters, 1 + in_key);
+        ck_assert_uint_eq(letter_count(), 16);
+        task_flushed(task);
+        ck_assert_uint_eq(load.letter_bytes, 0);
+        take(EVENT_REQUEST, r);
+    }
     free(large);
 }
 END_TEST
@@ -218,7 +222,7 @@ static Suite *limits_suite(void)
         deltas_at_their_limit_ask_for_a_flush,
         tasks_share_the_limits_of_what_a_flush_takes,
         dead_letters_at_their_limit_ask_for_a_flush,
-        dead_letters_are_few_where_they_are_large,
+        dead_letters_are_few_where_their_keys_or_values_are_large,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);
