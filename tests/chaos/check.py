@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares what came out with the oracle and with the ledger. Every difference is one finding, in words."""
 import collections
+import datetime
 import json
 import os
 import subprocess
+import urllib.parse
 
 from oracle import TOKENS, Prices, Settings, truth_of
+from stack import http_call
 from tape import TOPICS, headers_of
 from world import PROBE, TENANTS
 
@@ -49,6 +52,10 @@ def key_of(row):
     return row["tenant_id"], row["route"], row["model"], row["start_s"]
 
 
+def start_of(metric):
+    return int(datetime.datetime.fromisoformat(metric["window_start"].replace("Z", "+00:00")).timestamp())
+
+
 def usage_of(row):
     return {(u["model"], u["asked"], u["tier"], u["context_above"]): [u["requests"], *(u[c] for c in TOKENS)]
             for u in row["usage"]}
@@ -82,6 +89,8 @@ class Check:
         if not self.apart:
             for tenant in (*TENANTS, PROBE):
                 self.compare_ledger(tenant)
+        for tenant in TENANTS:
+            self.compare_answers(tenant)
         return self.findings
 
     # ---- per window ----
@@ -144,6 +153,21 @@ class Check:
             self.findings.equal("dead letter", self.letters[key], {want[key]}, key)
 
     # ---- per tenant ----
+
+    def compare_answers(self, tenant):
+        """metrics-api, which was there all the time, reads what the rows say."""
+        want = collections.defaultdict(list)
+        for m in self.minutes:
+            if m["tenant_id"] == tenant:
+                want[m["route"], m["model"]].append((m["start_s"], m["requests"], m["responses"], m["revision"]))
+        headers = {"Authorization": "Bearer " + self.world.keys[tenant]}
+        for (route, model), rows in want.items():
+            query = urllib.parse.urlencode({"tenant_id": tenant, "route": route, "model": model, "limit": len(rows) + 1})
+            status, body = http_call(self.world.stack.services["metrics-api"].port, "GET", "/v1/metrics?" + query,
+                                     headers=headers)
+            got = [(start_of(m), m["requests"], m["responses"], m["revision"])
+                   for m in json.loads(body)["metrics"]] if status == 200 else (status, body)
+            self.findings.equal("answer of metrics-api", got, sorted(rows, reverse=True), tenant, route, model)
 
     def compare_ledger(self, tenant):
         """The identities of DESIGN 3. An id that the log holds again after it was forgotten counts again."""

@@ -9,7 +9,7 @@ import faults
 import runs
 from own_services import OwnServices
 from stack import wait_for
-from storm import RECOVERY_S, Storm
+from storm import Storm
 from tape import headers_of
 from world import STEADY
 
@@ -55,7 +55,7 @@ class CutLogs(Storm):
         said = self.readiness()
         if len(said) != 1 or said[0][0] != 200 or f"the first is {CUT}" not in said[0][1]:
             self.report.findings.append(f"ready and degraded was expected of one processor: {said}")
-        self.report.recoveries["the others, one partition degraded"].append(self.probe.seconds(RECOVERY_S))
+        self.recover("the others, one partition degraded")
         self.expect(lambda: self.partitions("degraded") == 0, "degraded no more", 180)
 
         self.start_over(self.cut_what_nobody_has_read)
@@ -64,7 +64,7 @@ class CutLogs(Storm):
         words = (f"llm.requests, partition {CUT}", f"{self.first_lost} to {self.first_lost + UNREAD - 1}")
         if len(said) != 1 or said[0][0] != 503 or not all(w in said[0][1] for w in words):
             self.report.findings.append(f"one processor was to say {words}: {said}")
-        self.report.recoveries["the others, one partition halted"].append(self.probe.seconds(RECOVERY_S))
+        self.recover("the others, one partition halted")
         if self.position("request_next") != self.first_lost:
             self.report.findings.append("the halted partition moved")
 

@@ -17,6 +17,7 @@ PARTITIONS = 4
 TENANTS = ("acme", "globex", "initech")
 PROBE = "probe"  # a tenant of its own: how long until what is sent shows
 STEADY = ("processor-1", "processor-2", "processor-3")
+APIS = ("ingest-api", "metrics-api")
 GUESTS = ("processor-4", "processor-5", "processor-6")  # with them there are more than partitions
 
 
@@ -50,8 +51,8 @@ class World:
             self.keys[tenant] = s.key(f"--tenant={tenant}", "--scope=ingest,read", "--name=chaos")
         for n in STEADY + GUESTS:
             self.proxy.add(n, lambda n=n: s.services[n].process.pid)
-        s.start("ingest-api", ready=False)
-        s.start("metrics-api", ready=False)
+        for n in APIS:
+            s.start(n, ready=False)
         for n in STEADY:
             self.start(n)
         for service in s.services.values():
@@ -161,13 +162,16 @@ class World:
     # ---- looking ----
 
     def patrol(self):
-        """Processors that ended by themselves are a finding, and are started again."""
-        for n in STEADY:
+        """What ended by itself is a finding, and is started again."""
+        for n in (*STEADY, *APIS):
             with self.lock:
                 meant = n in self.off or n in self.held
             if not meant and not self.is_alive(n):
                 self.note_death(n)
-                self.start(n)
+                if n in APIS:
+                    self.stack.start(n, ready=False).wait_port()
+                else:
+                    self.start(n)
 
     def look_at(self, name):
         """Its greatest memory so far, in bytes."""
