@@ -4,9 +4,11 @@
 //
 // One flush (rule 4):
 //
-//     store_begin   BEGIN, lock my position rows in partition order, compare epoch, token and
-//     flush_seq store_write   add the deltas to minute and hour rows; positions, flush_seq + 1
+//     store_begin   BEGIN; lock my position rows in partition order; compare the fence
+//     store_write   add the deltas to minute and hour rows; positions, flush_seq + 1
 //     store_commit  COMMIT
+//
+// The fence is epoch, token and flush_seq of every partition.
 //
 // After anything but STORE_OK from begin or write the transaction is rolled back already and the
 // flush begins anew with the same deltas, unless STORE_FENCED says that they are void. After
