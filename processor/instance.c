@@ -252,6 +252,12 @@ static enum instance_start start_anew(struct instance *in, struct member *m,
     return START_WHOLE;
 }
 
+static void add_way_out(struct err *e)
+{
+    size_t n = strlen(e->detail);
+    snprintf(e->detail + n, sizeof(e->detail) - n, "; ACCEPT_LOSS=1 goes on without what is lost");
+}
+
 enum instance_start instance_start(struct instance *in, int partition,
                                    const struct log_ends ends[2], int64_t now_ms, int64_t from[2],
                                    struct err *e)
@@ -263,6 +269,7 @@ enum instance_start instance_start(struct instance *in, int partition,
         rc = start_anew(in, m, ends, now_ms, e);
     m->parked = m->ahead = false;
     if (rc == START_HALTED) {
+        add_way_out(e);
         instance_halt(in, partition, e->detail);
         return rc;
     }

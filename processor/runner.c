@@ -84,8 +84,9 @@ static int check_pinned(const struct config *c, const struct store_settings *s, 
             return err_field(
                 e, all[i].name, -1,
                 "is %lld here, but %lld is pinned in the database; leave it unset to use "
-                "the pinned value",
-                (long long)all[i].given, (long long)all[i].pinned);
+                "the pinned value%s",
+                (long long)all[i].given, (long long)all[i].pinned,
+                i > 0 ? ", or change that: streamlens-admin settings set" : "");
     return 0;
 }
 

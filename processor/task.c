@@ -581,7 +581,7 @@ static enum task_feed mismatch(struct task *t, const struct task_record *r)
     snprintf(
         t->error, sizeof(t->error),
         "%s, partition %d: the record at offset %lld is not the one that was consumed there; the "
-        "topic was recreated or truncated",
+        "topic was recreated or truncated; ACCEPT_LOSS=1 goes on without what is lost",
         r->topic == EVENT_REQUEST ? TOPIC_REQUESTS : TOPIC_RESPONSES, t->partition,
         (long long)r->offset);
     return FEED_MISMATCH;

@@ -54,7 +54,8 @@ class Refusals(unittest.TestCase):
                          env={"TOPIC_PREFIX": "nothing-here."})
 
     def test_a_setting_that_differs_from_the_pinned_one(self):
-        self.refused("processor", "JOIN_TTL_MS", "1234", "300000", env={"JOIN_TTL_MS": "1234"})
+        self.refused("processor", "JOIN_TTL_MS", "1234", "300000", "streamlens-admin settings set",
+                     env={"JOIN_TTL_MS": "1234"})
 
     def test_a_missing_schema_names_the_command_that_makes_it(self):
         empty = self.s.id + "_empty"

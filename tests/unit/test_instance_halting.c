@@ -42,6 +42,7 @@ START_TEST(a_stored_position_is_held_against_the_ends_of_the_log)
     ck_assert_int_eq(from[1], NOWHERE);
     ck_assert(instance_is_halted(in, 2));
     ck_assert_ptr_null(instance_task(in, 2));
+    ck_assert_msg(strstr(e.detail, "ACCEPT_LOSS=1"), "%s", e.detail);
     ck_assert_ptr_nonnull(
         strstr(e.detail, bad ? "llm.responses, partition 2" : "llm.requests, partition 2"));
     for (int i = 0; i < 2 && !bad; i++)

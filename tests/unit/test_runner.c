@@ -585,6 +585,7 @@ START_TEST(another_log_halts_and_where_loss_is_accepted_goes_on_at_its_end)
     run_for(100);
     if (_i == 0) {
         HEALTH_SAYS("is not the one that was consumed");
+        HEALTH_SAYS("ACCEPT_LOSS=1");
         ck_assert_ptr_nonnull(strstr(health().why, "(and 1 more)"));
         run_for(60000);
         ck_assert_int_eq(group.opened, 1); // joining again would find the same
