@@ -6,12 +6,15 @@
 struct node {
     struct series series; // first: a struct series * is a struct node *
     struct node *next;
+    char names[]; // tenant, route and model, each with its NUL
 };
 
 struct series_table {
     const struct hash_key *key;
     struct node **slots;
-    size_t slot_count, count; // slot_count is a power of two
+    size_t slot_count; // a power of two
+    size_t count;      // of entries,
+    size_t unused;     // and of those without a reference
 };
 
 struct series_table *series_table_new(const struct hash_key *key)
@@ -23,12 +26,6 @@ struct series_table *series_table_new(const struct hash_key *key)
     return t;
 }
 
-static void node_free(struct node *n)
-{
-    free(n->series.names);
-    free(n);
-}
-
 void series_table_free(struct series_table *t)
 {
     if (!t)
@@ -36,7 +33,7 @@ void series_table_free(struct series_table *t)
     for (size_t i = 0; i < t->slot_count; i++)
         for (struct node *n = t->slots[i], *next; n; n = next) {
             next = n->next;
-            node_free(n);
+            free(n);
         }
     free(t->slots);
     free(t);
@@ -79,10 +76,9 @@ static struct str name_put(char **at, struct str name)
 static struct node *node_new(uint64_t hash, struct str tenant, struct str route, struct str model,
                              int64_t epoch)
 {
-    struct node *n = xcalloc(1, sizeof(*n));
+    struct node *n = xcalloc(1, sizeof(*n) + tenant.n + route.n + model.n + 3);
     struct series *s = &n->series;
-    s->names = xmalloc(tenant.n + route.n + model.n + 3);
-    char *at = s->names;
+    char *at = n->names;
     s->tenant = name_put(&at, tenant);
     s->route = name_put(&at, route);
     s->model = name_put(&at, model);
@@ -98,8 +94,11 @@ struct series *series_take(struct series_table *t, struct str tenant, struct str
     for (struct node *n = t->slots[hash & (t->slot_count - 1)]; n; n = n->next) {
         struct series *s = &n->series;
         if (s->hash == hash && s->epoch == epoch && str_eq(s->tenant, tenant) &&
-            str_eq(s->route, route) && str_eq(s->model, model))
-            return series_ref(s);
+            str_eq(s->route, route) && str_eq(s->model, model)) {
+            t->unused -= s->references == 0;
+            s->references++;
+            return s;
+        }
     }
     if (t->count == t->slot_count)
         grow(t);
@@ -108,13 +107,30 @@ struct series *series_take(struct series_table *t, struct str tenant, struct str
     n->next = *slot;
     *slot = n;
     t->count++;
-    return series_ref(&n->series);
+    n->series.references = 1;
+    return &n->series;
 }
 
 struct series *series_ref(struct series *s)
 {
+    assert(s->references > 0);
     s->references++;
     return s;
+}
+
+static void forget_unused(struct series_table *t)
+{
+    for (size_t i = 0; i < t->slot_count; i++)
+        for (struct node **link = &t->slots[i], *n; (n = *link);) {
+            if (n->series.references > 0) {
+                link = &n->next;
+                continue;
+            }
+            *link = n->next;
+            free(n);
+        }
+    t->count -= t->unused;
+    t->unused = 0;
 }
 
 void series_drop(struct series_table *t, struct series *s)
@@ -122,16 +138,18 @@ void series_drop(struct series_table *t, struct series *s)
     assert(s->references > 0);
     if (--s->references > 0)
         return;
-    struct node **link = &t->slots[s->hash & (t->slot_count - 1)];
-    while (&(*link)->series != s)
-        link = &(*link)->next;
-    struct node *n = *link;
-    *link = n->next;
-    t->count--;
-    node_free(n);
+    s->store_id = 0;
+    t->unused++;
+    if (t->unused > series_count(t) + SERIES_UNUSED)
+        forget_unused(t);
 }
 
 size_t series_count(const struct series_table *t)
 {
-    return t->count;
+    return t->count - t->unused;
+}
+
+size_t series_unused(const struct series_table *t)
+{
+    return t->unused;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dictionary of (tenant, route, model, series epoch): one entry for each that an open request
-// or an unflushed delta refers to, counted references, so that names nobody refers to any more cost
-// nothing.
+// or an unflushed delta refers to, by counted references. Entries that nobody refers to are kept
+// for a while, since most names come again at once: at most SERIES_UNUSED more than are in use.
 //
 // Which row a series belongs to is decided within an epoch of the cap (DESIGN 4, rule 9), so names
 // that were asked for in two of them are two entries here, whether or not both mean one row.
@@ -11,8 +11,7 @@
 #include "common/core/hash.h"
 
 struct series {
-    char *names; // owned: tenant, route and model one after another, each NUL-terminated
-    struct str tenant, route, model; // into names
+    struct str tenant, route, model; // each with a NUL behind it
     int64_t epoch;                   // settings_epoch.series_epoch of the requests
     int64_t store_id; // the row's series id once the store has resolved it, 0 before; the
                       // store's to set: over the tenant's cap it is the id of __other__
@@ -21,6 +20,7 @@ struct series {
 };
 
 #define SERIES_OTHER "__other__" // route and model of what is over a tenant's cap
+#define SERIES_UNUSED 1024
 
 struct series_table;
 struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
@@ -29,7 +29,9 @@ void series_table_free(struct series_table *t);
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference
+// With the last reference the entry forgets its store_id: whoever takes it again resolves it again.
 void series_drop(struct series_table *t, struct series *s);
-size_t series_count(const struct series_table *t);
+size_t series_count(const struct series_table *t); // that are referred to
+size_t series_unused(const struct series_table *t);
 
 #endif

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cells lie in a growing array of pointers, in order of first touch; an open-addressed index of
-// cell numbers finds them. Clearing frees the cells and keeps the arrays.
+// Cells lie in a growing array of pointers, in order of first touch; an open-addressed index finds
+// them, and holds what it compares, so that only the cell that is sought is touched. Clearing frees
+// the cells and keeps the arrays.
 #include "processor/window.h"
 
 #include "common/core/timeunit.h"
+
+struct slot {
+    const struct series *series;
+    int64_t window_start_us;
+    struct window_cell *cell; // NULL = empty
+};
 
 struct window_table {
     struct series_table *series;
     struct window_cell **cells;
     size_t count, cap;
-    uint32_t *index;   // cell number + 1, 0 = empty
+    struct slot *index;
     size_t index_size; // a power of two, at least twice count
 };
 
@@ -39,16 +46,20 @@ static size_t slot_of(const struct window_table *t, const struct series *s, int6
     return (h ^ (h >> 32)) & (t->index_size - 1);
 }
 
-static size_t find_slot(const struct window_table *t, const struct series *s, int64_t start_us)
+// The slot of the cell, or the free one where it would go.
+static struct slot *find_slot(const struct window_table *t, const struct series *s,
+                              int64_t start_us)
 {
-    size_t i = slot_of(t, s, start_us);
-    while (t->index[i]) {
-        const struct window_cell *c = t->cells[t->index[i] - 1];
-        if (c->series == s && c->window_start_us == start_us)
-            break;
-        i = (i + 1) & (t->index_size - 1);
+    for (size_t i = slot_of(t, s, start_us);; i = (i + 1) & (t->index_size - 1)) {
+        struct slot *c = &t->index[i];
+        if (!c->cell || (c->series == s && c->window_start_us == start_us))
+            return c;
     }
-    return i;
+}
+
+static void put(struct window_table *t, struct window_cell *c)
+{
+    *find_slot(t, c->series, c->window_start_us) = (struct slot){c->series, c->window_start_us, c};
 }
 
 static void grow_index(struct window_table *t)
@@ -57,19 +68,13 @@ static void grow_index(struct window_table *t)
     free(t->index);
     t->index = xcalloc(t->index_size, sizeof(*t->index));
     for (size_t n = 0; n < t->count; n++)
-        t->index[find_slot(t, t->cells[n]->series, t->cells[n]->window_start_us)] = (uint32_t)n + 1;
+        put(t, t->cells[n]);
 }
 
-struct facts *window_facts(struct window_table *t, struct series *series, int64_t t_us)
+static struct window_cell *add_cell(struct window_table *t, struct series *series, int64_t start_us)
 {
-    int64_t start_us = time_floor_us(t_us, WINDOW_US);
-    size_t slot = find_slot(t, series, start_us);
-    if (t->index[slot])
-        return &t->cells[t->index[slot] - 1]->facts;
-    if ((t->count + 1) * 2 > t->index_size) {
+    if ((t->count + 1) * 2 > t->index_size)
         grow_index(t);
-        slot = find_slot(t, series, start_us);
-    }
     if (t->count == t->cap) {
         t->cap = t->cap ? t->cap * 2 : 64;
         t->cells = xrealloc(t->cells, t->cap * sizeof(struct window_cell *));
@@ -78,8 +83,15 @@ struct facts *window_facts(struct window_table *t, struct series *series, int64_
     c->series = series_ref(series);
     c->window_start_us = start_us;
     t->cells[t->count++] = c;
-    t->index[slot] = (uint32_t)t->count;
-    return &c->facts;
+    put(t, c);
+    return c;
+}
+
+struct facts *window_facts(struct window_table *t, struct series *series, int64_t t_us)
+{
+    int64_t start_us = time_floor_us(t_us, WINDOW_US);
+    struct window_cell *c = find_slot(t, series, start_us)->cell;
+    return c ? &c->facts : &add_cell(t, series, start_us)->facts;
 }
 
 size_t window_count(const struct window_table *t)

@@ -97,6 +97,35 @@ START_TEST(addresses_hold_while_the_table_grows)
 }
 END_TEST
 
+// What nobody refers to is kept up to its limit and then given back, but never what is in use.
+START_TEST(unused_entries_are_bounded)
+{
+    struct series *used[10], *unused[SERIES_UNUSED + 11];
+    char name[16];
+    for (size_t i = 0; i < ARRAY_LEN(used) + ARRAY_LEN(unused); i++) {
+        snprintf(name, sizeof(name), "t%zu", i);
+        struct series *s = take(name, "r", "m");
+        if (i < ARRAY_LEN(used))
+            used[i] = s;
+        else
+            unused[i - ARRAY_LEN(used)] = s;
+    }
+    for (size_t i = 0; i < SERIES_UNUSED + 10; i++)
+        series_drop(table, unused[i]);
+    ck_assert_uint_eq(series_unused(table), SERIES_UNUSED + 10); // as many more as are in use: 11
+    ck_assert_uint_eq(series_count(table), 11);
+    series_drop(table, unused[SERIES_UNUSED + 10]);
+    ck_assert_uint_eq(series_unused(table), 0);
+    ck_assert_uint_eq(series_count(table), 10);
+    for (size_t i = 0; i < ARRAY_LEN(used); i++) {
+        snprintf(name, sizeof(name), "t%zu", i);
+        ck_assert_ptr_eq(take(name, "r", "m"), used[i]);
+    }
+    ck_assert_ptr_nonnull(take("t10", "r", "m")); // one that was given back is made anew
+    ck_assert_uint_eq(series_count(table), 11);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("series");
@@ -106,6 +135,7 @@ int main(void)
     tcase_add_test(tc, the_same_names_in_another_epoch_are_another_entry);
     tcase_add_test(tc, forgets_an_entry_with_its_last_reference);
     tcase_add_test(tc, addresses_hold_while_the_table_grows);
+    tcase_add_test(tc, unused_entries_are_bounded);
     Suite *suite = suite_create("series");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
