@@ -20,6 +20,7 @@
 #define CLAIM_TRY_US (5 * US_PER_S) // then the group is joined again
 #define COMPLAINT_US (5 * US_PER_S)
 #define HALTED_COMPLAINT_US (60 * US_PER_S)
+#define CLOSING_COMPLAINT_US (60 * US_PER_S) // counting goes on without it
 #define TOPICS_CHECK_US (10 * US_PER_S)
 #define TOPICS_WRONG_CHECK_US (3 * US_PER_S)
 #define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
@@ -43,7 +44,7 @@ struct runner {
     int64_t next_closing_us, next_tick_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
     struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint,
-        halted_complaint;
+        halted_complaint, closing_complaint;
     char topics_wrong[512]; // how they are not what was set up; nothing is read then
     bool topics_doubted;    // they were found wrong once
     int64_t next_topics_us;
@@ -477,20 +478,29 @@ static int serve_group(struct runner *r, struct err *e)
 
 // ---- feeding ----
 
-// Looks at both heads of a partition. A topic that was found held back in this round is left alone;
-// the other may then run on, since only its time can free what is full. -1 where one is broken.
-static int look(struct runner *r, int partition, const bool held[2], struct task_record head[2],
-                struct task_ready ready[2], struct err *e)
+// Both heads of a partition in one round. A topic that was found held back is left alone; the other
+// may then run on, since only its time can free what is full.
+struct heads {
+    struct task_record record[2];
+    struct task_ready ready[2]; // has: it was looked at, and is not taken yet
+    bool held[2];
+};
+
+// Looks again at what was taken, or not there the last time. -1 where one is broken.
+static int look(struct runner *r, int partition, struct heads *h, struct err *e)
 {
     for (int k = 0; k < 2; k++) {
+        if (h->ready[k].has && !h->held[k])
+            continue;
         enum source_head found =
-            held[k] ? SOURCE_AT_END : source_peek(r->source, partition, k, &head[k], e);
+            h->held[k] ? SOURCE_AT_END : source_peek(r->source, partition, k, &h->record[k], e);
         if (found == SOURCE_BROKEN)
             return -1;
-        if (found == SOURCE_AT_END && !held[k])
+        if (found == SOURCE_AT_END && !h->held[k])
             instance_at_end(r->instance, partition, k);
         bool has = found == SOURCE_RECORD;
-        ready[k] = (struct task_ready){has, found == SOURCE_AT_END, has ? head[k].time_ms : 0};
+        h->ready[k] =
+            (struct task_ready){has, found == SOURCE_AT_END, has ? h->record[k].time_ms : 0};
     }
     return 0;
 }
@@ -513,27 +523,26 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
 {
     struct err why;
     struct task *task = instance_task(r->instance, partition);
-    bool held[2] = {false, false};
+    struct heads heads = {0};
     int64_t now_ms = wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
-        struct task_record head[2];
-        struct task_ready ready[2];
-        if (look(r, partition, held, head, ready, &why) < 0) {
+        if (look(r, partition, &heads, &why) < 0) {
             halt(r, partition, why.detail);
             plan_rejudgement(r);
             return;
         }
-        int k = task_choose(task, ready);
+        int k = task_choose(task, heads.ready);
         if (k < 0)
             return;
-        switch (instance_feed(r->instance, partition, &head[k], now_ms)) {
+        switch (instance_feed(r->instance, partition, &heads.record[k], now_ms)) {
         case FEED_TAKEN:
         case FEED_SKIPPED:
             source_taken(r->source, partition, k);
+            heads.ready[k].has = false;
             *moved = true;
             break;
         case FEED_FULL:
-            held[k] = true;
+            heads.held[k] = true;
             say_full(r, partition, task);
             break;
         case FEED_FLUSH:
@@ -544,7 +553,7 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
                 log_error("the broker's clock is ahead of ours by more than JOIN_SKEW_MS, "
                           "partition waits",
                           "brokers", r->config->kafka_brokers, "partition", log_num(partition),
-                          "ahead_ms", log_num(head[k].time_ms - now_ms));
+                          "ahead_ms", log_num(heads.record[k].time_ms - now_ms));
             return;
         case FEED_MISMATCH:
             halt(r, partition, task_error(task));
@@ -552,7 +561,7 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
                 r->reopen = true; // its next start goes on behind it
             return;
         default: // FEED_HOLD: the other topic has to arrive first
-            held[k] = true;
+            heads.held[k] = true;
         }
     }
 }
@@ -578,8 +587,8 @@ static void look_at_closing(struct runner *r)
     }
     if (rc == STORE_OK)
         rc = instance_read_closing(r->instance, wall_ms(r), &e);
-    if (rc != STORE_OK)
-        log_debug("closing not looked at", "error", e.detail);
+    if (rc != STORE_OK && log_limit(&r->closing_complaint, mono_us(r), CLOSING_COMPLAINT_US))
+        log_warn("windows cannot be closed now", "error", e.detail);
 }
 
 static int work(struct runner *r, bool *moved, struct err *e)
