@@ -21,7 +21,6 @@
 #define COMPLAINT_US (5 * US_PER_S)
 #define HALTED_COMPLAINT_US (60 * US_PER_S)
 #define CLOSING_COMPLAINT_US (60 * US_PER_S) // counting goes on without it
-#define CLOSING_COMPLAINT_US (60 * US_PER_S) // counting goes on without it
 #define TOPICS_CHECK_US (10 * US_PER_S)
 #define TOPICS_WRONG_CHECK_US (3 * US_PER_S)
 #define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
