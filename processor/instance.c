@@ -367,13 +367,14 @@ static void follow_gap(struct member *m, const struct task_record *r)
     gap->to_ms = max_i64(gap->from_ms, r->time_ms);
 }
 
-static int wait_for_clock(struct member *m, int64_t ahead_ms)
+static int wait_for_clock(const struct instance *in, struct member *m, int64_t ahead_ms)
 {
     m->ahead = true;
-    snprintf(m->why, sizeof(m->why),
-             "partition %d: the broker's clock is %lld ms ahead of ours, which is more than "
-             "JOIN_SKEW_MS; it waits, or ACCEPT_CLOCK_AHEAD=1 goes on",
-             m->partition, (long long)ahead_ms);
+    snprintf(
+        m->why, sizeof(m->why),
+        "partition %d: the broker's clock (%.200s) is %lld ms ahead of ours, which is more than "
+        "JOIN_SKEW_MS; it waits, or ACCEPT_CLOCK_AHEAD=1 goes on",
+        m->partition, in->config.brokers, (long long)ahead_ms);
     return FEED_AHEAD;
 }
 
@@ -382,7 +383,7 @@ int instance_feed(struct instance *in, int partition, const struct task_record *
     struct member *m = find(in, partition);
     assert(m && m->task && !m->parked && !m->halted && !instance_is_flushing(in));
     if (!in->config.accept_clock_ahead && r->time_ms > now_ms + task_skew_ms(m->task))
-        return wait_for_clock(m, r->time_ms - now_ms);
+        return wait_for_clock(in, m, r->time_ms - now_ms);
     m->ahead = false;
     m->at_end[r->topic] = false;
     enum task_feed rc = task_feed(m->task, r);

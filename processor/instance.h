@@ -14,6 +14,7 @@ struct instance_config {
     bool start_latest; // a partition without a position begins at the end of its logs
     bool accept_loss;  // goes on where records are gone that were not consumed, and notes the gap
     bool accept_clock_ahead; // takes records that are ahead of the clock
+    const char *brokers;     // as the operator named them, for messages; borrowed
 };
 
 struct instance;

@@ -43,8 +43,8 @@ struct runner {
     int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
     int64_t next_closing_us, next_tick_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
-    struct log_limit flush_complaint, full_complaint, ahead_complaint, claim_complaint,
-        halted_complaint, closing_complaint;
+    struct log_limit flush_complaint, full_complaint, claim_complaint, halted_complaint,
+        closing_complaint;
     char topics_wrong[512]; // how they are not what was set up; nothing is read then
     bool topics_doubted;    // they were found wrong once
     int64_t next_topics_us;
@@ -548,12 +548,7 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
         case FEED_FLUSH:
             flush_begin(r);
             return;
-        case FEED_AHEAD:
-            if (log_limit(&r->ahead_complaint, mono_us(r), COMPLAINT_US))
-                log_error("the broker's clock is ahead of ours by more than JOIN_SKEW_MS, "
-                          "partition waits",
-                          "brokers", r->config->kafka_brokers, "partition", log_num(partition),
-                          "ahead_ms", log_num(heads.record[k].time_ms - now_ms));
+        case FEED_AHEAD: // look_after says so
             return;
         case FEED_MISMATCH:
             halt(r, partition, task_error(task));
@@ -675,6 +670,7 @@ int runner_start(struct runner *r, struct err *e)
         .start_latest = strcmp(r->config->start, "latest") == 0,
         .accept_loss = r->config->accept_loss,
         .accept_clock_ahead = r->config->accept_clock_ahead,
+        .brokers = r->config->kafka_brokers,
     };
     r->next_topics_us = mono_us(r) + TOPICS_CHECK_US;
     r->instance = instance_new(&ic, r->key, r->store, r->emit, r->stats);

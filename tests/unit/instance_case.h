@@ -30,6 +30,7 @@ static inline void make(void)
         .max_joins = 100,
         .max_cells = 100,
         .max_dead_letters = 100,
+        .brokers = "b1:9092,b2:9092",
     };
     in = instance_new(&config, &key, &store, &emit, &stats);
 }

@@ -330,6 +330,7 @@ START_TEST(a_partition_that_waits_for_a_clock_is_halted_and_goes_on_by_itself)
     ck_assert_uint_eq(c.halted, 1);
     ck_assert_ptr_nonnull(strstr(c.why, "partition 2: the broker's clock"));
     ck_assert_ptr_nonnull(strstr(c.why, "ACCEPT_CLOCK_AHEAD=1"));
+    ck_assert_ptr_nonnull(strstr(c.why, "b1:9092,b2:9092"));
     ck_assert(!instance_is_halted(in, 2)); // it is offered again
     ck_assert_int_eq(offer(2, r, 5000 - SKEW), FEED_TAKEN);
     instance_condition(in, &c);

@@ -608,7 +608,7 @@ START_TEST(a_clock_ahead_is_waited_for)
     wall_off_ms = -SKEW - 5000;
     arrive(1, "a");
     run_for(1000);
-    HEALTH_SAYS("partition 1: the broker's clock");
+    HEALTH_SAYS("partition 1: the broker's clock (b:9092)");
     ck_assert_int_eq(stats.requests, 0);
     run_for(4500);
     ck_assert(health().ready);
