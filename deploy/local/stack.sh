@@ -256,6 +256,17 @@ service_ensure() {
     printf '%s\n' "$stamp" >"$STREAMLENS_HOME/run/$name.stamp"
 }
 
+# service_says NAME: why it is not ready, or how it is degraded; nothing where it is whole.
+service_says() {
+    local answer
+    answer=$(curl --noproxy '*' -sS --max-time 3 "$(service_url "$1")/readyz" 2>&1) || true
+    case $answer in
+    *'"reason":"'* | *'"degraded":"'*) sed -E 's/^.*"(reason|degraded)":"(.*)"\}$/\2/' <<<"$answer" ;;
+    '{"status":"healthy"}') ;;
+    *) printf '%s\n' "$answer" ;;
+    esac
+}
+
 service_wait_ready() {
     local name=$1 result=0
     STEP_TAIL=0 step "waiting for $name" process_wait "$name" "${READY_SECONDS:-90}" http_ok "$(service_url "$name")/readyz" ||
@@ -264,8 +275,8 @@ service_wait_ready() {
         tail_log "$STREAMLENS_HOME/log/$name.log"
         process_alive "$name" || die "$name ended at its start" \
             "Its last lines stand above; the whole log is $STREAMLENS_HOME/log/$name.log"
-        die "$name runs but is not ready after ${READY_SECONDS:-90} s" \
-            "Ask it why: curl -i $(service_url "$name")/readyz"
+        die "$name runs but is not ready after ${READY_SECONDS:-90} s" "It says: $(service_says "$name")" \
+            "Ask it again: curl -i $(service_url "$name")/readyz"
     fi
 }
 

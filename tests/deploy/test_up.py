@@ -182,6 +182,12 @@ class Up(unittest.TestCase):
         self.assertNotEqual(after.pop("ingest-api"), before.pop("ingest-api"))
         self.assertEqual(after, before)
 
+    def wait_status(self, name, why):
+        """Until status says so below the name."""
+        deadline = time.monotonic() + 30
+        while not re.search(rf"(?m)^{name} +\d+ +unready .*\n +.*{why}", text := script("status")[1]):
+            self.assertLess(time.monotonic(), deadline, text)
+
     def test_06_a_killed_database_is_brought_back_and_said_so(self):
         before = pids()
         os.kill(before["postgres"], signal.SIGKILL)
@@ -191,6 +197,7 @@ class Up(unittest.TestCase):
         lock = HOME / "postgres" / "data" / "postmaster.pid"
         lines = lock.read_text().splitlines()
         owner = lock.stat()
+        self.wait_status("processor-1", "PostgreSQL is away")
         other = subprocess.Popen(["sleep", "600"], user=owner.st_uid, group=owner.st_gid)
         self.addCleanup(other.wait)
         self.addCleanup(other.kill)
