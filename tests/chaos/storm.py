@@ -17,7 +17,7 @@ from watch import Watch
 from world import PARTITIONS, PROBE, STEADY, TENANTS, World
 
 QUIET_S = 120.0      # until nothing is in flight: TTL, skew and more
-TOGETHER = 6        # faults at once, at most
+TOGETHER = 5        # faults at once, at most
 RECOVERY_S = 90.0   # the longest that anything measured may take, on a slow machine
 
 
