@@ -24,7 +24,7 @@ static void collect_cells(struct flush *f, size_t n)
 void flush_start(struct flush *f, const struct flush_member *members, size_t n)
 {
     assert(f->state == FLUSH_IDLE);
-    *f = (struct flush){.state = FLUSH_LETTERS};
+    *f = (struct flush){.state = FLUSH_BEGIN};
     f->partitions = xcalloc(n, sizeof(*f->partitions));
     f->tasks = xcalloc(n, sizeof(struct task *));
     for (size_t i = 0; i < n; i++) {
@@ -60,19 +60,30 @@ static int await_letters(struct flush *f, struct emit *emit, struct err *e)
     return rc;
 }
 
-// P may only move past dead letters that the broker has acknowledged.
-static enum flush_result step_letters(struct flush *f, struct emit *emit, struct err *e)
+// The position rows are not held while the broker is slow. Letters that it has acknowledged stay
+// so, and the next attempt begins where this one ends.
+static enum flush_result let_go(struct flush *f, struct store *store)
+{
+    store_abort(store);
+    f->state = FLUSH_BEGIN;
+    return FLUSH_WAIT;
+}
+
+// P may only move past dead letters that the broker has acknowledged; and only behind the fence are
+// they sent, since who was fenced by a new settings epoch may have judged records by an old one.
+static enum flush_result step_letters(struct flush *f, struct store *store, struct emit *emit,
+                                      struct err *e)
 {
     for (; f->letter_task < f->batch.partition_count; f->letter_task++, f->letter_next = 0) {
         size_t count;
         const struct dead_letter *letters = task_dead_letters(f->tasks[f->letter_task], &count);
         for (; f->letter_next < count; f->letter_next++)
             if (emit_dead_letter(emit, &letters[f->letter_next], e) < 0)
-                return await_letters(f, emit, e) == 0 ? FLUSH_AGAIN : FLUSH_WAIT;
+                return await_letters(f, emit, e) == 0 ? FLUSH_AGAIN : let_go(f, store);
     }
     if (await_letters(f, emit, e) != 0)
-        return FLUSH_WAIT;
-    f->state = FLUSH_BEGIN;
+        return let_go(f, store);
+    f->state = FLUSH_WRITE;
     return FLUSH_AGAIN;
 }
 
@@ -101,7 +112,7 @@ static enum flush_result step_store(struct flush *f, struct store *store,
             stats->flushes++;
             return FLUSH_DONE;
         }
-        f->state = f->state == FLUSH_BEGIN ? FLUSH_WRITE : FLUSH_COMMIT;
+        f->state = f->state == FLUSH_BEGIN ? FLUSH_LETTERS : FLUSH_COMMIT;
         return FLUSH_AGAIN;
     case STORE_RETRY:
         return begin_anew(f, stats);
@@ -125,6 +136,6 @@ enum flush_result flush_step(struct flush *f, struct store *store, struct emit *
 {
     assert(f->state != FLUSH_IDLE);
     if (f->state == FLUSH_LETTERS)
-        return step_letters(f, emit, e);
+        return step_letters(f, store, emit, e);
     return step_store(f, store, stats, e);
 }

@@ -2,8 +2,8 @@
 // One flush (DESIGN 4, rule 4) as a state machine over the seams store.h and emit.h: one effect a
 // step, so that a simulator can interleave and crash between any two.
 //
-//     LETTERS   dead letters handed in and acknowledged
 //     BEGIN     transaction open, fence passed
+//     LETTERS   dead letters handed in and acknowledged
 //     WRITE     rows and positions written
 //     COMMIT    asked to commit
 //     RESOLVE   the answer to COMMIT was lost: ask what became of it
@@ -16,8 +16,8 @@
 
 enum flush_state {
     FLUSH_IDLE,
-    FLUSH_LETTERS,
     FLUSH_BEGIN,
+    FLUSH_LETTERS,
     FLUSH_WRITE,
     FLUSH_COMMIT,
     FLUSH_RESOLVE,

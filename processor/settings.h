@@ -5,8 +5,8 @@
 // An epoch holds for those records of both topics whose topic time (running maximum of
 // LogAppendTime) is at least from_ms. It is one instant for both topics, since a rule that changed
 // at a different time in each would let one answer fit two requests. The instant is chosen when the
-// epoch is opened, later than both times at the stored P, so that nothing counted before is judged
-// anew.
+// epoch is opened, later than any record that can have been read by then, so that nothing is judged
+// anew that was counted, or that went to the dead letters.
 //
 // Each record's own epoch says how long it waits: a request at t for answers up to
 // answer_by(t) = t + TTL, an answer at s for requests up to request_by(s) = s + skew. Where an

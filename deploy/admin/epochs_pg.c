@@ -12,6 +12,7 @@
 #define LOCK_TRIES 3   // each may find another processor in the middle of a flush
 #define REACH_DAYS "8" // of the log: its retention and a day
 #define LOCK_NOT_AVAILABLE "55P03"
+#define CLOCKS_DIFFER_MS "1000" // of a processor and the database, at most
 
 struct epochs {
     struct db *db;
@@ -190,14 +191,21 @@ int epochs_add(struct epochs *s, const struct epoch *next, struct err *e)
                " ORDER BY epoch DESC LIMIT 1",
                5, (const char *const[]){epoch, ttl, skew, series, series_epoch}, e) < 0)
         return -1;
-    // Later than both times of what was counted, so that none of it is judged anew. A partition
-    // that counted nothing has none to keep.
-    if (db_run(s->db, doing,
-               "INSERT INTO streamlens_settings_from (epoch, partition, request_offset,"
-               " response_offset, from_ms)"
-               " SELECT $1, partition, coalesce(request_next, 0), coalesce(response_next, 0),"
-               " greatest(request_time_ms, response_time_ms) + 1 FROM streamlens_position",
-               1, (const char *const[]){epoch}, e) < 0)
+    // Later than any record that a processor may have judged, be it that a dead letter of it is
+    // sent and not yet counted: they read nothing that is more than the skew ahead of their clock.
+    // The newest three: they may not know of the one before yet.
+    if (db_run(
+            s->db, doing,
+            "INSERT INTO streamlens_settings_from (epoch, partition, request_offset,"
+            " response_offset, from_ms)"
+            " SELECT $1, partition, coalesce(request_next, 0), coalesce(response_next, 0),"
+            " (SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+            "   + (SELECT max(join_skew_ms) FROM (SELECT join_skew_ms FROM streamlens_settings"
+            "      ORDER BY epoch DESC LIMIT 3) s) + " CLOCKS_DIFFER_MS ","
+            "   (SELECT max(greatest(request_time_ms, response_time_ms)) + 1"
+            "    FROM streamlens_position), (SELECT max(from_ms) FROM streamlens_settings_from)))"
+            " FROM streamlens_position",
+            1, (const char *const[]){epoch}, e) < 0)
         return -1;
     return db_exec(s->db, doing,
                    "UPDATE streamlens_position SET epoch = epoch + 1, token = 0; COMMIT", e);

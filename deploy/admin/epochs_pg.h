@@ -31,7 +31,8 @@ int epochs_read_borders(struct epochs *s, int64_t epoch, struct epoch_border **o
 // Begins a transaction in which nobody else moves a position or opens an epoch. Ends the backends
 // of processors that hold theirs for longer than a flush may take.
 int epochs_lock(struct epochs *s, struct err *e) MUST_CHECK;
-// Adds the epoch, which holds from where each partition stands, fences all processors, and commits.
+// Adds the epoch, fences all processors, and commits. It holds from a little more than the skew
+// after now, by the database's clock.
 // Refused where processors would have to forget one that the log may still need.
 int epochs_add(struct epochs *s, const struct epoch *next, struct err *e) MUST_CHECK;
 

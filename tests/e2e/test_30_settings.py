@@ -109,6 +109,8 @@ class Settings(unittest.TestCase):
     def set(self, s, *words):
         r = s.admin("settings", "set", *words)
         self.assertEqual(r.returncode, 0, r.stderr)
+        border = int(s.sql("SELECT max(from_ms) FROM streamlens_settings_from"))
+        wait_for(lambda: time.time() * 1000 > border, "the epoch to begin", 30)
 
     def rows(self, s):
         lines = s.sql("SELECT model, sum(requests), sum(responses), sum(unanswered) FROM llm_metrics"

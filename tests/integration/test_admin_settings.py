@@ -9,7 +9,7 @@ import unittest
 
 from stack import Stack, freeze, wait_for
 
-T = 1795241640000  # 2026-11-21T06:14:00Z
+T = 4102444800000  # 2100-01-01T00:00:00Z: brokers may be ahead
 
 
 class SettingsTest(unittest.TestCase):
@@ -65,22 +65,37 @@ class SettingsTest(unittest.TestCase):
 
     # ---- what changes ----
 
-    def test_an_epoch_holds_from_where_each_partition_stands(self):
+    def test_an_epoch_holds_from_later_than_anything_read(self):
         self.stand(0, T, T + 4, 17, 12)
         self.stand(1, T + 9000, "NULL", 1, 0)
         out = self.set_ok("JOIN_TTL_MS=20000")
         self.assertIn("JOIN_TTL_MS=20000, was 300000", out)
         self.assertIn("JOIN_SKEW_MS=60000\n", out)
-        self.assertRegex(out, r"\n0 +2026-11-21T06:14:00\.005Z +17 +12\n")
-        self.assertRegex(out, r"\n1 +2026-11-21T06:14:09\.001Z +1 +0\n")
-        self.assertRegex(out, r"\n2 +the beginning +0 +0\n")
+        self.assertRegex(out, r"\n0 +2100-01-01T00:00:09\.001Z +17 +12\n")
+        self.assertRegex(out, r"\n1 +2100-01-01T00:00:09\.001Z +1 +0\n")
+        self.assertRegex(out, r"\n2 +2100-01-01T00:00:09\.001Z +0 +0\n")
         self.assertEqual(self.sql("SELECT partition, from_ms, request_offset, response_offset"
                                   " FROM streamlens_settings_from WHERE epoch = 2 ORDER BY 1"),
-                         f"0|{T + 5}|17|12\n1|{T + 9001}|1|0\n2||0|0")
+                         f"0|{T + 9001}|17|12\n1|{T + 9001}|1|0\n2|{T + 9001}|0|0")
         # Every owner is fenced, and nothing else of a position is touched.
         self.assertEqual(self.sql("SELECT partition, epoch, token, flush_seq, request_next"
                                   " FROM streamlens_position ORDER BY 1"),
                          "0|8|0|3|17\n1|8|0|3|1\n2|1|0|0|")
+
+    def test_an_epoch_holds_from_a_skew_ahead_of_the_clock(self):
+        """Records are read up to the skew ahead of a processor's clock, of any epoch that it may know."""
+        now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        borders = "SELECT DISTINCT from_ms FROM streamlens_settings_from WHERE epoch = "
+        self.stand(0, 1000, 2000)
+        for epoch, skew, longest in ((2, 100, 60000), (3, 90000, 90000), (4, 200, 90000), (5, 200, 90000)):
+            least = int(self.sql(f"SELECT {now}"))
+            self.set_ok(f"JOIN_SKEW_MS={skew}", f"JOIN_TTL_MS={epoch}")
+            most = int(self.sql(f"SELECT {now}"))
+            at = int(self.sql(borders + str(epoch)))
+            self.assertTrue(least <= at - longest - 1000 <= most, (epoch, least, at, most))
+        # One begins no earlier than the one before, though the longest skew is forgotten.
+        self.set_ok("JOIN_TTL_MS=6")
+        self.assertEqual(self.sql(borders + "6"), str(at))
 
     def test_list_has_every_epoch(self):
         self.stand(0, T, T)
@@ -91,12 +106,12 @@ class SettingsTest(unittest.TestCase):
         self.assertEqual((new["epoch"], new["join_ttl_ms"], new["join_skew_ms"],
                           new["max_series_per_tenant"]), (2, 1000, 500, 10000))
         self.assertEqual((old["epoch"], old["join_ttl_ms"], old["join_skew_ms"]), (1, 300000, 60000))
-        self.assertEqual([h["from"] for h in new["holds"]], ["2026-11-21T06:14:00.001Z", None, None])
+        self.assertEqual([h["from"] for h in new["holds"]], ["2100-01-01T00:00:00.001Z"] * 3)
         self.assertEqual([h["from"] for h in old["holds"]], [None, None, None])
         lines = self.settings("list").stdout.splitlines()
         self.assertEqual(lines[0], "PARTITIONS 3 (cannot be changed)")
         self.assertRegex(lines[1], "^EPOCH +JOIN_TTL_MS +JOIN_SKEW_MS +MAX_SERIES_PER_TENANT +OPENED")
-        self.assertRegex(lines[2], r"^2 +1000 +500 +10000 +\S+Z +the beginning +2026-11-21T06:14:00\.001Z$")
+        self.assertRegex(lines[2], r"^2 +1000 +500 +10000 +\S+Z +2100-01-01T00:00:00\.001Z +2100-01-01T00:00:00\.001Z$")
         self.assertRegex(lines[3], r"^1 +300000 +60000 +10000 +\S+Z +the beginning +the beginning$")
 
     def test_series_are_assigned_anew_with_the_cap_alone(self):

@@ -24,7 +24,8 @@ enum trust {
 
 // Leaves `why` as it is where all is as it should be. trust: of each partition, whose tenants are
 // 10 p to 10 p + 9 where it is not TRUST_ALL for all. `earlier` (owned by the caller, `versions`
-// of them) are what was right before the settings changed: dead letters of then stay.
+// of them) are what was right by settings that a restored backup took away: dead letters of then
+// stay.
 void compare(const struct fake_db *db, const struct letters *letters, const struct oracle *o,
              const struct oracle *earlier, size_t versions, const enum trust *trust, char *why,
              size_t n);

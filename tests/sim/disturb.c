@@ -18,13 +18,29 @@ static void step_a_clock(struct world *w)
         w->actor[random_below(r, w->actors)].wall_off_ms = draw_step_ms(r) / 4;
 }
 
+// Later than any record that somebody may have read, and than the epoch before.
+static int64_t next_border_ms(const struct world *w)
+{
+    int64_t from_ms = world_now_ms(w);
+    for (int k = 0; k < 2; k++)
+        for (int p = 0; p < w->db.partitions; p++) {
+            const struct sim_topic *t = &w->broker.log.topic[k][p];
+            for (size_t i = 0; i < t->n; i++)
+                from_ms = max_i64(from_ms, t->v[i].time_ms);
+        }
+    from_ms++;
+    for (int p = 0; p < w->db.partitions; p++)
+        from_ms = max_i64(from_ms, settings_newest(&w->db.now.position[p].settings)->from_ms);
+    return from_ms;
+}
+
 // An operator's `streamlens-admin settings`: it waits for the owners' locks, or ends their
 // sessions.
 static void change_settings(struct world *w)
 {
     struct random *r = &w->random;
     struct fake_epoch e = *fake_db_newest(&w->db);
-    if (w->db.history_count > 6)
+    if (w->db.now.epochs.n > 7)
         return;
     w->events.settings_changed++;
     e.epoch++;
@@ -39,7 +55,7 @@ static void change_settings(struct world *w)
     for (int p = 0; p < w->db.partitions; p++)
         if (w->db.locked_by[p])
             fake_store_end_sessions(&w->db);
-    fake_db_open_epoch(&w->db, &e);
+    fake_db_open_epoch(&w->db, &e, next_border_ms(w));
 }
 
 static void trust_less(struct world *w, int p, enum trust trust)

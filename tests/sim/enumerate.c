@@ -175,7 +175,7 @@ static void flush_well(struct run *r)
     r->owner->fed = false;
 }
 
-// Four effects without letters: their acknowledgement, begin, write, commit.
+// Four effects without letters: begin, their acknowledgement, write, commit.
 #define CRASH_POINTS 8
 static void flush_and_die(struct run *r, int point)
 {

@@ -43,7 +43,6 @@ void fake_db_init(struct fake_db *db, struct random *random, int partitions,
             .epoch = 1,
             .settings = {1, {{1, TIME_NONE, first->ttl_ms, first->skew_ms, 1}}},
         };
-    remember_settings(db);
 }
 
 static void state_free(struct fake_state *s)
@@ -91,6 +90,7 @@ void fake_db_save(struct fake_db *db)
 void fake_db_restore(struct fake_db *db)
 {
     assert(db->has_saved && !db->backends);
+    remember_settings(db);
     state_free(&db->now);
     state_copy(&db->now, &db->saved);
     db->restores++;
@@ -320,16 +320,12 @@ const struct fake_epoch *fake_db_newest(const struct fake_db *db)
     return &db->now.epochs.v[db->now.epochs.n - 1];
 }
 
-void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e)
+void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e, int64_t from_ms)
 {
     *FAKE_ADD(&db->now.epochs) = *e;
     for (int p = 0; p < db->partitions; p++) {
         struct fake_position *row = &db->now.position[p];
         struct settings *s = &row->settings;
-        int64_t seen_ms = row->stored
-                              ? max_i64(row->position.log[0].time_ms, row->position.log[1].time_ms)
-                              : TIME_NONE;
-        int64_t from_ms = seen_ms == TIME_NONE ? TIME_NONE : seen_ms + 1;
         if (s->epochs[s->count - 1].from_ms == from_ms)
             s->count--; // replaced at the same instant: it holds for nothing
         assert(s->count < SETTINGS_EPOCHS_MAX);
@@ -338,7 +334,6 @@ void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e)
         row->epoch++;
         row->token = 0;
     }
-    remember_settings(db);
 }
 
 void fake_db_take_settings(struct fake_db *db, const struct fake_db *from)
@@ -347,6 +342,4 @@ void fake_db_take_settings(struct fake_db *db, const struct fake_db *from)
     FAKE_COPY(&db->now.epochs, &from->now.epochs);
     for (int p = 0; p < db->partitions; p++)
         db->now.position[p].settings = from->now.position[p].settings;
-    db->history_count = 0;
-    remember_settings(db);
 }

@@ -77,8 +77,7 @@ struct fake_db {
     int fault_percent;   // chance of a fault at each call
     enum lost_commit { COMMIT_BY_CHANCE, COMMIT_LANDS_UNHEARD, COMMIT_IS_LOST } next_commit;
     int64_t commits, restores;
-    // Every list of settings that ever held for a partition: what was done by one that a restored
-    // backup does not know was right when it was done.
+    // The lists of settings that a restored backup took away: dead letters of then were right.
     struct settings *history; // owned, partitions a piece
     size_t history_count;
     const char *violation; // an invariant that did not hold, NULL while all do
@@ -110,8 +109,8 @@ void fake_db_flush(struct fake_db *db, int64_t token, const struct store_partiti
 struct closing_progress fake_db_progress(const struct fake_db *db);
 void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t now_ms);
 
-// streamlens-admin settings: a new epoch, and every owner is fenced.
-void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e);
+// streamlens-admin settings: a new epoch from that time on, and every owner is fenced.
+void fake_db_open_epoch(struct fake_db *db, const struct fake_epoch *e, int64_t from_ms);
 // As another database that was empty would have them.
 void fake_db_take_settings(struct fake_db *db, const struct fake_db *from);
 const struct fake_epoch *fake_db_newest(const struct fake_db *db);

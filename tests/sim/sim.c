@@ -91,7 +91,7 @@ static bool run_seed(uint64_t seed, struct totals *totals, uint64_t *digest)
         printf("seed %" PRIu64 ": %d partitions, %d actors, %zu rows, %" PRId64 " commits, %" PRId64
                " restores, %zu settings\n",
                seed, w->db.partitions, w->actors, w->db.now.rows.n, w->db.commits, w->db.restores,
-               w->db.history_count);
+               w->db.now.epochs.n);
     totals_add(totals, w);
     if (ok && !w->db.may_lose_state && random_chance(&w->random, 25))
         ok = agrees_with_another_schedule(w, totals);

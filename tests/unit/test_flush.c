@@ -66,13 +66,13 @@ START_TEST(one_effect_a_step_in_order)
 {
     ask(0, "a", "");
     start();
-    static const enum flush_state states[] = {FLUSH_BEGIN, FLUSH_WRITE, FLUSH_COMMIT};
+    static const enum flush_state states[] = {FLUSH_LETTERS, FLUSH_WRITE, FLUSH_COMMIT};
     for (size_t i = 0; i < ARRAY_LEN(states); i++) {
         expect_step(FLUSH_AGAIN);
         ck_assert_int_eq(flush.state, states[i]);
     }
     expect_step(FLUSH_DONE);
-    expect_trace("wait;begin;write;commit;");
+    expect_trace("begin;wait;write;commit;");
     ck_assert_int_eq(stats.flushes, 1);
 }
 END_TEST
@@ -102,17 +102,31 @@ START_TEST(writes_deltas_position_and_fence_of_each_partition)
 }
 END_TEST
 
-START_TEST(dead_letters_are_acknowledged_before_the_transaction_begins)
+START_TEST(dead_letters_are_acknowledged_behind_the_fence_and_before_the_rows)
 {
     poison(3);
     emit.wait_count = 2;
     emit.waits[0] = emit.waits[1] = 1; // not yet
     start();
-    expect_step(FLUSH_WAIT);
-    expect_step(FLUSH_WAIT);
-    ck_assert_int_eq(flush.state, FLUSH_LETTERS);
+    for (int i = 0; i < 2; i++) { // the rows are not held meanwhile
+        expect_step(FLUSH_AGAIN);
+        expect_step(FLUSH_WAIT);
+        ck_assert_int_eq(flush.state, FLUSH_BEGIN);
+    }
     ck_assert_int_eq(step_on(0), FLUSH_DONE);
-    expect_trace("letter 700;letter 701;letter 702;wait;wait;wait;begin;write;commit;");
+    expect_trace("begin;letter 700;letter 701;letter 702;wait;abort;begin;wait;abort;"
+                 "begin;wait;write;commit;");
+}
+END_TEST
+
+// Whoever was fenced may have judged records by settings that no longer hold.
+START_TEST(who_is_fenced_sends_no_letter)
+{
+    poison(2);
+    fake_store_then(&store, FAKE_BEGIN, STORE_FENCED);
+    start();
+    expect_step(FLUSH_FENCED);
+    expect_trace("begin;");
 }
 END_TEST
 
@@ -122,10 +136,11 @@ START_TEST(letters_that_failed_are_handed_in_again)
     emit.wait_count = 1;
     emit.waits[0] = -1;
     start();
-    expect_step(FLUSH_WAIT);
+    ck_assert_int_eq(step_on(0), FLUSH_WAIT);
     ck_assert_str_ne(e.detail, "");
     ck_assert_int_eq(step_on(0), FLUSH_DONE);
-    expect_trace("letter 700;letter 701;wait;letter 700;letter 701;wait;begin;write;commit;");
+    expect_trace("begin;letter 700;letter 701;wait;abort;"
+                 "begin;letter 700;letter 701;wait;write;commit;");
 }
 END_TEST
 
@@ -135,8 +150,8 @@ START_TEST(more_letters_than_the_queue_takes_go_in_turns)
     emit.room = 2;
     start();
     ck_assert_int_eq(step_on(10), FLUSH_DONE);
-    expect_trace("letter 700;letter 701;wait;letter 702;letter 703;wait;letter 704;wait;"
-                 "begin;write;commit;");
+    expect_trace("begin;letter 700;letter 701;wait;letter 702;letter 703;wait;letter 704;wait;"
+                 "write;commit;");
 }
 END_TEST
 
@@ -148,10 +163,9 @@ START_TEST(letters_that_failed_while_the_queue_was_full_are_handed_in_again)
     emit.wait_count = 1;
     emit.waits[0] = -1;
     start();
-    expect_step(FLUSH_WAIT);
     ck_assert_int_eq(step_on(10), FLUSH_DONE);
-    expect_trace("letter 700;letter 701;wait;letter 700;letter 701;wait;letter 702;wait;"
-                 "begin;write;commit;");
+    expect_trace("begin;letter 700;letter 701;wait;abort;"
+                 "begin;letter 700;letter 701;wait;letter 702;wait;write;commit;");
 }
 END_TEST
 
@@ -159,9 +173,9 @@ static const struct {
     enum fake_call call;
     const char *trace;
 } retries[] = {
-    {FAKE_BEGIN, "wait;begin;begin;write;commit;"},
-    {FAKE_WRITE, "wait;begin;write;begin;write;commit;"},
-    {FAKE_COMMIT, "wait;begin;write;commit;begin;write;commit;"},
+    {FAKE_BEGIN, "begin;begin;wait;write;commit;"},
+    {FAKE_WRITE, "begin;wait;write;begin;wait;write;commit;"},
+    {FAKE_COMMIT, "begin;wait;write;commit;begin;wait;write;commit;"},
 };
 
 START_TEST(begins_anew_with_the_same_deltas_where_nothing_was_applied)
@@ -191,7 +205,7 @@ START_TEST(an_unknown_commit_is_resolved_and_never_sent_again_before)
     expect_step(FLUSH_WAIT);
     expect_step(FLUSH_WAIT);
     expect_step(FLUSH_DONE);
-    expect_trace("wait;begin;write;commit;resolve;resolve;resolve;");
+    expect_trace("begin;wait;write;commit;resolve;resolve;resolve;");
     ck_assert_int_eq(stats.flush_unknown, 1);
     ck_assert_int_eq(stats.flushes, 1);
 }
@@ -203,7 +217,7 @@ START_TEST(a_commit_that_turns_out_not_to_be_in_is_begun_anew)
     fake_store_then(&store, FAKE_RESOLVE, STORE_RETRY);
     start();
     ck_assert_int_eq(step_on(2), FLUSH_DONE);
-    expect_trace("wait;begin;write;commit;resolve;begin;write;commit;");
+    expect_trace("begin;wait;write;commit;resolve;begin;wait;write;commit;");
     ck_assert_int_eq(stats.flush_retries, 1);
     ck_assert_int_eq(stats.flushes, 1);
 }
@@ -239,7 +253,8 @@ int main(void)
     tcase_add_checked_fixture(tc, make, clear);
     tcase_add_test(tc, one_effect_a_step_in_order);
     tcase_add_test(tc, writes_deltas_position_and_fence_of_each_partition);
-    tcase_add_test(tc, dead_letters_are_acknowledged_before_the_transaction_begins);
+    tcase_add_test(tc, dead_letters_are_acknowledged_behind_the_fence_and_before_the_rows);
+    tcase_add_test(tc, who_is_fenced_sends_no_letter);
     tcase_add_test(tc, letters_that_failed_are_handed_in_again);
     tcase_add_test(tc, more_letters_than_the_queue_takes_go_in_turns);
     tcase_add_test(tc, letters_that_failed_while_the_queue_was_full_are_handed_in_again);

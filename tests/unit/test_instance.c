@@ -206,7 +206,7 @@ START_TEST(fenced_drops_every_task_and_the_transaction)
     fake_store_then(&store, FAKE_WRITE, STORE_FENCED);
     ck_assert(instance_flush_begin(in));
     ck_assert_int_eq(flush_all(), FLUSH_FENCED);
-    expect_trace("wait;begin;write;abort;");
+    expect_trace("begin;wait;write;abort;");
     ck_assert(!instance_is_flushing(in));
     ck_assert_uint_eq(instance_task_count(in), 0);
     ck_assert_ptr_null(instance_task(in, 1));
