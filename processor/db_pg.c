@@ -28,7 +28,8 @@ struct db {
 
     PGconn *conn;               // NULL while closed
     struct backend now, before; // before: to be ended, it may hold locks
-    bool ever_open, fresh;
+    int64_t connections;        // so far
+    bool fresh;
     int64_t deadline_us, idle_at_us;
     int64_t next_attempt_us, backoff_us;
     struct err why_closed;
@@ -56,6 +57,11 @@ void db_free(struct db *db)
 bool db_is_open(const struct db *db)
 {
     return db->conn != NULL;
+}
+
+int64_t db_connections(const struct db *db)
+{
+    return db->connections;
 }
 
 void db_begin_call(struct db *db)
@@ -516,7 +522,7 @@ static enum store_result judge_refusal(struct db *db, enum store_result rc, cons
     // libpq's own word for a value that no server was asked about.
     if (strstr(e->detail, "PostgreSQL: invalid ") == e->detail)
         return STORE_FATAL;
-    for (size_t i = 0; !db->ever_open && i < ARRAY_LEN(hopeless); i++)
+    for (size_t i = 0; db->connections == 0 && i < ARRAY_LEN(hopeless); i++)
         if (strstr(e->detail, hopeless[i]))
             return STORE_FATAL;
     return rc;
@@ -532,7 +538,7 @@ static enum store_result connect_now(struct db *db, struct err *e)
     if (rc == STORE_OK)
         rc = check_schema(db, e);
     if (rc == STORE_OK) {
-        db->ever_open = true;
+        db->connections++;
         db->fresh = true;
         db->backoff_us = 0;
         return STORE_OK;

@@ -19,6 +19,9 @@ struct db;
 struct db *db_new(const char *dsn, int64_t timeout_ms, void (*idle)(void *), void *arg);
 void db_free(struct db *db);
 bool db_is_open(const struct db *db);
+// How many it has had so far, which tells them apart: between two of them the database may have
+// been set back to an older state.
+int64_t db_connections(const struct db *db);
 
 // The deadline of everything up to the next db_begin_call().
 void db_begin_call(struct db *db);

@@ -13,9 +13,10 @@
 struct series {
     struct str tenant, route, model; // each with a NUL behind it
     int64_t epoch;                   // settings_epoch.series_epoch of the requests
-    int64_t store_id; // the row's series id once the store has resolved it, 0 before; the
-                      // store's to set: over the tenant's cap it is the id of __other__
-    uint64_t hash;    // of names and epoch, for the dictionary
+    // The store's to set. The row's series id once it is resolved, 0 before; over the tenant's cap
+    // it is the id of __other__. It holds for the connection over which it was asked for.
+    int64_t store_id, store_connection;
+    uint64_t hash; // of names and epoch, for the dictionary
     uint32_t references;
 };
 

@@ -70,6 +70,11 @@ static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model
                                 " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
                                 "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
 
+static bool is_resolved(const struct db *db, const struct series *s)
+{
+    return s->store_id != 0 && s->store_connection == db_connections(db);
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct wanted *x = a, *y = b;
@@ -101,23 +106,25 @@ static enum store_result run(struct db *db, const char *sql, const struct wanted
     return rc;
 }
 
-static void take_ids(const PGresult *r, struct wanted *w, int64_t *over_cap)
+static void take_ids(const struct db *db, const PGresult *r, struct wanted *w, int64_t *over_cap)
 {
     for (int row = 0; row < PQntuples(r); row++) {
         if (PQgetisnull(r, row, 1))
             continue;
-        w[db_i64(r, row, 0) - 1].series->store_id = db_i64(r, row, 1);
+        struct series *s = w[db_i64(r, row, 0) - 1].series;
+        s->store_id = db_i64(r, row, 1);
+        s->store_connection = db_connections(db);
         *over_cap += db_i64(r, row, 2);
     }
 }
 
 // Keeps those that still have no id. The same series may stand there twice: once resolved, both
 // are.
-static size_t drop_resolved(struct wanted *w, size_t n)
+static size_t drop_resolved(const struct db *db, struct wanted *w, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
-        if (w[i].series->store_id == 0)
+        if (!is_resolved(db, w[i].series))
             w[kept++] = w[i];
     return kept;
 }
@@ -138,7 +145,7 @@ static enum store_result make(struct db *db, struct wanted *w, size_t n, int64_t
         db_rollback(db);
     // Only now: an id that was rolled back would be a row's key that nobody can read.
     if (rc == STORE_OK)
-        take_ids(ids, w, over_cap);
+        take_ids(db, ids, w, over_cap);
     PQclear(ids);
     // Whether it was committed or not, asking again finds out.
     return rc == STORE_UNKNOWN ? STORE_RETRY : rc;
@@ -150,9 +157,9 @@ static enum store_result resolve_chunk(struct db *db, struct wanted *w, size_t n
     PGresult *found = NULL;
     enum store_result rc = run(db, lookup, w, n, &found, e);
     if (rc == STORE_OK)
-        take_ids(found, w, over_cap);
+        take_ids(db, found, w, over_cap);
     PQclear(found);
-    n = drop_resolved(w, n);
+    n = drop_resolved(db, w, n);
     return rc == STORE_OK && n > 0 ? make(db, w, n, over_cap, e) : rc;
 }
 
@@ -170,14 +177,14 @@ enum store_result series_resolve(struct db *db, const struct store_cell *cells, 
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += cells[i].series->store_id == 0;
+        count += !is_resolved(db, cells[i].series);
     if (count == 0)
         return STORE_OK;
     struct wanted *w = xcalloc(count, sizeof(*w));
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         struct series *s = cells[i].series;
-        if (s->store_id == 0)
+        if (!is_resolved(db, s))
             w[at++] = (struct wanted){s, s->tenant, s->route, s->model};
     }
     qsort(w, count, sizeof(*w), compare);
