@@ -277,7 +277,7 @@ static void check_partitions(struct sink *s)
     struct err e;
     err_set(&e,
             "the input topics had %d partitions and now one has %d: keys would change their "
-            "partition; open a new settings epoch for the new number, then start again",
+            "partition; streamlens-admin setup says what can be done",
             (int)s->partitions.n, seen);
     refuse(s, &e);
 }

@@ -265,13 +265,14 @@ static int check_one(const struct config *c, const char *topic, const struct kaf
     if (info->partitions == 0)
         return err_set(e, "topic %s does not exist; run: streamlens-admin setup", topic);
     if (info->partitions != partitions)
-        return err_set(e,
-                       "topic %s has %d partitions, wanted are %" PRId64
-                       ". A topic's partitions cannot be changed in place, since events would no "
-                       "longer meet their partners: set PARTITIONS=%d before the first setup, or "
-                       "run streamlens-admin setup under another TOPIC_PREFIX, or delete both "
-                       "input topics (and with them what is not processed) and run it again",
-                       topic, info->partitions, partitions, info->partitions);
+        return err_set(
+            e,
+            "topic %s has %d partitions, wanted are %" PRId64
+            ". A topic's partitions cannot be changed in place, since events would no "
+            "longer meet their partners: set PARTITIONS=%d before the first setup, or "
+            "run streamlens-admin setup with another TOPIC_PREFIX and database, or delete both "
+            "input topics (and with them what is not processed) and run it again",
+            topic, info->partitions, partitions, info->partitions);
     if (!info->log_append_time)
         return err_set(e,
                        "topic %s has message.timestamp.type=CreateTime, wanted is LogAppendTime; "

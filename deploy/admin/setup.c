@@ -54,10 +54,10 @@ static int run(const struct config *c, struct schema *s, struct topics *t, struc
     if (settle_all(c, &pins, e) < 0)
         return -1;
     // Topics that are there already say what N is, where nobody else does.
-    int64_t existing;
-    if (topics_input_partitions(t, &existing, e) < 0)
+    int64_t existing = 0;
+    if (!pins.found && topics_input_partitions(t, &existing, e) < 0)
         return -1;
-    if (!pins.found && c->partitions == CONFIG_UNSET && existing > 0)
+    if (c->partitions == CONFIG_UNSET && existing > 0)
         pins.numbers.partitions = existing;
     if (topics_setup(t, pins.numbers.partitions, e) < 0 || schema_apply(s, e) < 0)
         return -1;

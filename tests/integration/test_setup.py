@@ -171,6 +171,13 @@ class SetupTest(unittest.TestCase):
         self.topic_tool("grow", self.stack.prefix + "llm.responses", "3")
         self.setup_ok()
 
+    def test_the_topic_that_was_grown_after_setup_is_the_one_that_is_named(self):
+        self.setup_ok()
+        self.topic_tool("grow", self.stack.prefix + "llm.requests", "4")
+        for _ in range(2):
+            self.setup_refused(f"topic {self.stack.prefix}llm.requests has 4 partitions, wanted are 3")
+            self.stack.env.pop("PARTITIONS", None)
+
     def test_progress_must_have_one_partition(self):
         self.topic_tool("create", self.stack.prefix + "llm.metrics.progress", "2")
         self.setup_refused("llm.metrics.progress has 2 partitions; want 1")
