@@ -13,10 +13,10 @@ struct member {
     int partition;
     int64_t epoch, flush_seq;
     bool parked;
-    bool changed; // fed since the last flush, or a gap is to be noted
-    bool at_end[2];
+    bool changed;                  // fed since the last flush, or a gap is to be noted
+    bool at_end[2], ends_early[2]; // ends_early: before the P that its replay has to arrive at
     int64_t ticked_ms[2];
-    struct claim claim; // between claim and start
+    struct claim claim; // what the database has, until a flush
     bool halted;
     bool ahead;              // its next record is ahead of the clock
     char why[512];           // where halted or ahead
@@ -385,7 +385,7 @@ int instance_feed(struct instance *in, int partition, const struct task_record *
     if (!in->config.accept_clock_ahead && r->time_ms > now_ms + task_skew_ms(m->task))
         return wait_for_clock(in, m, r->time_ms - now_ms);
     m->ahead = false;
-    m->at_end[r->topic] = false;
+    m->at_end[r->topic] = m->ends_early[r->topic] = false;
     enum task_feed rc = task_feed(m->task, r);
     if (rc == FEED_TAKEN) {
         m->changed = true;
@@ -396,11 +396,44 @@ int instance_feed(struct instance *in, int partition, const struct task_record *
     return (int)rc;
 }
 
-void instance_at_end(struct instance *in, int partition, enum event_kind topic)
+void instance_at_end(struct instance *in, int partition, enum event_kind topic, int64_t offset)
 {
     struct member *m = find(in, partition);
-    if (m)
-        m->at_end[topic] = true;
+    if (!m || !m->task)
+        return;
+    m->at_end[topic] = true;
+    m->ends_early[topic] = !task_at_end(m->task, topic, offset);
+}
+
+bool instance_is_doubtful(const struct instance *in, int partition)
+{
+    const struct member *m = find(in, partition);
+    if (!m || !m->task || m->parked)
+        return false;
+    return m->other_log[0] || m->other_log[1] || m->ends_early[0] || m->ends_early[1];
+}
+
+enum instance_start instance_judge(struct instance *in, int partition,
+                                   const struct log_ends ends[2], int64_t now_ms, struct err *e)
+{
+    struct member *m = find(in, partition);
+    assert(instance_is_doubtful(in, partition) && !task_is_live(m->task));
+    bool is_lost = false, is_beyond = false;
+    for (int k = 0; k < 2; k++) {
+        const struct log_position *stored = &m->claim.position.log[k];
+        is_lost |= check_log(m, k, stored, &ends[k], e) < 0;
+        // Of a log that was truncated the reader may still hold what was cut off.
+        bool holds_none = m->at_end[k] || ends[k].high >= stored->next;
+        is_beyond |= ends[k].high < task_next_offset(m->task, k) || !holds_none;
+    }
+    if (!is_lost)
+        return START_WHOLE;
+    if (is_beyond)
+        return START_AGAIN;
+    // From the claim once more: what the database has was not moved, since the task was not live.
+    int64_t from[2];
+    m->halted = true;
+    return instance_start(in, partition, ends, now_ms, from, e);
 }
 
 // ---- flush ----

@@ -39,6 +39,8 @@ enum instance_start {
     START_LOSSY,    // goes on without what is gone (accept_loss): *e names it
     START_HALTED,   // the log is not the one that was consumed, or not all of it: *e says why. The
                     // partition is owned and halted, and `from` is left as it was.
+    START_AGAIN,    // of instance_judge alone: only the next start can tell, the group is to be
+                    // joined anew
 };
 enum instance_start instance_start(struct instance *in, int partition,
                                    const struct log_ends ends[2], int64_t now_ms, int64_t from[2],
@@ -73,13 +75,22 @@ struct task *instance_task(struct instance *in, int partition); // NULL where no
 // ---- records ----
 
 // As task_feed; besides, FEED_AHEAD where the record is more than task_skew_ms ahead of now_ms.
-// After FEED_MISMATCH the partition is to be halted; with accept_loss its next start goes on at the
-// end of that topic.
+// After FEED_MISMATCH the partition is to be halted, until instance_judge.
 enum { FEED_AHEAD = FEED_MISMATCH + 1 };
 int instance_feed(struct instance *in, int partition, const struct task_record *r,
                   int64_t now_ms) MUST_CHECK;
-// The reader has reached the end of the topic for now (cleared by the next record).
-void instance_at_end(struct instance *in, int partition, enum event_kind topic);
+// The reader has reached the end of the topic for now, which lies at the offset (cleared by the
+// next record).
+void instance_at_end(struct instance *in, int partition, enum event_kind topic, int64_t offset);
+
+// Whether a replay has come upon another log (FEED_MISMATCH), or upon the log's end before P.
+bool instance_is_doubtful(const struct instance *in, int partition);
+// Judges it by what the ends are now, as instance_start does: halts the partition, or goes on
+// without what is lost. The reader goes on where it stands, and what it brings of before is
+// skipped. START_WHOLE: nothing is lost, more records are to come.
+enum instance_start instance_judge(struct instance *in, int partition,
+                                   const struct log_ends ends[2], int64_t now_ms,
+                                   struct err *e) MUST_CHECK;
 
 // ---- flush ----
 

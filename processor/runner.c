@@ -21,6 +21,7 @@
 #define COMPLAINT_US (5 * US_PER_S)
 #define HALTED_COMPLAINT_US (60 * US_PER_S)
 #define CLOSING_COMPLAINT_US (60 * US_PER_S) // counting goes on without it
+#define JUDGE_US US_PER_S
 #define TOPICS_CHECK_US (10 * US_PER_S)
 #define TOPICS_WRONG_CHECK_US (3 * US_PER_S)
 #define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
@@ -41,7 +42,7 @@ struct runner {
     bool flush_trouble;
     bool reopen; // the group is to be left and joined again
     int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
-    int64_t next_closing_us, next_tick_us;
+    int64_t next_closing_us, next_tick_us, next_judgement_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
     struct log_limit flush_complaint, full_complaint, claim_complaint, halted_complaint,
         closing_complaint;
@@ -304,13 +305,51 @@ static void watch_topics(struct runner *r)
     r->next_topics_us = mono_us(r) + again_us;
 }
 
-// Now and then: whether the topics still are what they were, and what is halted.
+static void say_start(struct runner *r, int partition, enum instance_start start,
+                      const struct err *e)
+{
+    if (start == START_DEGRADED)
+        log_error("the log no longer reaches back to where the replay should begin: duplicates and "
+                  "answers of what is gone cannot be recognised",
+                  "partition", log_num(partition), "error", e->detail);
+    else if (start == START_LOSSY)
+        log_error("going on without what is lost, as ACCEPT_LOSS says", "partition",
+                  log_num(partition), "error", e->detail);
+    else if (start == START_HALTED)
+        say_halted(r, partition, e->detail);
+}
+
+// What a replay has come upon is judged where the partition is: another owner, or we after joining
+// the group anew, would have to read as far again to find it out.
+static void judge_replays(struct runner *r)
+{
+    r->next_judgement_us = mono_us(r) + JUDGE_US;
+    for (int p = 0; p < (int)r->settings.partitions && !r->topics_wrong[0]; p++) {
+        struct log_ends ends[2];
+        struct err e;
+        if (!instance_is_doubtful(r->instance, p))
+            continue;
+        if (source_ends(r->source, p, ends, &e) < 0)
+            return; // asked again
+        bool was_halted = instance_is_halted(r->instance, p);
+        enum instance_start rc = instance_judge(r->instance, p, ends, wall_ms(r), &e);
+        if (rc != START_HALTED || !was_halted)
+            say_start(r, p, rc, &e);
+        if (rc == START_AGAIN)
+            plan_rejudgement(r);
+    }
+}
+
+// Now and then: whether the topics still are what they were, what replays have found, and what is
+// halted.
 static void look_after(struct runner *r)
 {
     int64_t now_us = mono_us(r);
     struct instance_condition condition;
     if (now_us >= r->next_topics_us)
         watch_topics(r);
+    if (r->source && now_us >= r->next_judgement_us && !instance_is_flushing(r->instance))
+        judge_replays(r);
     if (r->rejudge && now_us >= r->rejudge_us) {
         r->rejudge = false;
         r->reopen = true;
@@ -345,21 +384,7 @@ static int take_one(struct runner *r, int partition, int64_t from[2], struct err
         return rc == STORE_FATAL ? -1 : 1;
     if (source_ends(r->source, partition, ends, e) < 0)
         return 1;
-    switch (instance_start(r->instance, partition, ends, wall_ms(r), from, e)) {
-    case START_WHOLE:
-        break;
-    case START_DEGRADED:
-        log_error("the log no longer reaches back to where the replay should begin: duplicates and "
-                  "answers of what is gone cannot be recognised",
-                  "partition", log_num(partition), "error", e->detail);
-        break;
-    case START_LOSSY:
-        log_error("going on without what is lost, as ACCEPT_LOSS says", "partition",
-                  log_num(partition), "error", e->detail);
-        break;
-    case START_HALTED:
-        say_halted(r, partition, e->detail);
-    }
+    say_start(r, partition, instance_start(r->instance, partition, ends, wall_ms(r), from, e), e);
     return 0;
 }
 
@@ -497,7 +522,7 @@ static int look(struct runner *r, int partition, struct heads *h, struct err *e)
         if (found == SOURCE_BROKEN)
             return -1;
         if (found == SOURCE_AT_END && !h->held[k])
-            instance_at_end(r->instance, partition, k);
+            instance_at_end(r->instance, partition, k, h->record[k].offset);
         bool has = found == SOURCE_RECORD;
         h->ready[k] =
             (struct task_ready){has, found == SOURCE_AT_END, has ? h->record[k].time_ms : 0};
@@ -552,8 +577,6 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
             return;
         case FEED_MISMATCH:
             halt(r, partition, task_error(task));
-            if (r->config->accept_loss)
-                r->reopen = true; // its next start goes on behind it
             return;
         default: // FEED_HOLD: the other topic has to arrive first
             heads.held[k] = true;

@@ -41,7 +41,7 @@ int source_ends(struct source *s, int partition, struct log_ends ends[2], struct
 
 enum source_head {
     SOURCE_NOTHING, // nothing is ready
-    SOURCE_AT_END,  // nothing is ready, the log was read to its end
+    SOURCE_AT_END,  // nothing is ready, the log was read to its end, which is out->offset
     SOURCE_RECORD,  // *out, borrowed until source_taken
     SOURCE_BROKEN,  // the log is not the one that was read (deleted, recreated, truncated), or
                     // holds a record without LogAppendTime: *e says so; it stays so

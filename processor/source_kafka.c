@@ -25,6 +25,7 @@ struct reader {
     rd_kafka_message_t *batch[BATCH]; // batch[at … count) are ours to destroy
     size_t at, count;
     bool at_end;
+    int64_t end; // where that is, once it is reached
     bool broken; // for good, error says how
     struct err error;
 };
@@ -107,6 +108,7 @@ static void on_partition_event(struct source *s, struct reader *r, rd_kafka_mess
     char what[320];
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         r->at_end = true;
+        r->end = m->offset;
     } else if (is_other_log(m->err)) {
         snprintf(what, sizeof(what), "%s, partition %d", rd_kafka_topic_name(m->rkt), m->partition);
         break_reader(r, what, rd_kafka_err2str(m->err));
@@ -193,8 +195,10 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
         *e = r->error;
         return SOURCE_BROKEN;
     }
-    if (!m)
+    if (!m) {
+        out->offset = r->end;
         return r->at_end ? SOURCE_AT_END : SOURCE_NOTHING;
+    }
     out->topic = topic;
     out->offset = m->offset;
     out->key = (struct str){m->key, m->key_len};

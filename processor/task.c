@@ -595,6 +595,14 @@ static bool is_same_log(const struct log_state *l, const struct task_record *r)
             (int64_t)hash_stable64(r->key.p, r->key.n) == l->stored.last_key);
 }
 
+// Offsets may have gaps, so that no record need stand right before the barrier: a record or an end
+// of the log beyond it says that there is none left.
+static void pass_barrier(struct task *t, int k)
+{
+    t->log[k].at.next = t->log[k].barrier;
+    go_live_if_arrived(t);
+}
+
 static bool must_flush(const struct task *t)
 {
     const struct task_load *load = t->env.load;
@@ -628,10 +636,7 @@ enum task_feed task_feed(struct task *t, const struct task_record *r)
         return FEED_SKIPPED;
     }
     if (!t->live && r->offset >= l->barrier) {
-        // Offsets may have gaps: a record beyond the barrier says that there is none left before
-        // it.
-        l->at.next = l->barrier;
-        go_live_if_arrived(t);
+        pass_barrier(t, r->topic);
         if (!t->live)
             return FEED_HOLD;
     }
@@ -659,6 +664,16 @@ enum task_feed task_feed(struct task *t, const struct task_record *r)
     l->at.last_key = (int64_t)hash_stable64(r->key.p, r->key.n);
     go_live_if_arrived(t);
     return FEED_TAKEN;
+}
+
+bool task_at_end(struct task *t, enum event_kind topic, int64_t offset)
+{
+    if (t->live || arrived(t, topic))
+        return true;
+    if (offset < t->log[topic].barrier)
+        return false;
+    pass_barrier(t, topic);
+    return true;
 }
 
 const char *task_error(const struct task *t)

@@ -71,6 +71,9 @@ void task_free(struct task *t);
 void task_skip_to(struct task *t, enum event_kind topic, int64_t offset);
 
 enum task_feed task_feed(struct task *t, const struct task_record *r) MUST_CHECK;
+// The topic was read to its end, which lies at the offset. False where that is before the P that a
+// replay has to arrive at: the log may have been truncated.
+bool task_at_end(struct task *t, enum event_kind topic, int64_t offset) MUST_CHECK;
 const char *task_error(const struct task *t); // after FEED_MISMATCH
 
 // Which topic to feed next, given what lies ready of each (rule 9): the one with the lower time;

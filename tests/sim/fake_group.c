@@ -248,6 +248,7 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
         return SOURCE_BROKEN;
     }
     const struct sim_record *r = sim_log_at(g->log, topic, partition, at);
+    out->offset = sim_log_high(g->log, topic, partition);
     if (!r)
         return SOURCE_AT_END;
     if (s->ready == 0 || random_chance(g->random, 10))

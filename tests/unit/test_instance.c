@@ -105,14 +105,14 @@ START_TEST(the_end_of_a_topic_holds_until_its_next_record_or_start)
     store.closing =
         (struct store_closing){T0 * 2, {T0 - 60000, T0 - 60000}}; // ticks are wanted all the time
     ck_assert_int_eq(instance_read_closing(in, T0 * 2, &e), STORE_OK);
-    instance_at_end(in, 2, EVENT_REQUEST);
+    instance_at_end(in, 2, EVENT_REQUEST, logs[0].next);
     buf_clear(&trace);
     instance_tick(in, T0 * 2);
     expect_trace("tick 0/2;");
     give(2, "a"); // there may be more to read behind it
     instance_tick(in, T0 * 2 + 2000);
     expect_trace("");
-    instance_at_end(in, 2, EVENT_REQUEST);
+    instance_at_end(in, 2, EVENT_REQUEST, logs[0].next);
     instance_tick(in, T0 * 2 + 2000);
     expect_trace("tick 0/2;");
     instance_park(in);
@@ -239,12 +239,12 @@ START_TEST(ticks_go_to_topics_read_to_their_end_once_a_second)
     own(2);
     store.closing = (struct store_closing){T0, {T0 - 60000, T0 - 60000}};
     ck_assert_int_eq(instance_read_closing(in, T0 + 5, &e), STORE_OK);
-    instance_at_end(in, 2, EVENT_REQUEST);
+    instance_at_end(in, 2, EVENT_REQUEST, logs[0].next);
     buf_clear(&trace);
     instance_tick(in, T0 + 5);
     instance_tick(in, T0 + 1004);
     expect_trace("tick 0/2;");
-    instance_at_end(in, 1, EVENT_RESPONSE);
+    instance_at_end(in, 1, EVENT_RESPONSE, logs[1].next);
     instance_tick(in, T0 + 1005);
     expect_trace("tick 1/1;tick 0/2;");
     ck_assert_int_eq(stats.ticks_sent, 3);

@@ -124,9 +124,8 @@ END_TEST
 
 // ---- halted and degraded ----
 
-// A replay of which the record at P - 1 has another key, in a log that ends at `high` by the time
-// of the next start.
-static int feed_another_log(int64_t high)
+// A replay of which the record at P - 1 has another key.
+static int find_another_log(void)
 {
     int64_t from[2];
     struct log_ends both[2];
@@ -134,13 +133,21 @@ static int feed_another_log(int64_t high)
     store_position(149, 150);
     for (int k = 0; k < 2; k++)
         store.claim.position.log[k].last_offset = 600 * k + 149;
-    enum instance_start rc = start_at(both, from);
-    if (rc != START_WHOLE)
-        return (int)rc;
+    ck_assert_int_eq(start_at(both, from), START_WHOLE);
     struct task_record r = {
         .topic = EVENT_REQUEST, .offset = 149, .time_ms = T0 + 1, .key = str_of("x"), .tick = true};
-    ck_assert_int_eq(instance_feed(in, 2, &r, T0), FEED_MISMATCH);
+    int rc = instance_feed(in, 2, &r, T0);
     instance_halt(in, 2, task_error(instance_task(in, 2)));
+    return rc;
+}
+
+// The same, and the log ends at `high` by the time of the next start.
+static int feed_another_log(int64_t high)
+{
+    int64_t from[2];
+    struct log_ends both[2];
+    ends_of(0, (struct log_ends){0, 200}, both);
+    ck_assert_int_eq(find_another_log(), FEED_MISMATCH);
     instance_park(in);
     store.claim.kept = true;
     both[EVENT_REQUEST].high = high;
@@ -170,6 +177,110 @@ START_TEST(another_log_found_in_the_replay_is_begun_at_its_end_where_loss_is_acc
     ck_assert_int_eq(store.partitions[0].gap[0].from, ends[_i].from);
     ck_assert_int_eq(store.partitions[0].gap[0].to, ends[_i].high);
     ck_assert_int_eq(store.partitions[0].gap[1].from, store.partitions[0].gap[1].to);
+}
+END_TEST
+
+// Replays up to P at 150 and 750. Of one topic the reader has reached the end at 140, of the other
+// it stands at `reads`, at its end there or not.
+static const struct {
+    int64_t reads;
+    bool at_end;
+    int64_t high[2]; // now
+    int rc;
+} replays[] = {
+    {740, false, {150, 800}, START_WHOLE}, // more is coming, or was on its way
+    {740, false, {150, 750}, START_WHOLE},
+    {740, false, {149, 800}, START_LOSSY},
+    {740, false, {140, 750}, START_LOSSY},
+    {740, false, {139, 750}, START_AGAIN}, // the reader stands beyond
+    {740, false, {140, 749}, START_AGAIN}, // and may hold what was cut off
+    {740, true, {140, 749}, START_LOSSY},
+    {740, true, {140, 740}, START_LOSSY},
+    {740, true, {140, 739}, START_AGAIN},
+};
+
+static void replay_to(int64_t requests, int64_t responses)
+{
+    const int64_t to[2] = {requests, responses};
+    for (int k = 0; k < 2; k++) {
+        struct task_record r = {.topic = k, .offset = to[k] - 1, .time_ms = T0, .tick = true};
+        ck_assert_int_eq(instance_feed(in, 2, &r, T0), FEED_TAKEN);
+    }
+}
+
+START_TEST(a_log_that_ends_in_the_replay_is_judged_where_the_reader_stands)
+{
+    int64_t from[2];
+    bool accepts = _i % 2;
+    struct log_ends both[2];
+    config.accept_loss = accepts;
+    make_again();
+    ends_of(0, (struct log_ends){0, 200}, both);
+    store_position(110, 150);
+    ck_assert_int_eq(start_at(both, from), START_WHOLE);
+    replay_to(140, replays[_i / 2].reads);
+    if (replays[_i / 2].at_end)
+        instance_at_end(in, 2, EVENT_RESPONSE, replays[_i / 2].reads);
+    ck_assert(!instance_is_doubtful(in, 2) || replays[_i / 2].at_end);
+    instance_at_end(in, 2, EVENT_REQUEST, 140);
+    ck_assert(instance_is_doubtful(in, 2));
+    for (int k = 0; k < 2; k++)
+        both[k].high = replays[_i / 2].high[k];
+    int rc = replays[_i / 2].rc == START_LOSSY && !accepts ? START_HALTED : replays[_i / 2].rc;
+    ck_assert_int_eq(instance_judge(in, 2, both, T0, &e), rc);
+    ck_assert_int_eq(instance_is_halted(in, 2), rc == START_HALTED);
+    ck_assert_int_eq(instance_is_doubtful(in, 2), rc == START_WHOLE || rc == START_AGAIN);
+    if (rc == START_HALTED) {
+        ck_assert_ptr_nonnull(strstr(e.detail, "llm.requests, partition 2: consumed up to"));
+        ck_assert_ptr_nonnull(strstr(e.detail, "ACCEPT_LOSS=1"));
+    }
+    if (rc != START_LOSSY)
+        return;
+    ck_assert(task_is_live(instance_task(in, 2)));
+    for (int k = 0; k < 2; k++)
+        ck_assert_int_eq(task_next_offset(instance_task(in, 2), k),
+                         min_i64(both[k].high, 150 + 600 * k));
+    ck_assert(instance_flush_begin(in));
+    ck_assert_int_eq(flush_all(), FLUSH_DONE);
+    ck_assert_int_eq(store.partitions[0].gap[0].from, 150);
+    ck_assert_int_eq(store.partitions[0].gap[0].to, both[0].high);
+}
+END_TEST
+
+START_TEST(a_record_behind_the_end_dispels_the_doubt)
+{
+    int64_t from[2];
+    struct log_ends both[2];
+    ends_of(0, (struct log_ends){0, 200}, both);
+    store_position(110, 150);
+    ck_assert_int_eq(start_at(both, from), START_WHOLE);
+    instance_at_end(in, 2, EVENT_REQUEST, 149);
+    ck_assert(instance_is_doubtful(in, 2));
+    replay_to(141, 741);
+    ck_assert(!instance_is_doubtful(in, 2));
+    instance_at_end(in, 2, EVENT_REQUEST, 150); // what is missing is a gap of offsets
+    ck_assert(!instance_is_doubtful(in, 2));
+    ck_assert_int_eq(task_next_offset(instance_task(in, 2), EVENT_REQUEST), 150);
+}
+END_TEST
+
+START_TEST(another_log_found_in_the_replay_is_judged_where_the_reader_stands)
+{
+    config.accept_loss = true;
+    make_again();
+    ck_assert_int_eq(find_another_log(), FEED_MISMATCH);
+    ck_assert(instance_is_doubtful(in, 2));
+    ck_assert_int_eq(instance_judge(in, 2, (struct log_ends[]){{0, 200}, {600, 800}}, T0, &e),
+                     START_LOSSY);
+    ck_assert(!instance_is_halted(in, 2));
+    ck_assert(!instance_is_doubtful(in, 2));
+    // What the reader brings of the log that was given up, and of what lies before P.
+    struct task_record r = {.topic = EVENT_REQUEST, .offset = 199, .time_ms = T0, .tick = true};
+    ck_assert_int_eq(instance_feed(in, 2, &r, T0), FEED_SKIPPED);
+    r.offset = 200;
+    ck_assert_int_eq(instance_feed(in, 2, &r, T0), FEED_TAKEN);
+    r = (struct task_record){.topic = EVENT_RESPONSE, .offset = 749, .time_ms = T0, .tick = true};
+    ck_assert_int_eq(instance_feed(in, 2, &r, T0), FEED_SKIPPED);
 }
 END_TEST
 
@@ -206,7 +317,7 @@ START_TEST(a_halted_partition_is_flushed_and_not_ticked_and_the_others_go_on)
     store.closing = (struct store_closing){T0 + 1000, {T0, T0}};
     ck_assert_int_eq(instance_read_closing(in, T0 + 1000, &e), STORE_OK);
     for (int p = 1; p <= 2; p++)
-        instance_at_end(in, p, EVENT_REQUEST);
+        instance_at_end(in, p, EVENT_REQUEST, logs[0].next);
     buf_clear(&trace);
     instance_tick(in, T0 + 2000);
     expect_trace("tick 0/1;");
@@ -352,6 +463,10 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, another_log_found_in_the_replay_halts_at_the_next_start_too);
     tcase_add_loop_test(
         tc, another_log_found_in_the_replay_is_begun_at_its_end_where_loss_is_accepted, 0, 4);
+    tcase_add_loop_test(tc, a_log_that_ends_in_the_replay_is_judged_where_the_reader_stands, 0,
+                        2 * (int)ARRAY_LEN(replays));
+    tcase_add_test(tc, a_record_behind_the_end_dispels_the_doubt);
+    tcase_add_test(tc, another_log_found_in_the_replay_is_judged_where_the_reader_stands);
     tcase_add_test(tc, another_log_that_was_accepted_is_the_log_from_then_on);
     tcase_add_test(tc, a_halted_partition_is_flushed_and_not_ticked_and_the_others_go_on);
     tcase_add_test(tc, a_halted_partition_begins_anew_from_the_database);

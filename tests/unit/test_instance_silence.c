@@ -36,7 +36,7 @@ static void own_all(int64_t ttl_ms, int64_t skew_ms)
         ck_assert_int_eq(instance_claim(in, p, &e), STORE_OK);
         ck_assert_int_eq(instance_start(in, p, (struct log_ends[2]){0}, T0, from, &e), START_WHOLE);
         for (int k = 0; k < 2; k++)
-            instance_at_end(in, p, k);
+            instance_at_end(in, p, k, 0);
     }
 }
 
@@ -75,7 +75,7 @@ static void append_to(int p, enum event_kind k, const char *value)
                             .value = str_of(value),
                             .tick = !value};
     ck_assert_int_eq(instance_feed(in, p, &r, T0 + now_ms), FEED_TAKEN);
-    instance_at_end(in, p, k);
+    instance_at_end(in, p, k, high[p][k]);
 }
 
 static void deliver_ticks(void)

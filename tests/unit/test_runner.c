@@ -28,7 +28,9 @@ static struct {
     bool broken[PARTITIONS][2];
     const struct logged *v[PARTITIONS][2][64]; // the logs; offsets begin at 0
     size_t n[PARTITIONS][2], at[PARTITIONS][2];
-    int64_t low; // first offset of every log
+    int64_t low;    // first offset of every log
+    int64_t hidden; // records that are there, but not read yet
+    bool stuck;     // nothing is read
     int64_t from[PARTITIONS + 1][2];
     int committed;
     int64_t committed_next[PARTITIONS][2];
@@ -139,7 +141,7 @@ int source_ends(struct source *s, int partition, struct log_ends ends[2], struct
     (void)s;
     (void)why;
     for (int k = 0; k < 2; k++)
-        ends[k] = (struct log_ends){group.low, (int64_t)group.n[partition][k]};
+        ends[k] = (struct log_ends){group.low, (int64_t)group.n[partition][k] + group.hidden};
     return 0;
 }
 
@@ -153,6 +155,9 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
         return SOURCE_BROKEN;
     }
     size_t at = group.at[partition][topic];
+    if (group.stuck)
+        return SOURCE_NOTHING;
+    out->offset = (int64_t)group.n[partition][topic];
     if (at >= group.n[partition][topic])
         return SOURCE_AT_END;
     const struct logged *r = group.v[partition][topic][at];
@@ -588,22 +593,75 @@ START_TEST(another_log_halts_and_where_loss_is_accepted_goes_on_at_its_end)
     store_position_of_another_log();
     ck_assert_int_eq(runner_start(runner, &e), 0);
     run_for(100);
+    HEALTH_SAYS("is not the one that was consumed");
     if (_i == 0) {
-        HEALTH_SAYS("is not the one that was consumed");
+        run_for(1100);
         HEALTH_SAYS("ACCEPT_LOSS=1");
         ck_assert_ptr_nonnull(strstr(health().why, "(and 1 more)"));
         run_for(60000);
         ck_assert_int_eq(group.opened, 1); // joining again would find the same
         return;
     }
-    store.claim.kept = true;
-    arrive(0, "c"); // still before the end that is asked for now
-    run_for(3000);
+    arrive(0, "c"); // still before the end that is asked for
+    run_for(1100);
     ck_assert(health().ready);
     ck_assert_int_eq(stats.requests, 0);
     arrive(0, "d");
     run_for(100);
     ck_assert_int_eq(stats.requests, 1);
+    // Whoever was given the partition then would know nothing of it.
+    ck_assert_int_eq(group.opened, 1);
+}
+END_TEST
+
+// P is 4, and so long were the logs when the replay began.
+static void start_replay_of_a_log_that_is_cut(int64_t to)
+{
+    for (int i = 0; i < 4; i++) {
+        arrive(0, "a");
+        group.v[0][1][group.n[0][1]++] = append(EVENT_RESPONSE, 0, "", NULL, NULL);
+    }
+    store.claim.stored = true;
+    for (int k = 0; k < 2; k++)
+        store.claim.position.log[k] =
+            (struct log_position){.next = 4, .time_ms = T0, .last_offset = -1};
+    group.stuck = true;
+    group.gives = 1;
+    start();
+    group.n[0][0] = (size_t)to;
+    group.stuck = false;
+}
+
+START_TEST(a_log_that_is_truncated_in_the_replay_is_judged_at_its_end)
+{
+    config.accept_loss = _i;
+    start_replay_of_a_log_that_is_cut(2);
+    run_for(1100);
+    ck_assert_int_eq(group.opened, 1);
+    if (_i == 0) {
+        HEALTH_SAYS("consumed up to offset 4, but the log ends at 2");
+        return;
+    }
+    ck_assert(health().ready);
+    arrive(0, "b");
+    run_for(100);
+    ck_assert_int_eq(stats.requests, 1);
+}
+END_TEST
+
+START_TEST(an_end_that_comes_too_soon_is_waited_for_where_the_log_is_longer)
+{
+    start_replay_of_a_log_that_is_cut(2);
+    group.hidden = 2; // as a broker does that has just taken the partition over
+    run_for(5000);
+    ck_assert(health().ready);
+    runner_update_gauges(runner);
+    ck_assert_int_eq(stats.tasks_replaying, 1);
+    group.hidden = 0;
+    group.n[0][0] = 4;
+    run_for(1100);
+    runner_update_gauges(runner);
+    ck_assert_int_eq(stats.tasks, 1);
 }
 END_TEST
 
@@ -656,6 +714,8 @@ static void add_all(TCase *tc)
     tcase_add_test(tc, a_doubt_about_the_topics_outlasts_a_broker_that_is_away);
     tcase_add_test(tc, a_partition_that_there_should_not_be_stops_all);
     tcase_add_loop_test(tc, another_log_halts_and_where_loss_is_accepted_goes_on_at_its_end, 0, 2);
+    tcase_add_loop_test(tc, a_log_that_is_truncated_in_the_replay_is_judged_at_its_end, 0, 2);
+    tcase_add_test(tc, an_end_that_comes_too_soon_is_waited_for_where_the_log_is_longer);
     tcase_add_test(tc, a_clock_ahead_is_waited_for);
     tcase_add_test(tc, degraded_is_ready_and_says_so);
 }

@@ -88,6 +88,24 @@ START_TEST(a_gap_of_offsets_at_the_barrier_does_not_hold_it_for_ever)
 }
 END_TEST
 
+START_TEST(an_end_of_the_log_at_the_barrier_is_arrival_and_one_before_it_is_not)
+{
+    ask(0, "a", "");
+    answer(0, "b", "");
+    struct position p = position_now();
+    p.log[0].next += 2;
+    take_over(&p);
+    take(EVENT_REQUEST, &logs[0].v[0]);
+    take(EVENT_RESPONSE, &logs[1].v[0]);
+    ck_assert(!task_at_end(task, EVENT_REQUEST, p.log[0].next - 1));
+    ck_assert(!task_is_live(task));
+    ck_assert(task_at_end(task, EVENT_REQUEST, p.log[0].next));
+    ck_assert(task_is_live(task));
+    ck_assert_int_eq(task_next_offset(task, EVENT_REQUEST), p.log[0].next);
+    ck_assert(task_at_end(task, EVENT_REQUEST, 0)); // a replay alone has somewhere to arrive at
+}
+END_TEST
+
 START_TEST(what_was_taken_is_skipped)
 {
     const struct logged *r = append_ask(0, "a", "");
@@ -495,6 +513,7 @@ static void add_replay(TCase *tc)
     tcase_add_test(tc, replay_is_muted_up_to_the_barrier_and_live_behind_it);
     tcase_add_test(tc, what_expires_during_a_replay_is_not_counted_again);
     tcase_add_test(tc, a_gap_of_offsets_at_the_barrier_does_not_hold_it_for_ever);
+    tcase_add_test(tc, an_end_of_the_log_at_the_barrier_is_arrival_and_one_before_it_is_not);
     tcase_add_test(tc, what_was_taken_is_skipped);
     tcase_add_loop_test(tc, another_record_where_the_last_one_was_is_a_mismatch, 0, 3);
     tcase_add_test(tc, the_position_survives_a_replay_without_new_records);
