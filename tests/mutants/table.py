@@ -70,6 +70,13 @@ MUTANTS = (
     Mutant("another_log_unnoticed", TASK,
            "if (!t->live && !is_same_log(l, r))", "if (false)",
            "a recreated topic is read on", UNIT + "task_replay"),
+    Mutant("another_log_not_judged", INSTANCE,
+           "    return m->other_log[0] || m->other_log[1] || m->ends_early", "    return m->ends_early",
+           "what only its replay could find halts a partition though loss is accepted", "sim"),
+    Mutant("end_in_the_replay_unnoticed", INSTANCE,
+           "    m->ends_early[topic] = !task_at_end(m->task, topic, offset);",
+           "    m->ends_early[topic] = !task_at_end(m->task, topic, offset) && false;",
+           "a replay waits for ever where its log was truncated", "sim"),
 
     # --- time ---
     Mutant("time_of_the_reader", INSTANCE,
@@ -329,4 +336,7 @@ MUTANTS = (
     Mutant("series_not_counted", SERIES,
            "series_count = t.series_count + u.made", "series_count = t.series_count",
            "the cap of series counts anew with each flush", DATABASE + "store"),
+    Mutant("ids_outlive_the_connection", SERIES,
+           "s->store_connection == db_connections(db);", "s->store_connection <= db_connections(db);",
+           "rows of a database that was set back go to whoever has the ids there", DATABASE + "store_series"),
 )

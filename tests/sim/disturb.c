@@ -83,7 +83,7 @@ static void delete_records(struct world *w, enum event_kind k, int p)
 }
 
 // An unclean election.
-static void truncate_log(struct world *w, enum event_kind k, int p)
+void truncate_log(struct world *w, enum event_kind k, int p)
 {
     int64_t high = sim_log_high(&w->broker.log, k, p);
     trust_less(w, p, TRUST_LITTLE);
@@ -95,7 +95,7 @@ static void lose_records(struct world *w)
     struct random *r = &w->random;
     enum event_kind k = random_chance(r, 50) ? EVENT_REQUEST : EVENT_RESPONSE;
     int p = random_below(r, w->db.partitions);
-    if (w->actors > 1 || random_chance(r, 85))
+    if (random_chance(r, 85))
         delete_records(w, k, p);
     else
         truncate_log(w, k, p);

@@ -105,6 +105,20 @@ static void be_halted(struct world *w)
         world_violated(w, "all are ready though a log has lost what was not consumed");
 }
 
+// Logs that were truncated are so once more, while their new owners replay them.
+static void cut_replays_short(struct world *w)
+{
+    for (int p = 0; p < w->db.partitions; p++) {
+        if (w->trust[p] != TRUST_LITTLE)
+            continue;
+        for (int i = 0; i < w->actors; i++)
+            actor_stop(&w->actor[i]);
+        for (int n = random_below(&w->random, 12); n > 0; n--)
+            all_turn(w, 20 * US_PER_MS);
+        truncate_log(w, random_below(&w->random, 2), p);
+    }
+}
+
 void settle(struct world *w)
 {
     disturb_no_more(w);
@@ -119,9 +133,7 @@ void settle(struct world *w)
         be_halted(w);
     if (cut)
         restart_with(w, 0, true);
-    for (int p = 0; p < w->db.partitions; p++)
-        if (w->trust[p] == TRUST_LITTLE) // a log that ends in the middle of a replay goes unnoticed
-            actor_stop(&w->actor[0]);
+    cut_replays_short(w);
     come_to_rest(w, false);
 }
 
