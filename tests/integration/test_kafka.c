@@ -174,6 +174,63 @@ START_TEST(an_unreachable_broker_is_an_error_in_time)
 }
 END_TEST
 
+// ---- what the processor's source takes for granted
+
+static rd_kafka_t *client(rd_kafka_type_t type, const char *const props[])
+{
+    char detail[256];
+    rd_kafka_conf_t *conf = kafka_conf_new(&config, "test", props, &error);
+    ck_assert_ptr_nonnull(conf);
+    rd_kafka_t *rk = rd_kafka_new(type, conf, detail, sizeof(detail));
+    ck_assert_msg(rk != NULL, "%s", detail);
+    return rk;
+}
+
+static void commit_one_record(const char *topic)
+{
+    const char *props[] = {"transactional.id", prefix, NULL};
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, props);
+    ck_assert_ptr_null(rd_kafka_init_transactions(rk, TIMEOUT_MS));
+    ck_assert_ptr_null(rd_kafka_begin_transaction(rk));
+    ck_assert_int_eq(
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_END), 0);
+    ck_assert_ptr_null(rd_kafka_commit_transaction(rk, TIMEOUT_MS));
+    rd_kafka_destroy(rk);
+}
+
+// A replay's P may lie behind the last record, which only the end's own offset can tell.
+START_TEST(the_end_that_is_told_lies_behind_a_transactions_marker)
+{
+    create(TOPIC_REQUESTS, 1, "LogAppendTime");
+    char *topic = config_topic(&config, TOPIC_REQUESTS);
+    commit_one_record(topic);
+    const char *props[] = {"group.id", prefix, "enable.partition.eof", "true", NULL};
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, props);
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(all, topic, 0)->offset = 0;
+    ck_assert_int_eq(rd_kafka_assign(rk, all), 0);
+    const struct {
+        rd_kafka_resp_err_t err;
+        int64_t offset;
+    } wanted[] = {{RD_KAFKA_RESP_ERR_NO_ERROR, 0}, {RD_KAFKA_RESP_ERR__PARTITION_EOF, 2}};
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, TIMEOUT_MS);
+        ck_assert_ptr_nonnull(m);
+        ck_assert_int_eq(m->err, wanted[i].err);
+        ck_assert_int_eq(m->offset, wanted[i].offset);
+        rd_kafka_message_destroy(m);
+    }
+    int64_t low, high;
+    ck_assert_int_eq(rd_kafka_query_watermark_offsets(rk, topic, 0, &low, &high, TIMEOUT_MS), 0);
+    ck_assert_int_eq(high, 2);
+    rd_kafka_topic_partition_list_destroy(all);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    free(topic);
+    drop_inputs();
+}
+END_TEST
+
 // ---- configuration
 // --------------------------------------------------------------------------------
 
@@ -246,6 +303,7 @@ int main(void)
     tcase_add_test(tc, unequal_inputs_are_refused_by_both_numbers);
     tcase_add_test(tc, create_time_is_refused_with_the_command_that_mends_it);
     tcase_add_test(tc, an_unreachable_broker_is_an_error_in_time);
+    tcase_add_test(tc, the_end_that_is_told_lies_behind_a_transactions_marker);
     tcase_add_test(tc, the_operators_properties_come_last);
     tcase_add_test(tc, a_property_at_fault_is_named);
     tcase_add_test(tc, what_the_counts_rest_on_cannot_be_changed);
