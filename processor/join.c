@@ -4,8 +4,8 @@
 //
 // An identity whose last sighting is too old to be repeated is forgotten lazily: exactness comes
 // from comparing times at each look-up, so it does not matter when the memory goes. When the table
-// is full it is swept, and only grows if the sweep did not empty a third of it; so its size follows
-// the live set.
+// is full it is swept, and only grows if more than half of it would stay in use; so its size
+// follows the live set.
 #include "processor/join.h"
 
 #define NONE UINT32_MAX
@@ -114,8 +114,9 @@ static bool is_forgettable(const struct identity *s, const int64_t from_ms[2])
            !seen_since(s->seen_ms[1], from_ms[1]);
 }
 
-// Moves everything worth keeping into a fresh table, as large as the live set asks for: at most a
-// third full afterwards, so the next sweep is at least as many insertions away as this one moved.
+// Moves everything worth keeping into a fresh table, as large as the live set asks for: at most
+// half full afterwards, so the next sweep is at least half as many insertions away as this one
+// moved. A larger table would be swept less often, but looking up is mostly waiting for memory.
 static void sweep(struct join *j, const int64_t now_ms[2])
 {
     int64_t from_ms[2];
@@ -127,7 +128,7 @@ static void sweep(struct join *j, const int64_t now_ms[2])
     struct identity *old = j->slots;
     size_t old_count = j->slot_count;
     j->slot_count = MIN_SLOTS;
-    while (j->slot_count < live * 3)
+    while (j->slot_count < live * 2)
         j->slot_count *= 2;
     j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
     j->used = live;

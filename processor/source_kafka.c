@@ -38,9 +38,12 @@ struct source {
     struct reader *readers[2]; // by topic, then partition
     bool assigned;
     enum source_state state;
-    struct err error;      // once the state is not SOURCE_OK
-    int wake_fd;           // borrowed
-    struct reader *polled; // the reader whose queue is being looked at
+    struct err error;          // once the state is not SOURCE_OK
+    int wake_fd;               // borrowed
+    struct reader *polled;     // the reader whose queue is being looked at
+    rd_kafka_queue_t *answers; // see wake_fetchers()
+    bool asked;                // a request is under way
+    int64_t taken_bytes;       // since the last one
     struct log_limit complaint;
 };
 
@@ -173,6 +176,29 @@ static void read_headers(rd_kafka_message_t *m, struct task_record *out)
         out->tenant = (struct str){value, n};
 }
 
+// A thread of the client library that finds the queues of all its partitions full sleeps for up to
+// a second, however soon we have emptied them, unless something happens (2.0.2; since 2.2
+// fetch.queue.backoff.ms sets the time). So a reader that is empty before its end has every broker
+// asked something small: sending that wakes the thread. All queues hold PREFETCH_KIB when they are
+// full, so a quarter of it is often enough to ask, and rare where one reads at the tail.
+static void wake_fetchers(struct source *s)
+{
+    if (s->asked || s->taken_bytes < PREFETCH_KIB / 4 * INT64_C(1024))
+        return;
+    s->asked = true;
+    s->taken_bytes = 0;
+    rd_kafka_ListConsumerGroups(s->rk, NULL, s->answers);
+}
+
+static void drop_answers(struct source *s)
+{
+    rd_kafka_event_t *answer;
+    while (s->asked && (answer = rd_kafka_queue_poll(s->answers, 0))) {
+        rd_kafka_event_destroy(answer);
+        s->asked = false;
+    }
+}
+
 enum source_head source_peek(struct source *s, int partition, enum event_kind topic,
                              struct task_record *out, struct err *e)
 {
@@ -197,7 +223,10 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
     }
     if (!m) {
         out->offset = r->end;
-        return r->at_end ? SOURCE_AT_END : SOURCE_NOTHING;
+        if (r->at_end)
+            return SOURCE_AT_END;
+        wake_fetchers(s);
+        return SOURCE_NOTHING;
     }
     out->topic = topic;
     out->offset = m->offset;
@@ -211,6 +240,7 @@ void source_taken(struct source *s, int partition, enum event_kind topic)
 {
     struct reader *r = &s->readers[topic][partition];
     assert(r->at < r->count);
+    s->taken_bytes += (int64_t)(r->batch[r->at]->len + r->batch[r->at]->key_len);
     rd_kafka_message_destroy(r->batch[r->at++]);
 }
 
@@ -369,6 +399,7 @@ struct source *source_new(const struct config *c, const struct store_settings *s
     rd_kafka_queue_t *consumer = rd_kafka_queue_get_consumer(s->rk);
     rd_kafka_queue_io_event_enable(consumer, s->wake_fd, &one, sizeof(one));
     rd_kafka_queue_destroy(consumer);
+    s->answers = rd_kafka_queue_new(s->rk);
     if (subscribe(s, e) < 0) {
         source_free(s);
         return NULL;
@@ -405,6 +436,7 @@ void source_free(struct source *s)
         for (int k = 0; k < 2; k++)
             for (int p = 0; p < s->partitions; p++)
                 reader_close(s, &s->readers[k][p]);
+        rd_kafka_queue_destroy(s->answers);
         rd_kafka_destroy(s->rk);
     }
     for (int k = 0; k < 2; k++) {
@@ -423,6 +455,7 @@ enum source_state source_serve(struct source *s, struct err *e)
             log_warn("consumer", "error", rd_kafka_message_errstr(m));
         rd_kafka_message_destroy(m);
     }
+    drop_answers(s);
     char why[256];
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(s->rk, why, sizeof(why));
     if (fatal)
