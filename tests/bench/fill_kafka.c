@@ -78,9 +78,13 @@ static rd_kafka_t *connect_to(const char *brokers, const char *batch, struct sen
 
 static void produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct bench_event *v)
 {
+    union { // the library's arguments are not const, but it copies what they point to
+        const char *in;
+        void *out;
+    } key = {v->key.p}, value = {v->value.p};
     rd_kafka_resp_err_t err;
-    while ((err = rd_kafka_producev(rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY(v->key.p, v->key.n),
-                                    RD_KAFKA_V_VALUE((void *)(uintptr_t)v->value.p, v->value.n),
+    while ((err = rd_kafka_producev(rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY(key.out, v->key.n),
+                                    RD_KAFKA_V_VALUE(value.out, v->value.n),
                                     RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END))) {
         if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             die("produce", rd_kafka_err2str(err));

@@ -77,6 +77,33 @@ START_TEST(learns_another_order_of_keys)
 }
 END_TEST
 
+// Behind "model" the name is guessed to be the one that came there before.
+START_TEST(a_guess_is_checked_to_its_last_byte)
+{
+    for (size_t i = 0; i < EVENT_FIELDS; i++) {
+        const char *name = event_fields[i].name.p;
+        if (str_eq(event_fields[i].name, STR_LIT("model")))
+            continue;
+        for (size_t at = 0; at <= event_fields[i].name.n; at++) {
+            for (int other = 0; other <= 1; other++) {
+                struct buf text = {0};
+                buf_addf(&text, "{\"model\":\"m\",\"%s\":null,\"x\":\"behind the last key\"}",
+                         name);
+                if (other && at == event_fields[i].name.n)
+                    text.p[strlen("{\"model\":\"m\",\"") + at] = ' '; // in place of the quote
+                else if (other)
+                    text.p[strlen("{\"model\":\"m\",\"") + at] = '#';
+                bool whole_key = !other || at < event_fields[i].name.n;
+                ck_assert(is_mine((struct str){text.p, text.n}) == whole_key);
+                if (whole_key)
+                    ck_assert_int_eq(__builtin_popcount(readers.scanned.sent), other ? 1 : 2);
+                buf_free(&text);
+            }
+        }
+    }
+}
+END_TEST
+
 static const struct {
     const char *label, *text;
     bool mine;
@@ -251,6 +278,7 @@ int main(void)
     tcase_add_test(tc, reads_every_field);
     tcase_add_test(tc, leaves_every_prefix_to_jansson);
     tcase_add_test(tc, learns_another_order_of_keys);
+    tcase_add_test(tc, a_guess_is_checked_to_its_last_byte);
     tcase_add_loop_test(tc, reads_what_is_usual_and_leaves_the_rest, 0, ARRAY_LEN(cases));
     tcase_add_test(tc, numbers_have_at_most_63_characters);
     tcase_add_test(tc, objects_have_at_most_32_unknown_keys);
