@@ -204,12 +204,15 @@ struct wanted_rows {
     size_t n;
 };
 
-static struct wanted *wanted_for(struct wanted_rows *w, int series, int64_t window_start_us)
+// What has no series is of some partition all the same, and may be trusted more or less.
+static struct wanted *wanted_for(struct wanted_rows *w, int series, int partition,
+                                 int64_t window_start_us)
 {
     for (size_t i = 0; i < w->n; i++)
-        if (w->v[i].series == series && w->v[i].window_start_us == window_start_us)
+        if (w->v[i].series == series && w->v[i].partition == partition &&
+            w->v[i].window_start_us == window_start_us)
             return &w->v[i];
-    w->v[w->n] = (struct wanted){.series = series, .window_start_us = window_start_us};
+    w->v[w->n] = (struct wanted){series, partition, window_start_us, 0, {0}, {0}};
     return &w->v[w->n++];
 }
 
@@ -220,8 +223,7 @@ static void want(struct wanted_rows *w, const struct fake_db *db, const struct o
     snprintf(route, sizeof(route), "r%d", r->route);
     snprintf(model, sizeof(model), "m%d", r->model);
     int series = fake_db_series_of(db, tenant, route, model, r->series_epoch);
-    struct wanted *x = wanted_for(w, series, r->window_start_us);
-    x->partition = r->tenant / 10;
+    struct wanted *x = wanted_for(w, series, r->tenant / 10, r->window_start_us);
     x->request_records += r->request_records;
     add_sums(&x->sums, &r->sums);
     for (size_t i = 0; i < r->lines.n; i++)
