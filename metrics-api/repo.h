@@ -7,8 +7,8 @@
 #define STREAMLENS_REPO_H
 
 #include "common/core/config.h"
+#include "common/core/metrics_row.h"
 #include "metrics-api/query.h"
-#include "metrics-api/row.h"
 
 enum repo_state {
     REPO_AWAY,     // not to be reached; tried again by itself
@@ -35,7 +35,7 @@ enum repo_status {
 struct repo_rows;
 size_t repo_rows_count(const struct repo_rows *rows);
 // Fills row; its strings are good as long as rows. -1 where the database's answer has another form.
-int repo_rows_get(const struct repo_rows *rows, size_t i, struct row *row,
+int repo_rows_get(const struct repo_rows *rows, size_t i, struct metrics_row *row,
                   struct err *e) MUST_CHECK;
 
 // rows with REPO_OK only, good until it returns; otherwise e says why.

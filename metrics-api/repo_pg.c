@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The repo in PostgreSQL. Rows are read from the tables and not through the view llm_metrics:
-// joined with a list of windows, the view was planned as a scan over all series of a day (0.3 s
-// instead of 0.5 ms). The columns are the view's, and a test holds the two to the same answer.
+// The repo in PostgreSQL.
 #include "metrics-api/repo.h"
 
 #include "common/core/timeunit.h"
 #include "common/io/clock.h"
+#include "common/io/metrics_row_pg.h"
 #include "common/io/pg_async.h"
 #include "sql/schema.h"
 
-#include <endian.h>
-#include <math.h>
 #include <stdio.h>
 
 #define CONNECT_TIMEOUT_US (1500 * US_PER_MS) // with a probe's pause below 2 s, see pg_async.h
@@ -28,51 +25,12 @@
     MINE_BEGIN " AND ($2::text IS NULL OR route = $2::text)"                                       \
                " AND ($3::text IS NULL OR model = $3::text))"
 
-#define PROMPT_TOKENS                                                                              \
-    "(m.uncached_prompt_tokens + m.cached_prompt_tokens + m.cache_write_5m_tokens"                 \
-    " + m.cache_write_1h_tokens)"
-
-// The view's columns, of s (series) and m (llm_minute).
-#define VIEW_COLUMNS                                                                               \
-    " s.tenant_id, s.route, s.model, m.window_start,"                                              \
-    " m.window_start + interval '1 minute' AS window_end, m.requests, m.errors,"                   \
-    " llm_ratio(m.latency_sum_us, m.latency_count * 1000) AS avg_latency_ms,"                      \
-    " m.latency_p95_us / 1000.0::float8 AS p95_latency_ms,"                                        \
-    " llm_ratio(" PROMPT_TOKENS ", m.responses) AS avg_prompt_tokens,"                             \
-    " llm_ratio(m.completion_tokens, m.responses) AS avg_completion_tokens,"                       \
-    " llm_usd(m.cost_pusd)::float8 AS estimated_cost_usd,"                                         \
-    " m.responses, m.unanswered, m.requests - m.responses - m.unanswered AS in_flight,"            \
-    " m.latency_p50_us / 1000.0::float8 AS p50_latency_ms,"                                        \
-    " m.latency_p90_us / 1000.0::float8 AS p90_latency_ms,"                                        \
-    " m.latency_p99_us / 1000.0::float8 AS p99_latency_ms,"                                        \
-    " m.latency_max_us / 1000.0::float8 AS max_latency_ms,"                                        \
-    " CASE WHEN m.ttft_count > 0 THEN llm_ratio(m.ttft_sum_us, m.ttft_count * 1000) END"           \
-    " AS avg_ttft_ms,"                                                                             \
-    " m.ttft_p50_us / 1000.0::float8 AS p50_ttft_ms,"                                              \
-    " m.ttft_p90_us / 1000.0::float8 AS p90_ttft_ms,"                                              \
-    " m.ttft_p95_us / 1000.0::float8 AS p95_ttft_ms,"                                              \
-    " m.ttft_p99_us / 1000.0::float8 AS p99_ttft_ms,"                                              \
-    " CASE WHEN m.ttft_count > 0 THEN m.ttft_max_us / 1000.0::float8 END AS max_ttft_ms,"          \
-    " " PROMPT_TOKENS " AS prompt_tokens, m.completion_tokens, m.cached_prompt_tokens,"            \
-    " m.cache_write_5m_tokens + m.cache_write_1h_tokens AS cache_write_tokens,"                    \
-    " m.reasoning_tokens, m.uncached_prompt_tokens, m.cache_write_5m_tokens,"                      \
-    " m.cache_write_1h_tokens, llm_usd(m.cost_pusd) AS estimated_cost_usd_decimal,"                \
-    " m.unpriced_requests, m.unpriced_tokens, m.guessed_requests, m.price_version,"                \
-    " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd)::float8 END"            \
-    " AS reported_cost_usd,"                                                                       \
-    " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd) END"                    \
-    " AS reported_cost_usd_decimal, m.reported_requests, m.clamped_usage, m.without_latency,"      \
-    " m.error_classes, m.finish_reasons, m.revision, m.updated_at,"                                \
-    " coalesce((SELECT w.complete FROM llm_window w WHERE w.window_start = m.window_start),"       \
-    " false) AS complete,"                                                                         \
-    " EXISTS (SELECT FROM streamlens_gap g WHERE m.window_start < g.windows_to"                    \
-    " AND m.window_start + interval '1 minute' > g.windows_from) AS lossy"
-
 // One series: its key is read backwards, newest partition first, and no further than the limit. $5
 // is the oldest instant looked at: partitions before it are not even opened, and opening each of a
 // month's took longer than reading 60 rows.
 #define FROM_ONE                                                                                   \
-    MINE_ONE " SELECT " VIEW_COLUMNS " FROM mine s CROSS JOIN LATERAL (SELECT * FROM llm_minute"   \
+    MINE_ONE " SELECT " METRICS_ROW_PG_VALUES                                                      \
+             " FROM mine s CROSS JOIN LATERAL (SELECT * FROM llm_minute"                           \
              " WHERE series_id = s.series_id AND window_start >= $5::timestamptz"                  \
              " ORDER BY window_start DESC LIMIT $4::int8) m"
 
@@ -100,23 +58,8 @@
     ", keys AS MATERIALIZED (SELECT * FROM"                                                        \
     " (SELECT * FROM heads WHERE window_start >= (SELECT at FROM low)"                             \
     " UNION ALL SELECT * FROM deeper) u ORDER BY window_start DESC, route, model LIMIT $4::int8)"  \
-    " SELECT " VIEW_COLUMNS " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute"            \
+    " SELECT " METRICS_ROW_PG_VALUES " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute"   \
     " WHERE series_id = s.series_id AND window_start = s.window_start OFFSET 0) m"
-
-// The result's columns in the list's order, each with the type that is read below.
-#define TEXT(name) ", v." #name "::text"
-#define TIME(name) ", v." #name "::timestamptz"
-#define COUNT(name) ", v." #name "::int8"
-#define NUMBER(name) ", coalesce(v." #name ", 0)::float8"
-#define MAYBE(name) ", v." #name "::float8"
-#define BOOL(name) ", v." #name "::bool"
-static const char columns[] = ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, TEXT, TEXT, BOOL);
-#undef TEXT
-#undef TIME
-#undef COUNT
-#undef NUMBER
-#undef MAYBE
-#undef BOOL
 
 #define ORDER " ORDER BY v.window_start DESC, v.route, v.model"
 
@@ -148,96 +91,14 @@ struct repo_rows {
     const PGresult *r;
 };
 
-struct cell {
-    const char *p; // NULL: SQL's NULL
-    int n;
-};
-
-static struct cell cell_at(const PGresult *r, int row, int col)
-{
-    if (PQgetisnull(r, row, col))
-        return (struct cell){NULL, 0};
-    return (struct cell){PQgetvalue(r, row, col), PQgetlength(r, row, col)};
-}
-
-static uint64_t cell_u64(struct cell c)
-{
-    uint64_t n;
-    memcpy(&n, c.p, sizeof(n));
-    return be64toh(n);
-}
-
-// The binary forms: text as it is, integers and doubles in network order, instants in µs since
-// 2000.
-#define US_2000 (INT64_C(946684800) * US_PER_S)
-
-static bool get_text(struct cell c, struct str *out)
-{
-    *out = (struct str){c.p, (size_t)c.n};
-    return c.p != NULL;
-}
-
-static bool get_decimal(struct cell c, struct str *out)
-{
-    *out = (struct str){c.p, (size_t)c.n};
-    return true;
-}
-
-static bool get_count(struct cell c, int64_t *out)
-{
-    if (!c.p || c.n != 8)
-        return false;
-    *out = (int64_t)cell_u64(c);
-    return true;
-}
-
-static bool get_time(struct cell c, int64_t *out)
-{
-    return get_count(c, out) && !__builtin_add_overflow(*out, US_2000, out);
-}
-
-static bool get_bool(struct cell c, bool *out)
-{
-    *out = c.p && c.p[0] != 0;
-    return c.p && c.n == 1;
-}
-
-static bool get_maybe(struct cell c, double *out)
-{
-    *out = NAN;
-    if (!c.p)
-        return true;
-    uint64_t bits = c.n == 8 ? cell_u64(c) : 0;
-    memcpy(out, &bits, sizeof(bits));
-    return c.n == 8;
-}
-
 size_t repo_rows_count(const struct repo_rows *rows)
 {
     return (size_t)PQntuples(rows->r);
 }
 
-int repo_rows_get(const struct repo_rows *rows, size_t i, struct row *row, struct err *e)
+int repo_rows_get(const struct repo_rows *rows, size_t i, struct metrics_row *row, struct err *e)
 {
-    int col = 0;
-#define READ(name, get, member)                                                                    \
-    if (!get(cell_at(rows->r, (int)i, col++), &row->member))                                       \
-        return err_field(e, #name, -1, "column %s of row %zu has another form", #name, i);
-#define TEXT(name) READ(name, get_text, name)
-#define TIME(name) READ(name, get_time, name##_us)
-#define COUNT(name) READ(name, get_count, name)
-#define NUMBER(name) READ(name, get_maybe, name)
-#define DECIMAL(name) READ(name, get_decimal, name)
-#define BOOL(name) READ(name, get_bool, name)
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, TEXT, BOOL)
-#undef READ
-#undef TEXT
-#undef TIME
-#undef COUNT
-#undef NUMBER
-#undef DECIMAL
-#undef BOOL
-    return 0;
+    return metrics_row_pg_get(rows->r, (int)i, row, e);
 }
 
 // ---- requests ---------------------------------------------------------------------------------
@@ -332,7 +193,7 @@ static void statements_make(struct repo *r)
 {
     for (size_t i = 0; i < STATEMENTS; i++) {
         struct buf sql = {0};
-        buf_addf(&sql, "SELECT %s FROM (%s) v" ORDER, columns + 2, sources[i]);
+        buf_addf(&sql, "SELECT %s FROM (%s) v" ORDER, metrics_row_pg_columns(), sources[i]);
         r->sql[i] = buf_steal(&sql);
         r->statements[i] = (struct pg_statement){names[i], r->sql[i], params[i]};
     }

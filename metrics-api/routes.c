@@ -4,7 +4,7 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "common/io/service.h"
-#include "metrics-api/render.h"
+#include "common/core/metrics_json.h"
 
 STATS_DEFINE(metrics_stats, METRICS_STATS)
 
@@ -59,17 +59,19 @@ static void answer_unavailable(struct http_exchange *x, const struct err *e)
 
 static int render_rows(const struct repo_rows *rows, struct buf *out, struct err *e)
 {
-    struct render_metrics r;
+    struct metrics_json j = {0};
     size_t n = repo_rows_count(rows);
     buf_reserve(out, 64 + n * 1200); // near the size of a row with its names
-    render_metrics_begin(&r, out);
+    buf_adds(out, "{\"metrics\":[");
     for (size_t i = 0; i < n; i++) {
-        struct row row;
+        struct metrics_row row;
         if (repo_rows_get(rows, i, &row, e) != 0)
             return -1;
-        render_metrics_row(&r, &row);
+        buf_adds(out, i > 0 ? ",{" : "{");
+        metrics_json_members(&j, out, &row);
+        buf_addc(out, '}');
     }
-    render_metrics_end(&r);
+    buf_addf(out, "],\"count\":%zu}", n);
     return 0;
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One row of the metrics: a series in a window. The fields are listed once, in the order of the
-// answer; the struct, the SQL's column list, the reading of results and the JSON are made from the
-// list. Names are those of the view llm_metrics.
-#ifndef STREAMLENS_ROW_H
-#define STREAMLENS_ROW_H
+// One row of the metrics: a series in a window, as the API answers it and llm.metrics publishes it
+// (DESIGN 2.4). The fields are listed once, in the order of the JSON; the struct, the SQL's column
+// list, the reading of results and the JSON are made from the list. Names are those of the view
+// llm_metrics.
+#ifndef STREAMLENS_METRICS_ROW_H
+#define STREAMLENS_METRICS_ROW_H
 
 #include "common/core/base.h"
 
@@ -11,7 +12,7 @@
 // the original answered. MAYBE: null where there is nothing to measure. DECIMAL: an exact number
 // with as many digits as it has, a string in JSON; null where there is none. OBJECT: a JSON object.
 // BOOL: true or false.
-#define ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT, BOOL)                        \
+#define METRICS_ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, MAYBE, DECIMAL, OBJECT, BOOL)                \
     TEXT(tenant_id)                                                                                \
     TEXT(route)                                                                                    \
     TEXT(model)                                                                                    \
@@ -62,7 +63,7 @@
     BOOL(complete)                                                                                 \
     BOOL(lossy)
 
-struct row {
+struct metrics_row {
 #define ROW_TEXT(name) struct str name;
 #define ROW_TIME(name) int64_t name##_us; /* wall clock */
 #define ROW_COUNT(name) int64_t name;
@@ -71,8 +72,8 @@ struct row {
 #define ROW_DECIMAL(name) struct str name; /* p NULL where there is none */
 #define ROW_OBJECT(name) struct str name;
 #define ROW_BOOL(name) bool name;
-    ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_DECIMAL, ROW_OBJECT,
-               ROW_BOOL)
+    METRICS_ROW_FIELDS(ROW_TEXT, ROW_TIME, ROW_COUNT, ROW_NUMBER, ROW_MAYBE, ROW_DECIMAL,
+                       ROW_OBJECT, ROW_BOOL)
 #undef ROW_TEXT
 #undef ROW_TIME
 #undef ROW_COUNT

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "metrics-api/render.h"
+#include "common/core/metrics_json.h"
 
 #include "common/core/timeunit.h"
 
@@ -22,7 +22,7 @@ static size_t digits_of(uint64_t n, char out[20])
     return len;
 }
 
-void render_int(struct buf *out, int64_t n)
+void metrics_json_int(struct buf *out, int64_t n)
 {
     char digits[20];
     if (n < 0)
@@ -73,7 +73,7 @@ static size_t decimal_try(double d, int magnitude, int digits, char out[48])
     return strtod(out, NULL) == d ? n : 0;
 }
 
-void render_double(struct buf *out, double d)
+void metrics_json_double(struct buf *out, double d)
 {
     if (!isfinite(d)) {
         ADD_LIT(out, "null");
@@ -82,7 +82,7 @@ void render_double(struct buf *out, double d)
     char text[48];
     double a = fabs(d);
     if (a < 1e15 && a == floor(a)) {
-        render_int(out, (int64_t)d); // -0 too: a zero
+        metrics_json_int(out, (int64_t)d); // -0 too: a zero
         return;
     }
     size_t n = 0;
@@ -107,26 +107,26 @@ static char *two_digits(char *at, int n)
     return at + 2;
 }
 
-static void render_day(struct render_metrics *r, int64_t t_us)
+static void add_day(struct metrics_json *j, int64_t t_us)
 {
-    if (r->day[0] && t_us >= r->day_us && t_us < r->day_us + US_PER_DAY)
+    if (j->day[0] && t_us >= j->day_us && t_us < j->day_us + US_PER_DAY)
         return;
     char text[TIME_RFC3339_MAX];
-    r->day_us = time_floor_us(t_us, US_PER_DAY);
-    time_format_rfc3339(r->day_us, text);
-    memcpy(r->day, text, DAY_BYTES);
+    j->day_us = time_floor_us(t_us, US_PER_DAY);
+    time_format_rfc3339(j->day_us, text);
+    memcpy(j->day, text, DAY_BYTES);
 }
 
-static void render_time(struct render_metrics *r, int64_t t_us)
+static void add_time(struct metrics_json *j, struct buf *out, int64_t t_us)
 {
     char text[TIME_RFC3339_MAX + 2], *at = text;
     *at++ = '"';
     if (t_us % US_PER_S != 0) {
         at += time_format_rfc3339(t_us, at);
     } else {
-        render_day(r, t_us);
-        int s = (int)((t_us - r->day_us) / US_PER_S);
-        memcpy(at, r->day, DAY_BYTES);
+        add_day(j, t_us);
+        int s = (int)((t_us - j->day_us) / US_PER_S);
+        memcpy(at, j->day, DAY_BYTES);
         at = two_digits(at + DAY_BYTES, s / 3600);
         *at++ = ':';
         at = two_digits(at, s / 60 % 60);
@@ -135,11 +135,11 @@ static void render_time(struct render_metrics *r, int64_t t_us)
         *at++ = 'Z';
     }
     *at++ = '"';
-    buf_add(r->out, text, (size_t)(at - text));
+    buf_add(out, text, (size_t)(at - text));
 }
 
 // Digits, a sign and a point need no escapes.
-static void render_decimal(struct buf *out, struct str digits)
+static void add_decimal(struct buf *out, struct str digits)
 {
     if (!digits.p) {
         ADD_LIT(out, "null");
@@ -150,30 +150,22 @@ static void render_decimal(struct buf *out, struct str digits)
     buf_addc(out, '"');
 }
 
-void render_metrics_begin(struct render_metrics *r, struct buf *out)
+void metrics_json_members(struct metrics_json *j, struct buf *out, const struct metrics_row *row)
 {
-    *r = (struct render_metrics){.out = out};
-    ADD_LIT(out, "{\"metrics\":[");
-}
-
-void render_metrics_row(struct render_metrics *r, const struct row *row)
-{
-    struct buf *out = r->out;
-    if (r->count++ > 0)
-        buf_addc(out, ',');
-    char separator = '{';
+    bool first = true;
 #define KEY(name)                                                                                  \
-    buf_addc(out, separator);                                                                      \
-    separator = ',';                                                                               \
+    if (!first)                                                                                    \
+        buf_addc(out, ',');                                                                        \
+    first = false;                                                                                 \
     ADD_LIT(out, "\"" #name "\":");
 #define TEXT(name) KEY(name) buf_add_json_str(out, row->name);
-#define TIME(name) KEY(name) render_time(r, row->name##_us);
-#define COUNT(name) KEY(name) render_int(out, row->name);
-#define NUMBER(name) KEY(name) render_double(out, row->name);
-#define DECIMAL(name) KEY(name) render_decimal(out, row->name);
+#define TIME(name) KEY(name) add_time(j, out, row->name##_us);
+#define COUNT(name) KEY(name) metrics_json_int(out, row->name);
+#define NUMBER(name) KEY(name) metrics_json_double(out, row->name);
+#define DECIMAL(name) KEY(name) add_decimal(out, row->name);
 #define OBJECT(name) KEY(name) buf_add(out, row->name.p, row->name.n);
 #define BOOL(name) KEY(name) buf_adds(out, row->name ? "true" : "false");
-    ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, OBJECT, BOOL)
+    METRICS_ROW_FIELDS(TEXT, TIME, COUNT, NUMBER, NUMBER, DECIMAL, OBJECT, BOOL)
 #undef KEY
 #undef TEXT
 #undef TIME
@@ -182,12 +174,4 @@ void render_metrics_row(struct render_metrics *r, const struct row *row)
 #undef DECIMAL
 #undef OBJECT
 #undef BOOL
-    buf_addc(out, '}');
-}
-
-void render_metrics_end(struct render_metrics *r)
-{
-    ADD_LIT(r->out, "],\"count\":");
-    render_int(r->out, r->count);
-    buf_addc(r->out, '}');
 }
