@@ -152,6 +152,8 @@ static void read_entry(const rd_kafka_ConfigEntry_t *entry, struct kafka_topic_i
         out->log_append_time = strcmp(value, "LogAppendTime") == 0;
     else if (value && strcmp(name, "retention.ms") == 0)
         out->retention_ms = strtoll(value, NULL, 10);
+    else if (value && strcmp(name, "cleanup.policy") == 0)
+        snprintf(out->cleanup_policy, sizeof(out->cleanup_policy), "%s", value);
 }
 
 // 1: the topic exists and out holds its configuration; 0: it does not exist.

@@ -21,7 +21,8 @@ rd_kafka_conf_t *kafka_conf_new(const struct config *c, const char *client_id,
 struct kafka_topic_info {
     int partitions; // 0 where it does not exist
     bool log_append_time;
-    int64_t retention_ms; // -1 = unlimited
+    int64_t retention_ms;    // -1 = unlimited
+    char cleanup_policy[24]; // "delete", "compact", or both with a comma
 };
 // Asks DescribeConfigs and metadata within timeout_ms, blocking; never creates the topic. 0 also
 // where the topic does not exist (or was made only now: brokers learn of it with a delay), -1 where

@@ -117,6 +117,7 @@ START_TEST(a_topic_is_told_as_it_is)
     ck_assert_int_eq(info.partitions, 3);
     ck_assert(info.log_append_time);
     ck_assert_int_eq(info.retention_ms, 123456789);
+    ck_assert_str_eq(info.cleanup_policy, "delete");
     ck_assert_int_eq(kafka_topic_info(producer, responses, TIMEOUT_MS, &info, &error), 0);
     ck_assert_int_eq(info.partitions, 5);
     ck_assert(!info.log_append_time);
