@@ -8,7 +8,8 @@
 
 #define BROKER_TIMEOUT_MS 8000
 #define MAX_REPLICAS 3
-#define RETENTION_MS "604800000" // 7 days: what DESIGN's bounds of a request's timestamp lean on
+#define DAYS_7_MS "604800000" // what DESIGN's bounds of a request's timestamp lean on
+#define DAYS_30_MS "2592000000"
 #define VISIBLE_TRIES 50 // of 100 ms: a topic just made is not in every broker's metadata yet
 
 struct topics {
@@ -17,25 +18,20 @@ struct topics {
     int replicas;
 };
 
-struct topic_config {
-    const char *name, *value;
-};
-
-// partitions 0: as many as the inputs have.
+// partitions 0: as many as the inputs have. The policy is checked of a topic that exists, too:
+// compaction would take revisions from llm.metrics and repeated ids from the inputs, and the last
+// sequence must outlive any retention. Records of llm.metrics bear their window's end, which a
+// broker whose default is LogAppendTime would overwrite.
 static const struct topic_plan {
     const char *name;
     int partitions;
-    struct topic_config configs[3];
+    const char *cleanup_policy, *timestamp_type, *retention_ms; // the last may be NULL
 } plans[] = {
-    {TOPIC_REQUESTS,
-     0,
-     {{"message.timestamp.type", "LogAppendTime"}, {"retention.ms", RETENTION_MS}}},
-    {TOPIC_RESPONSES,
-     0,
-     {{"message.timestamp.type", "LogAppendTime"}, {"retention.ms", RETENTION_MS}}},
-    {TOPIC_METRICS, 0, {{NULL, NULL}}},
-    {TOPIC_PROGRESS, 1, {{"cleanup.policy", "compact"}}},
-    {TOPIC_DEAD_LETTER, 1, {{NULL, NULL}}},
+    {TOPIC_REQUESTS, 0, "delete", "LogAppendTime", DAYS_7_MS},
+    {TOPIC_RESPONSES, 0, "delete", "LogAppendTime", DAYS_7_MS},
+    {TOPIC_METRICS, 0, "delete", "CreateTime", DAYS_30_MS},
+    {TOPIC_PROGRESS, 1, "compact", "CreateTime", NULL},
+    {TOPIC_DEAD_LETTER, 1, "delete", "CreateTime", DAYS_30_MS},
 };
 
 // ---- connection ----
@@ -155,25 +151,62 @@ static int create(struct topics *t, const struct topic_plan *plan, const char *t
         rd_kafka_NewTopic_new(topic, partitions, t->replicas, message, sizeof(message));
     if (!request)
         return err_set(e, "topic %s cannot be made: %s", topic, message);
-    for (const struct topic_config *c = plan->configs; c->name; c++)
-        if (rd_kafka_NewTopic_set_config(request, c->name, c->value))
-            abort(); // only a NULL name is refused here
+    if (rd_kafka_NewTopic_set_config(request, "cleanup.policy", plan->cleanup_policy) ||
+        rd_kafka_NewTopic_set_config(request, "message.timestamp.type", plan->timestamp_type) ||
+        (plan->retention_ms &&
+         rd_kafka_NewTopic_set_config(request, "retention.ms", plan->retention_ms)))
+        abort(); // only a NULL name is refused here
     int rc = send_create(t, request, topic, made, e);
     rd_kafka_NewTopic_destroy(request);
     return rc;
 }
 
-static int wait_visible(struct topics *t, const struct topic_plan *plan, struct err *e)
+static int wait_visible(struct topics *t, const struct topic_plan *plan,
+                        struct kafka_topic_info *found, struct err *e)
 {
-    struct kafka_topic_info found = {0};
     for (int i = 0; i < VISIBLE_TRIES; i++) {
-        if (info(t, plan->name, &found, e) < 0)
+        if (info(t, plan->name, found, e) < 0)
             return -1;
-        if (found.partitions > 0)
+        if (found->partitions > 0)
             return 0;
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
     return err_set(e, "topic %s was made, but the broker does not show it", plan->name);
+}
+
+// The input topics' partitions and timestamp type are checked by kafka_check_inputs, as the
+// services do.
+static int check(struct topics *t, const struct topic_plan *plan, const char *topic,
+                 const struct kafka_topic_info *found, struct err *e)
+{
+    if (plan->partitions && found->partitions != plan->partitions)
+        return err_set(e, "topic %s has %d partitions; want %d: delete it and run setup again",
+                       topic, found->partitions, plan->partitions);
+    if (strcmp(found->cleanup_policy, plan->cleanup_policy) != 0)
+        return err_set(e,
+                       "topic %s has cleanup.policy=%s; want %s: kafka-configs --bootstrap-server "
+                       "%.100s --alter --entity-type topics --entity-name %s --add-config "
+                       "cleanup.policy=%s",
+                       topic, found->cleanup_policy, plan->cleanup_policy, t->config->kafka_brokers,
+                       topic, plan->cleanup_policy);
+    if (strcmp(plan->name, TOPIC_METRICS) == 0 && found->log_append_time)
+        return err_set(e,
+                       "topic %s has message.timestamp.type=LogAppendTime; want CreateTime, since "
+                       "a record's time is its window's end: kafka-configs --bootstrap-server "
+                       "%.100s --alter --entity-type topics --entity-name %s --add-config "
+                       "message.timestamp.type=CreateTime",
+                       topic, t->config->kafka_brokers, topic);
+    return 0;
+}
+
+// Another retention is the operator's affair, but is said.
+static void say_found(const struct topic_plan *plan, const char *topic, int64_t retention_ms)
+{
+    if (!plan->retention_ms || retention_ms == strtoll(plan->retention_ms, NULL, 10))
+        printf("topic %s: found\n", topic);
+    else
+        printf("topic %s: found, with retention.ms=%lld (setup makes it with %s)\n", topic,
+               (long long)retention_ms, plan->retention_ms);
 }
 
 static int setup_one(struct topics *t, const struct topic_plan *plan, int partitions, struct err *e)
@@ -187,16 +220,15 @@ static int setup_one(struct topics *t, const struct topic_plan *plan, int partit
     if (found.partitions == 0) {
         rc = create(t, plan, topic, partitions, &made, e);
         if (rc == 0)
-            rc = wait_visible(t, plan, e);
-    } else if (plan->partitions && found.partitions != plan->partitions) {
-        rc = err_set(e, "topic %s has %d partitions; want %d: delete it and run setup again", topic,
-                     found.partitions, plan->partitions);
+            rc = wait_visible(t, plan, &found, e);
     }
+    if (rc == 0)
+        rc = check(t, plan, topic, &found, e);
     if (rc == 0 && made)
         printf("topic %s: made, %d partition%s, %d replica%s\n", topic, partitions,
                partitions == 1 ? "" : "s", t->replicas, t->replicas == 1 ? "" : "s");
     else if (rc == 0)
-        printf("topic %s: found\n", topic);
+        say_found(plan, topic, found.retention_ms);
     free(topic);
     return rc;
 }

@@ -182,6 +182,55 @@ class SetupTest(unittest.TestCase):
         self.topic_tool("create", self.stack.prefix + "llm.metrics.progress", "2")
         self.setup_refused("llm.metrics.progress has 2 partitions; want 1")
 
+    def topic_configs(self, topic):
+        """cleanup.policy, message.timestamp.type and retention.ms as the broker has them."""
+        out = subprocess.run([os.path.join(self.stack.build, "tests", "integration", "topic_tool"),
+                              self.stack.brokers, "show", self.stack.prefix + topic], check=True,
+                             timeout=30, capture_output=True, text=True).stdout
+        found = dict(line.split("=", 1) for line in out.splitlines())
+        return tuple(found[k] for k in ("cleanup.policy", "message.timestamp.type", "retention.ms"))
+
+    def test_how_long_each_topic_keeps_what(self):
+        self.setup_ok()
+        days = 24 * 3600 * 1000
+        for topic in ("llm.requests", "llm.responses"):
+            self.assertEqual(self.topic_configs(topic), ("delete", "LogAppendTime", str(7 * days)))
+        for topic in ("llm.metrics", "llm.dead_letter"):
+            self.assertEqual(self.topic_configs(topic), ("delete", "CreateTime", str(30 * days)))
+        self.assertEqual(self.topic_configs("llm.metrics.progress")[:2], ("compact", "CreateTime"))
+
+    def test_topics_that_would_lose_what_they_are_for_are_refused(self):
+        configs = {"llm.requests": ["message.timestamp.type=LogAppendTime"],
+                   "llm.responses": ["message.timestamp.type=LogAppendTime"],
+                   "llm.metrics.progress": ["cleanup.policy=compact"]}
+        for topic, n in TOPICS.items():
+            self.topic_tool("create", self.stack.prefix + topic, str(n), *configs.get(topic, []))
+        self.setup_ok()
+        for topic, wrong in (("llm.requests", "compact"), ("llm.metrics", "compact"),
+                             ("llm.metrics", "compact,delete"), ("llm.metrics.progress", "delete"),
+                             ("llm.metrics.progress", "compact,delete"), ("llm.dead_letter", "compact")):
+            name, good = self.stack.prefix + topic, configs.get(topic, [])
+            self.topic_tool("set", name, *[c for c in good if "policy" not in c], "cleanup.policy=" + wrong)
+            wanted = "compact" if topic == "llm.metrics.progress" else "delete"
+            line = self.setup_refused(f"topic {name} has cleanup.policy={wrong}; want {wanted}: ")
+            # What it says mends it.
+            self.assertIn(f"--entity-name {name} --add-config cleanup.policy={wanted}\n", line)
+            self.topic_tool("set", name, *good, *(["cleanup.policy=delete"] if wanted == "delete" else []))
+            self.setup_ok()
+        name = self.stack.prefix + "llm.metrics"
+        self.topic_tool("set", name, "message.timestamp.type=LogAppendTime")
+        self.setup_refused(f"topic {name} has message.timestamp.type=LogAppendTime; want CreateTime")
+
+    def test_another_retention_is_the_operators_affair(self):
+        self.setup_ok()
+        name = self.stack.prefix + "llm.metrics"
+        self.topic_tool("set", name, "cleanup.policy=delete", "retention.ms=86400000")
+        out = self.setup_ok()
+        self.assertIn(f"topic {name}: found, with retention.ms=86400000 (setup makes it with 2592000000)\n",
+                      out)
+        self.assertIn(f"topic {self.stack.prefix}llm.dead_letter: found\n", out)
+        self.assertIn(f"topic {self.stack.prefix}llm.metrics.progress: found\n", out)
+
     def test_the_originals_table_is_set_aside(self):
         self.stack.sql(ORIGINAL + "; CREATE TABLE llm_metrics_v0 (x int)")
         self.assertIn("renamed to llm_metrics_v0_1\n", self.setup_ok())

@@ -4,6 +4,7 @@
 //   topic_tool BROKERS create TOPIC PARTITIONS [property=value]…
 //   topic_tool BROKERS grow TOPIC PARTITIONS
 //   topic_tool BROKERS set TOPIC property=value…       (what is not named returns to its default)
+//   topic_tool BROKERS show TOPIC                      (prints property=value, a line each)
 //   topic_tool BROKERS delete TOPIC
 //   topic_tool BROKERS delete-records TOPIC PARTITION OFFSET     (what lies before the offset)
 //
@@ -69,6 +70,26 @@ static void set(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args, int n)
     rd_kafka_ConfigResource_destroy(r);
 }
 
+static void show(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
+{
+    rd_kafka_ConfigResource_t *r = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, args[0]);
+    rd_kafka_DescribeConfigs(rk, &r, 1, NULL, q);
+    rd_kafka_ConfigResource_destroy(r);
+}
+
+static void print_configs(const rd_kafka_DescribeConfigs_result_t *result)
+{
+    size_t n;
+    const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources(result, &n);
+    if (n != 1 || rd_kafka_ConfigResource_error(found[0]))
+        die("broker", n == 1 ? rd_kafka_ConfigResource_error_string(found[0]) : "no result");
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(found[0], &n);
+    for (size_t i = 0; i < n; i++)
+        printf("%s=%s\n", rd_kafka_ConfigEntry_name(entries[i]),
+               rd_kafka_ConfigEntry_value(entries[i]) ? rd_kafka_ConfigEntry_value(entries[i])
+                                                      : "");
+}
+
 static void delete (rd_kafka_t *rk, rd_kafka_queue_t *q, char **args)
 {
     rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(args[0]);
@@ -120,6 +141,10 @@ static void expect_success(rd_kafka_event_t *ev)
         expect_records_deleted(rd_kafka_event_DeleteRecords_result(ev));
         return;
     }
+    if (rd_kafka_event_type(ev) == RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT) {
+        print_configs(rd_kafka_event_DescribeConfigs_result(ev));
+        return;
+    }
     const rd_kafka_topic_result_t **topics = topic_results(ev, &n);
     if (topics) {
         if (n != 1 || rd_kafka_topic_result_error(topics[0]))
@@ -155,7 +180,7 @@ int main(int argc, char **argv)
 {
     char why[256];
     if (argc < 4)
-        die("usage", "BROKERS create|grow|set|delete|delete-records TOPIC …");
+        die("usage", "BROKERS create|grow|set|show|delete|delete-records TOPIC …");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why, sizeof(why)))
         die(argv[1], why);
@@ -169,6 +194,8 @@ int main(int argc, char **argv)
         grow(rk, q, argv + 3);
     else if (strcmp(argv[2], "set") == 0)
         set(rk, q, argv + 3, argc - 3);
+    else if (strcmp(argv[2], "show") == 0)
+        show(rk, q, argv + 3);
     else if (strcmp(argv[2], "delete") == 0)
         delete (rk, q, argv + 3);
     else if (strcmp(argv[2], "delete-records") == 0 && argc == 6)
