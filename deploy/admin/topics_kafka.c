@@ -19,9 +19,9 @@ struct topics {
 };
 
 // partitions 0: as many as the inputs have. The policy is checked of a topic that exists, too:
-// compaction would take revisions from llm.metrics and repeated ids from the inputs, and the last
-// sequence must outlive any retention. Records of llm.metrics bear their window's end, which a
-// broker whose default is LogAppendTime would overwrite.
+// compaction would leave one window of each series in llm.metrics and one record of each id in the
+// inputs, and the last sequence must outlive any retention. Records of llm.metrics bear their
+// window's end, which a broker whose default is LogAppendTime would overwrite.
 static const struct topic_plan {
     const char *name;
     int partitions;
