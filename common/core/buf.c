@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/core/buf.h"
 
+#include <limits.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -65,6 +67,13 @@ void buf_add_json_str(struct buf *b, struct str s)
     }
     buf_add(b, s.p + run, s.n - run);
     buf_addc(b, '"');
+}
+
+void buf_add_base64(struct buf *b, const void *p, size_t n)
+{
+    assert(n <= INT_MAX);
+    buf_reserve(b, (n + 2) / 3 * 4 + 1); // and the NUL that it writes
+    b->n += (size_t)EVP_EncodeBlock((unsigned char *)b->p + b->n, p, (int)n);
 }
 
 void buf_clear(struct buf *b)

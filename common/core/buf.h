@@ -18,7 +18,8 @@ void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // The string as a JSON string literal, quotes included. The input is valid UTF-8; control
 // characters, quote and backslash are escaped.
 void buf_add_json_str(struct buf *b, struct str s);
-void buf_clear(struct buf *b); // keeps the memory
+void buf_add_base64(struct buf *b, const void *p, size_t n); // the usual alphabet, padded
+void buf_clear(struct buf *b);                               // keeps the memory
 void buf_free(struct buf *b);
 // Hands the NUL-terminated bytes over; the caller frees them. The buffer is empty afterwards.
 char *buf_steal(struct buf *b);

@@ -43,8 +43,8 @@ int64_t hist_highest(int index);  // highest equivalent value
 
 // V2 encoding, uncompressed (cookie 0x1c849313), appended to out. An empty histogram encodes too.
 void hist_encode(const struct hist *h, struct buf *out);
-// V2 compressed (cookie 0x1c849314, zlib), appended to out.
-void hist_encode_compressed(const struct hist *h, struct buf *out);
+// The compressed form (cookie 0x1c849314, zlib) of an uncompressed encoding, appended to out.
+void hist_compress(struct str plain, struct buf *out);
 // Reads an uncompressed V2 encoding with our parameters (1 to 3,600,000,000, 2 digits) and *adds*
 // the counts into h; sum_us, max_us and clamped are left as they were. Any other input: -1, h
 // unchanged.

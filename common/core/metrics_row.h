@@ -61,7 +61,10 @@
     COUNT(revision)                                                                                \
     TIME(updated_at)                                                                               \
     BOOL(complete)                                                                                 \
-    BOOL(lossy)
+    BOOL(lossy)                                                                                    \
+    COUNT(publish_seq)                                                                             \
+    COUNT(late)                                                                                    \
+    BOOL(settled)
 
 struct metrics_row {
 #define ROW_TEXT(name) struct str name;

@@ -27,7 +27,7 @@ FIELDS = """tenant_id route model window_start window_end requests errors avg_la
     cache_write_1h_tokens estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests
     price_version reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
     without_latency error_classes finish_reasons revision updated_at complete
-    lossy""".split()
+    lossy publish_seq late settled""".split()
 DECIMALS = ("estimated_cost_usd_decimal", "reported_cost_usd_decimal")
 TIMES = ("window_start", "window_end", "updated_at")
 
@@ -53,7 +53,7 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
             us = [rng.randrange(1, 10**7) for _ in range(5)]
             reported = rng.choice((0, responses))
             row = {
-                "requests": responses + 3, "responses": responses, "unanswered": 1,
+                "requests": responses + 3, "responses": responses, "unanswered": rng.choice((1, 3)),
                 "errors": responses // 3, "without_latency": responses - timed,
                 "clamped_usage": responses % 5, "reported_requests": reported,
                 "uncached_prompt_tokens": responses * 983, "cached_prompt_tokens": responses * 5,
@@ -82,6 +82,13 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
                    f" SELECT DISTINCT window_start, {state} FROM llm_minute"
                    f" WHERE extract(epoch FROM window_start)::bigint / 60 % 3 = {rest}"
                    " ON CONFLICT DO NOTHING;")
+    # Half of the rows were published, some before the last of their events, and some wait to be.
+    sql.append("CREATE TABLE IF NOT EXISTS llm_publish_rest PARTITION OF llm_publish DEFAULT;"
+               "INSERT INTO llm_publish (window_start, series_id, publish_seq, first_events)"
+               " SELECT window_start, series_id, revision * 7, requests + responses - series_id % 3"
+               " FROM llm_minute WHERE revision % 2 = 0 ON CONFLICT DO NOTHING;"
+               "INSERT INTO llm_publish (window_start, series_id) SELECT window_start, series_id"
+               " FROM llm_minute WHERE revision % 4 = 1 ON CONFLICT DO NOTHING;")
     subprocess.run(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", s.dsn], text=True,
                    input="\n".join(sql), check=True, timeout=60)
 
@@ -166,7 +173,7 @@ class Answers(unittest.TestCase):
                      for f in ({}, {"route": "r0"}, {"model": "m0"}, {"route": "r1", "model": "m1"},
                                {"route": "old"}, {"route": "new", "model": "m0"}, {"route": "none"},
                                {"route": "", "model": ""})]
-        seen, kinds = 0, set()
+        seen, kinds, published = 0, set(), set()
         for q in questions:
             where = " AND ".join(f"{k} = {literal(v)}" for k, v in q.items() if v)
             for limit in (1, 2, 13, 60, 149, 151, 1000, 10000):
@@ -177,8 +184,12 @@ class Answers(unittest.TestCase):
                 self.assertEqual(answer["count"], len(want))
                 seen += len(want)
                 kinds.update((row["complete"], row["lossy"]) for row in answer["metrics"])
+                published.update((row["publish_seq"] > 0, row["late"], row["settled"])
+                                 for row in answer["metrics"])
         self.assertGreater(seen, 10000)
         self.assertEqual(kinds, {(c, x) for c in (True, False) for x in (True, False)})
+        self.assertEqual(published, {(seq, late, settled) for settled in (True, False)
+                                     for seq, late in ((False, 0), (True, 0), (True, 1), (True, 2))})
 
     def test_windows_of_today_and_older_ones_make_one_answer(self):
         now = self.stack.sql("SELECT quote_literal(date_trunc('minute', now()))")
