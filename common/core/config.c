@@ -448,3 +448,8 @@ char *config_group(const struct config *c)
 {
     return prefixed(c, c->consumer_group);
 }
+
+char *config_publisher(const struct config *c)
+{
+    return prefixed(c, "streamlens-publisher");
+}

@@ -95,6 +95,8 @@ const char *config_program_name(enum config_program program);
 char *config_topic(const struct config *c, const char *name);
 // The consumer group's full name, likewise.
 char *config_group(const struct config *c);
+// The publisher's transactional.id, likewise.
+char *config_publisher(const struct config *c);
 
 #define TOPIC_REQUESTS "llm.requests"
 #define TOPIC_RESPONSES "llm.responses"

@@ -545,14 +545,17 @@ END_TEST
 // ---- names
 // ----------------------------------------------------------------------------------------
 
-START_TEST(the_prefix_is_part_of_topics_and_group)
+START_TEST(the_prefix_is_part_of_topics_group_and_ids)
 {
     accept(PROGRAM_PROCESSOR, ENV("TOPIC_PREFIX=a.", "CONSUMER_GROUP=g"), ARGS());
-    char *topic = config_topic(&config, TOPIC_REQUESTS), *group = config_group(&config);
+    char *topic = config_topic(&config, TOPIC_REQUESTS), *group = config_group(&config),
+         *publisher = config_publisher(&config);
     ck_assert_str_eq(topic, "a.llm.requests");
     ck_assert_str_eq(group, "a.g");
+    ck_assert_str_eq(publisher, "a.streamlens-publisher");
     free(topic);
     free(group);
+    free(publisher);
     accept(PROGRAM_PROCESSOR, ENV(), ARGS());
     topic = config_topic(&config, TOPIC_RESPONSES);
     group = config_group(&config);
@@ -620,7 +623,7 @@ static void add_showing(Suite *suite)
     tcase_add_loop_test(tc, the_password_of_a_dsn_is_masked, 0, ARRAY_LEN(dsns));
     tcase_add_test(tc, secret_kafka_properties_are_masked);
     tcase_add_test(tc, an_unset_pinned_setting_prints_empty_and_so_reads_as_unset);
-    tcase_add_test(tc, the_prefix_is_part_of_topics_and_group);
+    tcase_add_test(tc, the_prefix_is_part_of_topics_group_and_ids);
     suite_add_tcase(suite, tc);
 }
 
