@@ -3,11 +3,14 @@
 // one effect a step, so that a simulator can interleave and crash between any two. Pure; times are
 // arguments.
 //
-//     IDLE       not ours to publish
-//     CHECK      is it still ours? Asked before a producer is made, which would fence the rightful
-//     one OPEN       a producer of our transactional.id PROGRESS   what the log holds CLOSE windows
-//     that are due are closed TAKE       rows that are due are sequenced BEGIN, PUT, COMMIT   and
-//     sent, with the last sequence, in one transaction
+//     IDLE      not ours to publish
+//     CHECK     still ours? Asked before a producer is made, which would fence the rightful one
+//     OPEN      a producer of our transactional.id
+//     PROGRESS  what the log holds
+//     CLOSE     windows that are due are closed
+//     TAKE      rows that are due are sequenced
+//     BEGIN, PUT, COMMIT
+//               and sent, with the last sequence, in one transaction
 //
 // From COMMIT back to TAKE, or to CLOSE where nothing more was due. Where the outlet is broken:
 // close it, back to CHECK. What was sequenced and is not in the log is found by TAKE, whatever
