@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/io/log.h"
+#include "deploy/admin/dead_letters.h"
 #include "deploy/admin/key.h"
 #include "deploy/admin/price.h"
 #include "deploy/admin/settings.h"
@@ -69,6 +70,12 @@ static const struct command {
      {{"overlap", "TIME", "24h, 90m, 0 = at once (24h)"},
       {"expires", "WHEN", "of the new key; else it lives as long as this one was made for"}},
      key_rotate},
+    {"dead-letters", NULL, "", "what could not be read or matched: the newest ones, and counts by reason",
+     0, 0,
+     {{"reason", "R", "only those of this reason, such as unmatched"},
+      {"request-id", "ID", "only those of this request_id"},
+      {"limit", "N", "list so many at most (100); the counts are of all"}, JSON},
+     dead_letters_run},
 };
 // clang-format on
 
