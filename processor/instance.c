@@ -355,6 +355,12 @@ struct task *instance_task(struct instance *in, int partition)
     return m && !m->parked ? m->task : NULL;
 }
 
+int64_t instance_publishing_epoch(const struct instance *in)
+{
+    const struct member *m = find(in, 0);
+    return m && !m->parked ? m->epoch : 0;
+}
+
 // ---- records ----
 
 // What follows a gap tells when it ended.

@@ -71,6 +71,9 @@ void instance_drop_all(struct instance *in);
 
 size_t instance_task_count(const struct instance *in);
 struct task *instance_task(struct instance *in, int partition); // NULL where not owned (or parked)
+// The epoch under which partition 0 is ours, and with it the publishing (DESIGN 4, rule 8), halted
+// or not; 0 where it is not, or is parked.
+int64_t instance_publishing_epoch(const struct instance *in);
 
 // ---- records ----
 

@@ -36,6 +36,7 @@ struct runner {
     struct emit *emit;
     struct source *source;
     struct instance *instance;
+    int64_t publishing_epoch; // as the host was told
     struct processor_stats *stats;
     struct store_settings settings;
     bool stopping, started;
@@ -635,6 +636,16 @@ static int work(struct runner *r, bool *moved, struct err *e)
     return 0;
 }
 
+// At the end of a round: what was taken back and given again in between has not changed.
+static void tell_publisher(struct runner *r)
+{
+    int64_t epoch = instance_publishing_epoch(r->instance);
+    if (epoch == r->publishing_epoch)
+        return;
+    r->publishing_epoch = epoch;
+    r->host.own_publisher(r->host.arg, epoch);
+}
+
 int runner_round(struct runner *r, struct err *e)
 {
     bool moved = false;
@@ -648,6 +659,7 @@ int runner_round(struct runner *r, struct err *e)
         look_after(r);
     }
     r->started = r->started || (r->source && source_is_assigned(r->source));
+    tell_publisher(r);
     wait_us(r, moved ? 0 : min_i64(IDLE_US, max_i64(r->next_tick_us - now_us, 1)));
     return 0;
 }
@@ -710,6 +722,7 @@ void runner_leave(struct runner *r)
     // time.
     flush_all(r);
     close_source(r);
+    tell_publisher(r);
     log_info("stopped");
 }
 

@@ -23,6 +23,9 @@ struct runner_host {
     // Lets everything else in the process run, asleep for at most `us`, less where the source may
     // have something.
     void (*wait)(void *arg, int64_t us);
+    // The epoch under which partition 0 is ours has changed; 0: it is not ours. Whoever publishes
+    // does so under it. Must return at once.
+    void (*own_publisher)(void *arg, int64_t epoch);
     void *arg;
 };
 

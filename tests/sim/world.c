@@ -64,6 +64,12 @@ static int64_t wall_ms(void *arg)
     return a->mono_us / US_PER_MS + a->wall_off_ms;
 }
 
+static void own_publisher(void *arg, int64_t epoch)
+{
+    (void)arg;
+    (void)epoch;
+}
+
 static void wait_us(void *arg, int64_t us)
 {
     struct actor *a = arg;
@@ -82,7 +88,13 @@ static void actor_start(struct actor *a)
     a->mono_us = max_i64(a->mono_us, w->now_us);
     a->store = fake_store_new(&w->db, ++w->next_token, &a->fuse);
     a->emit = fake_emit_new(&w->broker, &a->fuse);
-    const struct runner_host host = {check_topics, open_source, mono_us, wall_ms, wait_us, a};
+    const struct runner_host host = {.check_topics = check_topics,
+                                     .open_source = open_source,
+                                     .mono_us = mono_us,
+                                     .wall_ms = wall_ms,
+                                     .wait = wait_us,
+                                     .own_publisher = own_publisher,
+                                     .arg = a};
     a->runner = runner_new(&a->config, &host, &w->key, a->store, a->emit, &a->stats);
 }
 

@@ -294,6 +294,22 @@ START_TEST(the_owner_of_partition_0_closes_windows_and_nobody_else)
 }
 END_TEST
 
+START_TEST(publishing_is_that_of_partition_0s_owner)
+{
+    own(1);
+    ck_assert_int_eq(instance_publishing_epoch(in), 0);
+    own(0);
+    ck_assert_int_eq(instance_publishing_epoch(in), 9);
+    instance_halt(in, 0, "by the test");
+    ck_assert_int_eq(instance_publishing_epoch(in), 9);
+    instance_park(in);
+    ck_assert_int_eq(instance_publishing_epoch(in), 0);
+    own(0);
+    instance_drop_all(in);
+    ck_assert_int_eq(instance_publishing_epoch(in), 0);
+}
+END_TEST
+
 START_TEST(gauges_say_what_is_in_memory)
 {
     own(2);
@@ -333,6 +349,7 @@ static void add_flushes_and_ticks(TCase *tc)
     tcase_add_test(tc, a_failure_for_good_leaves_the_deltas_as_they_are);
     tcase_add_test(tc, ticks_go_to_topics_read_to_their_end_once_a_second);
     tcase_add_test(tc, reads_what_waits_to_close_with_its_grace);
+    tcase_add_test(tc, publishing_is_that_of_partition_0s_owner);
     tcase_add_test(tc, the_owner_of_partition_0_closes_windows_and_nobody_else);
     tcase_add_test(tc, gauges_say_what_is_in_memory);
 }

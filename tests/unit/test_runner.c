@@ -41,7 +41,7 @@ static struct {
     int topics; // always
 } group;
 
-static struct buf trace;
+static struct buf trace, told; // told: each epoch that the publisher was told
 static struct store store;
 static struct emit emit;
 static struct config config;
@@ -96,6 +96,12 @@ static void wait_us(void *arg, int64_t us)
 {
     (void)arg;
     now_us += max_i64(us, 100); // a turn takes its time too
+}
+
+static void own_publisher(void *arg, int64_t epoch)
+{
+    (void)arg;
+    buf_addf(&told, "%lld;", (long long)epoch);
 }
 
 // ---- the group ----
@@ -199,7 +205,12 @@ int64_t source_prefetched(const struct source *s)
 
 static void make_runner(void)
 {
-    const struct runner_host host = {check_topics, open_source, mono_us, wall_ms, wait_us, NULL};
+    const struct runner_host host = {.check_topics = check_topics,
+                                     .open_source = open_source,
+                                     .mono_us = mono_us,
+                                     .wall_ms = wall_ms,
+                                     .wait = wait_us,
+                                     .own_publisher = own_publisher};
     runner = runner_new(&config, &host, &key, &store, &emit, &stats);
 }
 
@@ -210,7 +221,7 @@ static void make(void)
     log_init("test_runner", "text", "error");
     memset(&group, 0, sizeof(group));
     group.gives = PARTITIONS;
-    trace = (struct buf){0};
+    trace = told = (struct buf){0};
     store = (struct store){
         .trace = &trace,
         .during = during,
@@ -238,6 +249,7 @@ static void clear(void)
 {
     runner_free(runner);
     buf_free(&trace);
+    buf_free(&told);
     free_env();
 }
 
@@ -452,6 +464,54 @@ START_TEST(a_fenced_flush_drops_all_and_joins_again)
     ck_assert_int_eq(stats.claims, 2 * PARTITIONS);
     ck_assert_int_eq(store.requests, 1);
     ck_assert(health().ready);
+}
+END_TEST
+
+// ---- who publishes ----
+
+static void expect_told(const char *want)
+{
+    buf_addc(&told, '\0');
+    ck_assert_str_eq(told.p, want);
+    buf_clear(&told);
+}
+
+START_TEST(the_publisher_is_told_when_partition_0_comes_and_goes)
+{
+    start();
+    run_for(3 * INTERVAL_MS);
+    expect_told("9;"); // once
+    group.state = SOURCE_REOPEN;
+    run_for(100);
+    expect_told("0;");
+    store.claim.kept = true;
+    run_for(1500);
+    expect_told("9;");
+    runner_leave(runner);
+    expect_told("0;");
+}
+END_TEST
+
+START_TEST(the_publisher_is_told_when_all_state_is_void)
+{
+    start();
+    arrive(1, "a");
+    fake_store_then(&store, FAKE_BEGIN, STORE_FENCED);
+    store.claim.epoch = 12;
+    run_for(SOON_MS);
+    expect_told("9;0;");
+    run_for(3000);
+    expect_told("12;");
+}
+END_TEST
+
+START_TEST(without_partition_0_the_publisher_is_told_nothing)
+{
+    group.gives = 0;
+    start();
+    run_for(3 * INTERVAL_MS);
+    runner_leave(runner);
+    expect_told("");
 }
 END_TEST
 
@@ -697,6 +757,9 @@ END_TEST
 
 static void add_all(TCase *tc)
 {
+    tcase_add_test(tc, the_publisher_is_told_when_partition_0_comes_and_goes);
+    tcase_add_test(tc, the_publisher_is_told_when_all_state_is_void);
+    tcase_add_test(tc, without_partition_0_the_publisher_is_told_nothing);
     tcase_add_test(tc, waits_for_database_and_broker_and_says_what_for);
     tcase_add_loop_test(tc, refuses_at_start_what_waiting_does_not_mend, 0, 3);
     tcase_add_test(tc, a_stop_while_it_waits_ends_the_start);
