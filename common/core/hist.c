@@ -18,6 +18,9 @@ _Static_assert(HIST_CHUNKS *HIST_CHUNK == HIST_COUNTS, "chunks cover the counts"
 #define HEADER_BYTES 40
 #define COMPRESSED_HEADER_BYTES 8
 #define COUNT_BYTES_MAX 9 // a zigzagged 64-bit number, whose ninth byte carries eight bits
+#define PLAIN_BYTES_MAX (HEADER_BYTES + HIST_COUNTS * COUNT_BYTES_MAX)
+// What cannot be compressed becomes a little longer by it.
+#define COMPRESSED_BYTES_MAX (COMPRESSED_HEADER_BYTES + 2 * PLAIN_BYTES_MAX)
 
 int hist_index(int64_t value_us)
 {
@@ -211,7 +214,7 @@ static unsigned char *put_counts(unsigned char *p, const struct hist *h)
 
 void hist_encode(const struct hist *h, struct buf *out)
 {
-    buf_reserve(out, HEADER_BYTES + HIST_COUNTS * COUNT_BYTES_MAX);
+    buf_reserve(out, PLAIN_BYTES_MAX);
     unsigned char *begin = (unsigned char *)out->p + out->n;
     unsigned char *end = put_counts(begin + HEADER_BYTES, h);
     const double ratio = 1.0; // of integer to recorded values
@@ -251,6 +254,18 @@ void hist_compress(struct str plain, struct buf *out)
     deflateEnd(&z);
 }
 
+#define RATIO_ONE UINT64_C(0x3ff0000000000000)
+
+// What org.HdrHistogram and its ports write, and the one slip among them: hdr-histogram-js 3.0.1
+// writes an offset of 1, which it does not apply, and the ratio as an integer.
+static bool fits_ours(const unsigned char *p)
+{
+    uint64_t offset = get_be(p + 8, 4), ratio = get_be(p + 32, 8);
+    return ((offset == 0 && ratio == RATIO_ONE) || (offset == 1 && ratio == 1)) &&
+           get_be(p + 12, 4) == DIGITS && get_be(p + 16, 8) == 1 &&
+           get_be(p + 24, 8) == HIST_MAX_US;
+}
+
 static int check_header(const unsigned char *p, size_t n, struct err *e)
 {
     if (n < HEADER_BYTES)
@@ -260,8 +275,7 @@ static int check_header(const unsigned char *p, size_t n, struct err *e)
     if (get_be(p + 4, 4) != n - HEADER_BYTES)
         return err_set(e, "the histogram's payload has %zu bytes, its header says %u",
                        n - HEADER_BYTES, (unsigned)get_be(p + 4, 4));
-    if (get_be(p + 8, 4) != 0 || get_be(p + 12, 4) != DIGITS || get_be(p + 16, 8) != 1 ||
-        get_be(p + 24, 8) != HIST_MAX_US || get_be(p + 32, 8) != UINT64_C(0x3ff0000000000000))
+    if (!fits_ours(p))
         return err_set(e, "the histogram has other parameters than 1 to 3600000000 with 2 digits");
     return 0;
 }
@@ -307,11 +321,48 @@ static void add_counts(struct hist *h, const unsigned char *p, const unsigned ch
     h->total = add_sat_i64(h->total, total);
 }
 
-int hist_decode_add(struct hist *h, const void *data, size_t n, struct err *e)
+static int decode_plain(struct hist *h, const unsigned char *p, size_t n, struct err *e)
 {
-    const unsigned char *p = data;
     if (check_header(p, n, e) < 0 || check_counts(p + HEADER_BYTES, p + n, e) < 0)
         return -1;
     add_counts(h, p + HEADER_BYTES, p + n);
     return 0;
+}
+
+// The bytes that all of the input inflates to, at most `room`; 0 where it is no zlib stream, or one
+// of more, or not all of it is one.
+static size_t inflate_all(const unsigned char *p, size_t n, unsigned char *out, size_t room)
+{
+    z_stream z = {.next_in = p, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)room};
+    if (inflateInit(&z) != Z_OK) // no memory
+        abort();
+    int rc = inflate(&z, Z_FINISH);
+    size_t got = rc == Z_STREAM_END && z.avail_in == 0 ? z.total_out : 0;
+    inflateEnd(&z);
+    return got;
+}
+
+static int decode_compressed(struct hist *h, const unsigned char *p, size_t n, struct err *e)
+{
+    if (n > COMPRESSED_BYTES_MAX)
+        return err_set(e, "a compressed histogram has at most %d bytes, this has %zu",
+                       COMPRESSED_BYTES_MAX, n);
+    n -= COMPRESSED_HEADER_BYTES;
+    if (get_be(p + 4, 4) != n)
+        return err_set(e, "the compressed histogram has %zu bytes, its header says %u", n,
+                       (unsigned)get_be(p + 4, 4));
+    unsigned char plain[PLAIN_BYTES_MAX];
+    size_t plain_n = inflate_all(p + COMPRESSED_HEADER_BYTES, n, plain, sizeof(plain));
+    if (plain_n == 0)
+        return err_set(e, "the compressed histogram does not inflate to at most %d bytes",
+                       PLAIN_BYTES_MAX);
+    return decode_plain(h, plain, plain_n, e);
+}
+
+int hist_decode_add(struct hist *h, const void *data, size_t n, struct err *e)
+{
+    const unsigned char *p = data;
+    if (n >= COMPRESSED_HEADER_BYTES && get_be(p, 4) == COOKIE_COMPRESSED)
+        return decode_compressed(h, p, n, e);
+    return decode_plain(h, p, n, e);
 }

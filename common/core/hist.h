@@ -45,9 +45,9 @@ int64_t hist_highest(int index);  // highest equivalent value
 void hist_encode(const struct hist *h, struct buf *out);
 // The compressed form (cookie 0x1c849314, zlib) of an uncompressed encoding, appended to out.
 void hist_compress(struct str plain, struct buf *out);
-// Reads an uncompressed V2 encoding with our parameters (1 to 3,600,000,000, 2 digits) and *adds*
-// the counts into h; sum_us, max_us and clamped are left as they were. Any other input: -1, h
-// unchanged.
+// Reads a V2 encoding of either form with our parameters (1 to 3,600,000,000, 2 digits), whoever
+// wrote it, and *adds* the counts into h; sum_us, max_us and clamped are left as they were. Any
+// other input: -1, h unchanged.
 int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The input three ways: as an encoding; as the payload of one whose header is right, so that
-// mutations reach the counts; and as durations to record, whose quantiles are held against the
-// sorted list.
+// The input five ways: as an encoding; as the payload of one whose header is right, so that
+// mutations reach the counts; as the zlib stream of a compressed one; compressed, as what such a
+// stream inflates to; and as durations to record, whose quantiles are held against the sorted list.
 #include "tests/fuzz/fuzz.h"
 
 #include "common/core/hist.h"
@@ -54,6 +54,11 @@ static void check_round_trip(const struct hist *h)
     hist_encode(&back, &again);
     FUZZ_CHECK(again.n == text.n && memcmp(again.p, text.p, text.n) == 0);
     hist_clear(&back);
+    buf_clear(&again);
+    hist_compress((struct str){text.p, text.n}, &again);
+    FUZZ_CHECK(hist_decode_add(&back, again.p, again.n, NULL) == 0);
+    FUZZ_CHECK(same_counts(h, &back));
+    hist_clear(&back);
     buf_free(&text);
     buf_free(&again);
 }
@@ -99,6 +104,32 @@ static void check_as_payload(const uint8_t *data, size_t size)
     buf_free(&text);
 }
 
+static void check_as_stream(const uint8_t *data, size_t size)
+{
+    struct buf text = {0};
+    buf_add(&text, "\x1c\x84\x93\x14", 4);
+    for (int i = 0; i < 4; i++)
+        buf_addc(&text, (char)(size >> (24 - 8 * i)));
+    buf_add(&text, data, size);
+    check_decoding(text.p, text.n);
+    buf_free(&text);
+}
+
+// Compressed it means what it means plain.
+static void check_compressed(const uint8_t *data, size_t size)
+{
+    struct buf text = {0};
+    struct hist plain = {0}, compressed = {0};
+    bool nested = size >= 4 && memcmp(data, "\x1c\x84\x93\x14", 4) == 0;
+    bool good = !nested && hist_decode_add(&plain, data, size, NULL) == 0;
+    hist_compress((struct str){(const char *)data, size}, &text);
+    FUZZ_CHECK((hist_decode_add(&compressed, text.p, text.n, NULL) == 0) == good);
+    FUZZ_CHECK(same_counts(&plain, &compressed));
+    hist_clear(&plain);
+    hist_clear(&compressed);
+    buf_free(&text);
+}
+
 static int compare(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -139,6 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check_decoding(data, size);
     check_as_payload(data, size);
+    check_as_stream(data, size);
+    check_compressed(data, size);
     check_recording(data, size);
     return 0;
 }

@@ -117,6 +117,31 @@ START_TEST(any_ascii_string_survives_a_json_parser)
 }
 END_TEST
 
+// The vectors of RFC 4648, section 10, and the last two characters of the alphabet.
+START_TEST(base64_is_the_usual_one_and_padded)
+{
+    static const char *const vectors[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xfb\xff\xfe", "+//+"},
+    };
+    struct buf b = {0};
+    for (size_t i = 0; i < ARRAY_LEN(vectors); i++) {
+        buf_clear(&b);
+        buf_addc(&b, '<');
+        buf_add_base64(&b, vectors[i][0], strlen(vectors[i][0]));
+        ck_assert_uint_eq(b.n, 1 + strlen(vectors[i][1]));
+        ck_assert_mem_eq(b.p + 1, vectors[i][1], b.n - 1);
+    }
+    buf_free(&b);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("buf");
@@ -128,6 +153,7 @@ int main(void)
     tcase_add_test(tc, steal_hands_over_a_terminated_string);
     tcase_add_test(tc, json_strings_are_escaped);
     tcase_add_test(tc, any_ascii_string_survives_a_json_parser);
+    tcase_add_test(tc, base64_is_the_usual_one_and_padded);
     Suite *suite = suite_create("buf");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -492,15 +492,188 @@ START_TEST(refuses_a_cut_or_lengthened_encoding)
 }
 END_TEST
 
-// What HdrHistogram's JavaScript library (npm hdr-histogram-js 3.0.1) writes has other parameters:
-// an offset of 1 and a ratio of 0. Reading it as ours would shift each count.
-START_TEST(refuses_an_offset_of_the_javascript_library)
+// What hdr-histogram-js 3.0.1 (npm) writes for 0, 2 and 200 times 1000: an offset of 1, which it
+// does not apply, and the ratio as an integer. Neither is taken alone: that would be an offset in
+// earnest.
+START_TEST(takes_the_header_of_the_javascript_library)
 {
     unsigned char bytes[256];
     size_t n = from_hex("1c849313000000070000000100000002000000000000000100000000d693a400"
-                        "000000000000000001020002ed079003",
+                        "0000000000000001020002ed079003",
                         bytes, sizeof(bytes));
+    struct hist h = {0};
+    struct err e;
+    ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
+    ck_assert_int_eq(h.total, 202);
+    ck_assert_uint_eq(h.chunk[0][0], 1);
+    ck_assert_uint_eq(h.chunk[0][2], 1);
+    int at = hist_index(1000);
+    ck_assert_uint_eq(h.chunk[at / HIST_CHUNK][at % HIST_CHUNK], 200);
+    hist_clear(&h);
+    bytes[11] = 0; // the offset as it should be
     refuse(bytes, n);
+    bytes[11] = 1;
+    with_header("", bytes + 100, sizeof(bytes) - 100);
+    memcpy(bytes + 32, bytes + 100 + 32, 8); // the ratio as it should be
+    refuse(bytes, n);
+}
+END_TEST
+
+// ---- the compressed form
+// --------------------------------------------------------------------------
+
+static size_t compressed(const char *payload, unsigned char *out, size_t room)
+{
+    unsigned char plain[256];
+    struct buf b = {0};
+    hist_compress((struct str){(const char *)plain, with_header(payload, plain, sizeof(plain))},
+                  &b);
+    ck_assert_uint_le(b.n, room);
+    memcpy(out, b.p, b.n);
+    size_t n = b.n;
+    buf_free(&b);
+    return n;
+}
+
+START_TEST(decodes_the_compressed_form_as_the_plain_one)
+{
+    unsigned char plain[256], bytes[256];
+    size_t plain_n = with_header(golden[_i].java, plain, sizeof(plain));
+    size_t n = compressed(golden[_i].java, bytes, sizeof(bytes));
+    struct hist h = {0}, want = {0};
+    struct err e;
+    ck_assert_int_eq(hist_decode_add(&want, plain, plain_n, &e), 0);
+    ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
+    assert_same(&h, &want);
+    ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0); // added
+    ck_assert_int_eq(h.total, 2 * want.total);
+    hist_clear(&h);
+    hist_clear(&want);
+}
+END_TEST
+
+// The longest encoding there is, of counts that no compression shortens.
+START_TEST(the_greatest_histogram_goes_there_and_back)
+{
+    random_state = 11;
+    struct hist h = {0}, back = {0};
+    const int used = hist_index(HIST_MAX_US) + 1;
+    for (int i = 0; i < used; i++) {
+        hist_record(&h, hist_lowest(i));
+        h.chunk[i / HIST_CHUNK][i % HIST_CHUNK] = random_u64() >> 13 | UINT64_C(1) << 50;
+        h.total += (int64_t)h.chunk[i / HIST_CHUNK][i % HIST_CHUNK] - 1;
+    }
+    h.total = add_sat_i64(0, h.total);
+    struct buf plain = {0}, bytes = {0};
+    struct err e = {0};
+    hist_encode(&h, &plain);
+    hist_compress((struct str){plain.p, plain.n}, &bytes);
+    ck_assert_uint_gt(plain.n, (size_t)(used * 8));
+    ck_assert_msg(hist_decode_add(&back, bytes.p, bytes.n, &e) == 0, "%s", e.detail);
+    back.sum_us = h.sum_us;
+    back.max_us = h.max_us;
+    assert_same(&back, &h);
+    hist_clear(&h);
+    hist_clear(&back);
+    buf_free(&plain);
+    buf_free(&bytes);
+}
+END_TEST
+
+static struct buf zlib_of(const void *p, size_t n)
+{
+    struct buf b = {0};
+    uLongf room = compressBound(n);
+    static const unsigned char cookie[] = {0x1c, 0x84, 0x93, 0x14};
+    buf_add(&b, cookie, sizeof(cookie));
+    buf_reserve(&b, 4 + room);
+    ck_assert_int_eq(compress((Bytef *)b.p + 8, &room, p, n), Z_OK);
+    for (int i = 0; i < 4; i++)
+        b.p[4 + i] = (char)(room >> (24 - 8 * i));
+    b.n = 8 + room;
+    return b;
+}
+
+// A header of the greatest size that there is and counts of zero behind it, and one byte more.
+START_TEST(inflates_no_further_than_the_longest_encoding)
+{
+    const size_t most = 40 + 3328 * 9;
+    unsigned char *plain = xcalloc(1, most + 1);
+    with_header("", plain, 40);
+    for (size_t more = 0; more < 2; more++) {
+        size_t payload = most + more - 40;
+        for (int i = 0; i < 4; i++)
+            plain[4 + i] = (unsigned char)(payload >> (24 - 8 * i));
+        struct hist h = {0};
+        struct err e = {0};
+        struct buf b = zlib_of(plain, most + more);
+        ck_assert_int_eq(hist_decode_add(&h, b.p, b.n, &e), -1);
+        // The first is read, and counts beyond its range.
+        ck_assert_msg((strstr(e.detail, "inflate") != NULL) == (more == 1), "%s", e.detail);
+        hist_clear(&h);
+        buf_free(&b);
+    }
+    free(plain);
+    void *zeros = xcalloc(1, 40 << 20);
+    struct buf bomb = zlib_of(zeros, 40 << 20);
+    ck_assert_uint_lt(bomb.n, 59000);
+    refuse((const unsigned char *)bomb.p, bomb.n);
+    buf_free(&bomb);
+    free(zeros);
+}
+END_TEST
+
+// Some bits of a zlib stream can be flipped and it inflates to the same; its checksum sees to that.
+static void refused_or_the_same(unsigned char *bytes, size_t n)
+{
+    struct hist want = {0};
+    struct err e;
+    ck_assert_int_eq(hist_decode_add(&want, bytes, n, &e), 0);
+    int refused = 0;
+    for (size_t i = 0; i < 8 * n; i++) {
+        struct hist h = {0};
+        bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+        if (hist_decode_add(&h, bytes, n, &e) == 0)
+            assert_same(&h, &want);
+        else
+            refused++;
+        bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+        hist_clear(&h);
+    }
+    ck_assert_int_gt(refused, (int)(8 * n - 16));
+    hist_clear(&want);
+}
+
+START_TEST(refuses_a_compressed_form_that_is_cut_lengthened_or_changed)
+{
+    unsigned char bytes[256] = {0};
+    size_t n = compressed(golden[3].java, bytes, sizeof(bytes) - 1);
+    for (size_t cut = 0; cut < n; cut++)
+        refuse(bytes, cut);
+    refuse(bytes, n + 1);
+    for (size_t longer = 1; longer < 3; longer++) { // and the length says so
+        bytes[7] = (unsigned char)(n - 8 + longer);
+        refuse(bytes, n + longer);
+        bytes[7] = (unsigned char)(n - 8 - longer);
+        refuse(bytes, n - longer);
+    }
+    bytes[7] = (unsigned char)(n - 8);
+    refused_or_the_same(bytes, n);
+    unsigned char *huge = xcalloc(1, 1 << 20);
+    memcpy(huge, bytes, n);
+    refuse(huge, 1 << 20);
+    free(huge);
+}
+END_TEST
+
+START_TEST(a_compressed_form_within_another_is_refused)
+{
+    unsigned char bytes[256];
+    size_t n = compressed(golden[3].java, bytes, sizeof(bytes));
+    struct buf twice = {0};
+    hist_compress((struct str){(const char *)bytes, n}, &twice);
+    refuse((const unsigned char *)twice.p, twice.n);
+    buf_free(&twice);
 }
 END_TEST
 
@@ -576,7 +749,12 @@ static void add_encoding(Suite *suite)
     tcase_add_test(tc, takes_what_is_just_within_the_limits);
     tcase_add_test(tc, refuses_any_other_header);
     tcase_add_test(tc, refuses_a_cut_or_lengthened_encoding);
-    tcase_add_test(tc, refuses_an_offset_of_the_javascript_library);
+    tcase_add_test(tc, takes_the_header_of_the_javascript_library);
+    tcase_add_loop_test(tc, decodes_the_compressed_form_as_the_plain_one, 0, ARRAY_LEN(golden));
+    tcase_add_test(tc, the_greatest_histogram_goes_there_and_back);
+    tcase_add_test(tc, inflates_no_further_than_the_longest_encoding);
+    tcase_add_test(tc, refuses_a_compressed_form_that_is_cut_lengthened_or_changed);
+    tcase_add_test(tc, a_compressed_form_within_another_is_refused);
     tcase_add_test(tc, counts_saturate_instead_of_wrapping);
     tcase_add_loop_test(tc, survives_any_bytes, 0, 5);
     suite_add_tcase(suite, tc);
