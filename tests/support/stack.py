@@ -243,21 +243,23 @@ class Stack:
         return answer
 
     def produce(self, topic, value, key=None, partition=None):
-        """One record straight to the topic, past ingest-api."""
+        """One record straight to the topic, past ingest-api, in the partition that Java clients choose."""
         path = os.path.join(self.tmp, self.id + "-produce")
         with open(path, "wb") as f:
             f.write(value)
-        command = ["kcat", "-P", "-q", "-b", self.brokers, "-t", self.prefix + topic]
+        command = ["kcat", "-P", "-q", "-b", self.brokers, "-t", self.prefix + topic,
+                   "-X", "topic.partitioner=murmur2_random"]
         if key is not None:
             command += ["-k", key]
         if partition is not None:
             command += ["-p", str(partition)]
         subprocess.run([*command, path], check=True, timeout=30, stdin=subprocess.DEVNULL)
 
-    def consume(self, topic):
+    def consume(self, topic, isolation="read_committed"):
         """Every record of the topic up to its end, as kcat's JSON envelopes."""
         out = subprocess.run(["kcat", "-C", "-q", "-e", "-J", "-o", "beginning", "-b", self.brokers,
-                              "-t", self.prefix + topic], check=True, timeout=60,
+                              "-X", "isolation.level=" + isolation, "-t", self.prefix + topic],
+                             check=True, timeout=60,
                              capture_output=True, stdin=subprocess.DEVNULL).stdout
         return [json.loads(line) for line in out.decode("utf-8", "replace").splitlines() if line]
 

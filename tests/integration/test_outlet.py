@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""processor/outlet_kafka.c against a real broker: what a transaction leaves in the topics, what the
+progress is after one that was cut short, and how long a broker that is frozen holds it up."""
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from own_services import OwnServices
+from stack import Stack, freeze, needed, wait_for
+
+PATIENCE_S = 60
+# A call waits for half a second; the rest is for a machine that is slow, in both directions.
+SLICE_MS = 3000
+TIME_MS = int(time.time()) * 1000 - 600_000  # not so old that retention takes it
+
+
+class Outlet:
+    """outlet_tool as a process: each method is one call of outlet.h."""
+
+    def __init__(self, stack, **env):
+        self.process = subprocess.Popen(
+            [os.path.join(needed("SL_BUILD"), "tests", "integration", "outlet_tool")],
+            env={**stack.env, **env}, text=True, bufsize=1, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def say(self, *words):
+        """(result, milliseconds, sequence, reason)"""
+        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise AssertionError(f"{words}: outlet_tool has ended: {self.process.stderr.read()}")
+        result, ms, seq, why = answer.rstrip("\n").split(" ", 3)
+        return result, int(ms), int(seq), why
+
+    def until_decided(self, *words, seconds=PATIENCE_S):
+        """As the publisher does: again while it says so."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.say(*words)
+            if answer[0] != "again":
+                return answer
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{words}: still {answer}")
+            time.sleep(0.1)
+
+    def ok(self, *words):
+        answer = self.until_decided(*words)
+        assert answer[0] == "ok", (words, answer)
+        return answer[2]
+
+    def open(self):
+        self.ok("open")
+        return self.ok("progress")
+
+    def send(self, first, last):
+        """Sequences in one transaction, up to the commit."""
+        self.ok("begin")
+        for seq in range(first, last + 1):
+            self.ok("put", seq, f"key-{seq}", json.dumps(seq), TIME_MS + seq)
+        self.ok("put_progress", last)
+
+    def end(self, *signals):
+        for s in signals or (signal.SIGKILL,):
+            self.process.send_signal(s)
+        self.process.wait(PATIENCE_S)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+
+class Case(unittest.TestCase):
+    def outlet(self, stack, **env):
+        o = Outlet(stack, **env)
+        self.addCleanup(o.end)
+        return o
+
+    def sequences(self, stack, isolation="read_committed"):
+        return sorted(int(r["payload"]) for r in stack.consume("llm.metrics", isolation))
+
+
+class Topics(Case):
+    def setUp(self):
+        self.stack = self.enterContext(Stack())
+
+    def test_what_was_committed_can_be_read_with_all_that_belongs_to_it(self):
+        o = self.outlet(self.stack)
+        self.assertEqual(o.open(), 0)
+        o.send(1, 20)
+        o.ok("commit")
+        records = self.stack.consume("llm.metrics", "read_committed")
+        self.assertEqual(sorted(int(r["payload"]) for r in records), list(range(1, 21)))
+        for r in records:
+            self.assertEqual(r["key"], "key-" + r["payload"])
+            self.assertEqual((r["ts"], r["tstype"]), (TIME_MS + int(r["payload"]), "create"))
+            self.assertEqual(r["headers"], ["content-type", "application/json", "schema-version", "1"])
+        self.assertGreater(len({r["partition"] for r in records}), 1)
+        progress, = self.stack.consume("llm.metrics.progress", "read_committed")
+        self.assertEqual((progress["key"], json.loads(progress["payload"])), ("publisher", {"publish_seq": 20}))
+        # Where any client of Kafka's own puts these keys.
+        for seq in (1, 7, 20):
+            self.stack.produce("llm.metrics", b"0", key=f"key-{seq}")
+        by_key = {}
+        for r in self.stack.consume("llm.metrics", "read_committed"):
+            by_key.setdefault(r["key"], set()).add(r["partition"])
+        self.assertEqual({len(p) for p in by_key.values()}, {1})
+
+    def test_progress_behind_transactions_of_every_end(self):
+        first = self.outlet(self.stack)
+        first.open()
+        first.send(1, 3)
+        first.ok("commit")
+        self.assertEqual(first.ok("progress"), 3)
+        first.send(4, 6)
+        first.ok("close")  # gives it up
+        self.assertEqual(first.open(), 3)
+        first.send(4, 7)
+        wait_for(lambda: self.sequences(self.stack, "read_uncommitted")[-1] == 7, "open records in the log")
+        first.end()  # killed, its transaction open
+        second = self.outlet(self.stack)
+        self.assertEqual(second.open(), 3)
+        self.assertEqual(self.sequences(self.stack), [1, 2, 3])
+        second.send(4, 5)
+        second.ok("commit")
+        self.assertEqual(self.outlet(self.stack).open(), 5)
+        self.assertEqual(self.sequences(self.stack), [1, 2, 3, 4, 5])
+        self.assertEqual(max(self.sequences(self.stack, "read_uncommitted")), 7)
+
+    def test_the_next_one_fences_whoever_is_at_work(self):
+        first, second = self.outlet(self.stack), self.outlet(self.stack)
+        first.open()
+        first.send(1, 3)
+        self.assertEqual(second.open(), 0)
+        self.assertEqual(first.until_decided("commit")[0], "broken")
+        second.send(1, 2)
+        second.ok("commit")
+        first.ok("close")
+        self.assertEqual(first.open(), 2)
+        self.assertEqual(self.sequences(self.stack), [1, 2])
+        second.ok("begin")
+        answers = [second.until_decided("put", 3, "k", "3", 1), second.until_decided("commit")]
+        self.assertEqual(answers[-1][0], "broken", answers)
+
+    def test_an_open_transaction_of_another_id_hides_nothing(self):
+        o, other = self.outlet(self.stack), self.outlet(self.stack)
+        o.open()
+        other.ok("intrude")
+        o.send(1, 4)
+        o.ok("commit")
+        for _ in range(3):
+            result, ms, _, why = o.say("progress")
+            self.assertEqual(result, "again")
+            self.assertLess(ms, SLICE_MS)
+        self.assertIn("another producer", why)
+        other.ok("withdraw")
+        self.assertEqual(o.ok("progress"), 4)
+
+    def test_what_is_not_the_publishers_stops_it(self):
+        o = self.outlet(self.stack)
+        o.ok("open")
+        for i, value in enumerate((b'{"publish_seq": 5}', b'{"publish_seq": "7"}')):
+            with self.subTest(value):
+                self.stack.produce("llm.metrics.progress", value, key="publisher")
+                result, _, seq, why = o.until_decided("progress")
+                self.assertEqual((result, seq), ("ok", 5) if i == 0 else ("broken", -1), why)
+        self.assertIn("llm.metrics.progress: the record at offset 1 ", why)
+
+    def test_topics_that_are_missing_are_named(self):
+        self.stack.topic_tool("delete", "llm.metrics.progress")
+        o = self.outlet(self.stack)
+        o.ok("open")
+        _, ms, _, why = wait_for(lambda: (lambda a: a if "setup" in a[3] else None)(o.say("progress")),
+                                 "a reason that names the command", PATIENCE_S)
+        self.assertIn("llm.metrics.progress", why)
+        self.assertLess(ms, SLICE_MS)
+
+    def test_a_setting_that_does_not_fit_is_named_at_once(self):
+        o = self.outlet(self.stack, KAFKA_CONF_MESSAGE_TIMEOUT_MS="15001")
+        self.assertEqual(o.process.wait(PATIENCE_S), 1)
+        self.assertIn("message.timeout.ms", o.process.stderr.read())
+
+
+class Frozen(Case):
+    """A broker that keeps its connections and answers nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        base = int(needed("SL_PORT_BASE"))
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(dir=needed("SL_TMP")))
+        cls.services = OwnServices(folder, base + 20, base + 30)
+        cls.addClassCleanup(cls.services.run, "down", "--wipe")
+
+    def setUp(self):
+        self.stack = self.enterContext(Stack(brokers=self.services.brokers, pg_dsn=self.services.pg_dsn))
+        self.broker = self.services.pid("kafka")
+
+    def thaw(self):
+        os.kill(self.broker, signal.SIGCONT)
+
+    def freeze(self):
+        self.addCleanup(self.thaw)
+        freeze(self.broker)
+
+    def test_no_call_waits_for_it_and_nothing_is_twice(self):
+        o, idle = self.outlet(self.stack), self.outlet(self.stack)
+        o.open()
+        o.send(1, 3)
+        o.ok("commit")
+        o.send(4, 6)
+        self.freeze()
+        for call in (lambda: o.say("commit"), lambda: idle.say("open"), lambda: o.say("commit"),
+                     lambda: o.say("progress"), lambda: idle.say("close")):
+            result, ms, _, why = call()
+            self.assertIn(result, ("again", "ok"), why)
+            self.assertLess(ms, SLICE_MS)
+        began = time.monotonic()
+        self.assertEqual(o.until_decided("commit")[0], "broken")
+        print(f"given up {time.monotonic() - began:.1f} s later", flush=True)
+        self.assertLess(time.monotonic() - began, 15 + SLICE_MS / 1000)
+        self.assertLess(o.say("close")[1], SLICE_MS)
+        self.assertEqual(o.say("open")[0], "again")
+        self.thaw()
+        last = o.open()  # of what was given up, the log alone tells what became
+        self.assertIn(last, (3, 6))
+        o.send(last + 1, last + 2)
+        o.ok("commit")
+        self.assertEqual(self.sequences(self.stack), list(range(1, last + 3)))
+
+    def test_a_commit_that_waited_for_it_goes_on(self):
+        o = self.outlet(self.stack)
+        o.open()
+        o.send(1, 3)
+        self.freeze()
+        self.assertEqual(o.say("commit")[0], "again")
+        self.thaw()
+        o.ok("commit")
+        self.assertEqual(self.sequences(self.stack), [1, 2, 3])
+
+
+if __name__ == "__main__":
+    unittest.main()
