@@ -42,18 +42,18 @@ static int find_end(struct letters *l, const char *brokers, struct err *e)
 
 struct letters *letters_open(const struct config *c, struct err *e)
 {
-    // What goes wrong is said once, by us. The prefetch bounds the memory.
-    static const char *const props[] = {"log_level",
-                                        "0",
-                                        "enable.partition.eof",
-                                        "true",
-                                        "auto.offset.reset",
-                                        "earliest",
-                                        "isolation.level",
-                                        "read_uncommitted",
-                                        "queued.max.messages.kbytes",
-                                        "8192",
-                                        NULL};
+    // What goes wrong is said once, by us. What is prefetched bounds the memory; a fetcher that
+    // finds so much waiting sleeps for a second, so it must not be little.
+    // clang-format off
+    static const char *const props[] = {
+        "log_level", "0",
+        "enable.partition.eof", "true",
+        "auto.offset.reset", "earliest",
+        "isolation.level", "read_uncommitted",
+        "queued.max.messages.kbytes", "16384",
+        NULL,
+    };
+    // clang-format on
     char message[256];
     struct letters *l = xcalloc(1, sizeof(*l));
     rd_kafka_conf_t *conf = kafka_conf_new(c, "streamlens-admin", props, e);
