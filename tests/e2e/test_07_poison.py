@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever stands in the topics, the processor goes on: what cannot be read is in the dead letters, with
 its reason and its bytes."""
+import base64
 import json
 import time
 import unittest
@@ -62,6 +63,7 @@ class Poison(unittest.TestCase):
                 self.assertTrue(got[f"k{n}"][2], f"k{n} says why")
             self.assertIn("prompt_tokens", got["k9"][2])
             self.assertIn("timestamp", got["k10"][2])
+            self.expect_listed(s)
             processor = s.services["processor"]
             for reason in ("malformed", "missing_tenant", "time_out_of_range"):
                 want = sum(r == reason for _, _, r in POISON)
@@ -73,6 +75,22 @@ class Poison(unittest.TestCase):
             s.request("after")
             s.wait_totals(requests=2)
             self.assertEqual(len(s.consume("llm.dead_letter")), len(POISON))
+
+    def expect_listed(self, s):
+        """streamlens-admin dead-letters shows each, with the record's own bytes."""
+        r = s.admin("dead-letters", "--json")
+        self.assertEqual((r.returncode, r.stderr), (0, ""))
+        listed = json.loads(r.stdout)
+        self.assertEqual({c["reason"]: c["letters"] for c in listed["counts"]},
+                         {reason: sum(r == reason for _, _, r in POISON) for _, _, reason in POISON})
+        by_id = {x["request_id"]: x for x in listed["letters"]}
+        for n, (_, value, _) in enumerate(POISON):
+            found = by_id[f"k{n}"]
+            kept = found["value"].encode() if "value" in found else base64.b64decode(found["value_base64"])
+            self.assertEqual(kept, value)
+        r = s.admin("dead-letters", "--request-id=k3")
+        self.assertIn("request_id  k3\n", r.stdout)
+        self.assertNotIn("request_id  k4\n", r.stdout)
 
 
 if __name__ == "__main__":
