@@ -271,6 +271,7 @@ struct batch {
     size_t n;
     size_t *firsts; // owned: where each row's deltas begin; firsts[rows] is n
     size_t rows;
+    bool has_new; // set by try_batch: not all of them were there before
 };
 
 static int compare_keys(const struct row_delta *a, const struct row_delta *b)
@@ -396,8 +397,8 @@ static enum store_result reach_prices(const struct rows *rows, const PGresult *s
     return prices_reach(rows->prices, rows->db, newest, e);
 }
 
-static enum store_result try_batch(const struct rows *rows, const struct table *t,
-                                   const struct batch *b, size_t *changed, struct err *e)
+static enum store_result try_batch(const struct rows *rows, const struct table *t, struct batch *b,
+                                   size_t *changed, struct err *e)
 {
     PGresult *stored = NULL, *done = NULL;
     enum store_result rc = read_rows(rows->db, t, b, &stored, e);
@@ -405,6 +406,7 @@ static enum store_result try_batch(const struct rows *rows, const struct table *
         rc = reach_prices(rows, stored, e);
     if (rc == STORE_OK)
         rc = copy_rows(rows, t, b, stored, e);
+    b->has_new = (size_t)PQntuples(stored) < b->rows;
     PQclear(stored);
     if (rc == STORE_OK)
         rc = db_exec(rows->db, t->upsert, &done, e);
@@ -414,8 +416,22 @@ static enum store_result try_batch(const struct rows *rows, const struct table *
     return rc;
 }
 
+// New minutes are to be published; the publisher keeps in mind there how far it is with each.
+static const char publish_new[] =
+    "INSERT INTO llm_publish (window_start, series_id) SELECT window_start, series_id"
+    " FROM sl_minute WHERE revision = 1 ON CONFLICT DO NOTHING";
+
+static enum store_result accept_batch(const struct rows *rows, const struct table *t,
+                                      const struct batch *b, struct err *e)
+{
+    enum store_result rc = db_exec(rows->db, "RELEASE batch", NULL, e);
+    if (rc == STORE_OK && t == &minute && b->has_new)
+        rc = db_exec(rows->db, publish_new, NULL, e);
+    return rc;
+}
+
 static enum store_result write_batch(const struct rows *rows, const struct table *t,
-                                     const struct batch *b, struct err *e)
+                                     struct batch *b, struct err *e)
 {
     for (int i = 0; i < TRIES; i++) {
         enum store_result rc = db_exec(rows->db, "SAVEPOINT batch", NULL, e);
@@ -426,7 +442,7 @@ static enum store_result write_batch(const struct rows *rows, const struct table
             return rc;
         assert(changed <= b->rows);
         if (changed == b->rows)
-            return db_exec(rows->db, "RELEASE batch", NULL, e);
+            return accept_batch(rows, t, b, e);
         rc = db_exec(rows->db, "ROLLBACK TO batch; RELEASE batch", NULL, e);
         if (rc != STORE_OK)
             return rc;

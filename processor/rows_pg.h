@@ -25,7 +25,8 @@ struct rows {
 enum store_result rows_prepare(struct rows *rows, struct err *e) MUST_CHECK;
 
 // Adds the deltas, sorted by series and window (rows_sort), to both tables: reads and locks the
-// rows that are there, merges, prices, writes back. The windows of the deltas are left as hours.
+// rows that are there, merges, prices, writes back; new minutes get their row of llm_publish. The
+// windows of the deltas are left as hours.
 enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n,
                              struct err *e) MUST_CHECK;
 void rows_sort(struct row_delta *deltas, size_t n);

@@ -402,8 +402,8 @@ static enum store_result make_windows(struct store *s, const struct store_flush 
         return rc;
     return make_unknown(
         s, &s->days, f, US_PER_DAY,
-        "SELECT llm_make_partition('llm_minute', d), llm_make_partition('llm_hour', d)"
-        " FROM unnest($1::timestamptz[]) d",
+        "SELECT llm_make_partition('llm_minute', d), llm_make_partition('llm_publish', d),"
+        " llm_make_partition('llm_hour', d) FROM unnest($1::timestamptz[]) d",
         e);
 }
 
@@ -489,6 +489,11 @@ static enum store_result write_positions(struct store *s, const struct store_flu
     return rc;
 }
 
+struct gaps {
+    int64_t first_id; // of the rows of streamlens_gap that this flush notes; 0 = none
+    int64_t last_seq; // of llm.metrics
+};
+
 // The windows that may lack a lost record, by the times of the log: a request's own, and of an
 // answer those of the requests that it could have been for, by the longest wait there ever was.
 static const char note_gap[] =
@@ -497,15 +502,21 @@ static const char note_gap[] =
     " SELECT $1, CASE $2 WHEN 0 THEN '" TOPIC_REQUESTS "' ELSE '" TOPIC_RESPONSES "' END,"
     " $3, $4, $5, $6, coalesce($5 - s.ttl - s.skew, '-infinity'), coalesce($6, now()) + s.skew"
     " FROM (SELECT max(join_ttl_ms) * interval '1 ms' AS ttl,"
-    "       max(join_skew_ms) * interval '1 ms' AS skew FROM streamlens_settings) s";
+    "       max(join_skew_ms) * interval '1 ms' AS skew FROM streamlens_settings) s"
+    " RETURNING gap_id";
 
 static int64_t us_of(int64_t time_ms)
 {
     return time_ms == TIME_NONE ? INT64_MIN : time_ms * US_PER_MS;
 }
 
+static bool has_gap(const struct store_partition *p)
+{
+    return p->gap[0].from != p->gap[0].to || p->gap[1].from != p->gap[1].to;
+}
+
 static enum store_result write_gaps(struct store *s, const struct store_partition *partition,
-                                    struct err *e)
+                                    struct gaps *gaps, struct err *e)
 {
     enum store_result rc = STORE_OK;
     for (int k = 0; rc == STORE_OK && k < 2; k++) {
@@ -519,9 +530,74 @@ static enum store_result write_gaps(struct store *s, const struct store_partitio
         db_param_i64(&p, gap->to);
         db_param_time(&p, us_of(gap->from_ms));
         db_param_time(&p, us_of(gap->to_ms));
-        rc = db_query(s->db, note_gap, &p, NULL, e);
+        PGresult *r = NULL;
+        rc = db_query(s->db, note_gap, &p, &r, e);
+        if (rc == STORE_OK)
+            gaps->first_id = gaps->first_id ? gaps->first_id : db_i64(r, 0, 0);
+        PQclear(r);
         db_params_free(&p);
     }
+    return rc;
+}
+
+// ---- what the publisher is told ----
+
+// All windows that the flush changes something of, in order: it is what keeps two flushes, and a
+// flush and the publisher, from waiting for each other.
+#define TOUCH(which, set)                                                                          \
+    "WITH w AS (SELECT window_start FROM llm_window WHERE window_start = ANY ($1)" which           \
+    " ORDER BY window_start FOR NO KEY UPDATE)"                                                    \
+    " UPDATE llm_window t SET changes = t.changes + 1" set                                         \
+    " FROM w WHERE t.window_start = w.window_start"
+
+static const char touch[] = TOUCH("", "");
+
+// Those that a gap has made lossy are published again.
+static const char touch_lossy[] =
+    TOUCH(" OR EXISTS (SELECT FROM streamlens_gap g WHERE g.gap_id >= $2"
+          " AND window_start < g.windows_to AND window_start + interval '1 minute' >"
+          " g.windows_from)",
+          ", again_above = 0, again_to = $3");
+
+// Who notes a gap holds the publisher off until it is seen: a window that is published meanwhile
+// would not be known to be lossy.
+static enum store_result begin_gaps(struct store *s, const struct store_flush *f, struct gaps *g,
+                                    struct err *e)
+{
+    bool any = false;
+    for (size_t i = 0; i < f->partition_count; i++)
+        any = any || has_gap(&f->partitions[i]);
+    *g = (struct gaps){0};
+    if (!any)
+        return STORE_OK;
+    PGresult *r = NULL;
+    enum store_result rc =
+        db_query(s->db, "SELECT last_seq FROM streamlens_publisher FOR UPDATE", NULL, &r, e);
+    if (rc == STORE_OK)
+        g->last_seq = db_i64(r, 0, 0);
+    PQclear(r);
+    return rc;
+}
+
+static enum store_result touch_windows(struct store *s, const struct store_flush *f,
+                                       const struct gaps *g, struct err *e)
+{
+    static const struct known none;
+    bool lossy = g->first_id > 0;
+    int64_t *starts = xcalloc(f->cell_count + 1, sizeof(*starts));
+    size_t n = unknown_starts(&none, f, WINDOW_US, starts);
+    enum store_result rc = STORE_OK;
+    if (n > 0 || lossy) {
+        struct db_params p = {0};
+        db_param_times(&p, starts, n, sizeof(*starts));
+        if (lossy) {
+            db_param_i64(&p, g->first_id);
+            db_param_i64(&p, g->last_seq);
+        }
+        rc = db_query(s->db, lossy ? touch_lossy : touch, &p, NULL, e);
+        db_params_free(&p);
+    }
+    free(starts);
     return rc;
 }
 
@@ -529,9 +605,14 @@ enum store_result store_write(struct store *s, const struct store_flush *f, stru
 {
     assert(s->in_transaction);
     db_begin_call(s->db);
-    enum store_result rc = write_rows(s, f, e);
+    struct gaps gaps;
+    enum store_result rc = begin_gaps(s, f, &gaps, e);
+    if (rc == STORE_OK)
+        rc = write_rows(s, f, e);
     for (size_t i = 0; rc == STORE_OK && i < f->partition_count; i++)
-        rc = write_gaps(s, &f->partitions[i], e);
+        rc = write_gaps(s, &f->partitions[i], &gaps, e);
+    if (rc == STORE_OK)
+        rc = touch_windows(s, f, &gaps, e);
     if (rc == STORE_OK)
         rc = write_positions(s, f, e);
     if (rc == STORE_FATAL && db_failed_with(s->db, "23514")) {
