@@ -7,6 +7,7 @@
 #include "deploy/admin/dead_letters.h"
 #include "deploy/admin/key.h"
 #include "deploy/admin/price.h"
+#include "deploy/admin/republish.h"
 #include "deploy/admin/settings.h"
 #include "deploy/admin/setup.h"
 
@@ -76,6 +77,11 @@ static const struct command {
       {"request-id", "ID", "only those of this request_id"},
       {"limit", "N", "list so many at most (100); the counts are of all"}, JSON},
      dead_letters_run},
+    {"republish", NULL, "", "send closed windows to llm.metrics again, under new sequences", 0, 0,
+     {{"from", "TIME", "RFC 3339: windows that begin then or later"},
+      {"to", "TIME", "and before then"},
+      {"tenant", "T", "only the rows of this tenant"}},
+     republish_run},
 };
 // clang-format on
 
