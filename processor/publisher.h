@@ -14,8 +14,9 @@ struct publisher;
 // reason where a setting cannot be used.
 struct publisher *publisher_start(const struct config *c, int64_t token, struct err *e);
 // Ends the thread, in a few seconds at most; a transaction under way is finished where the broker
-// answers in time, else left to the next publisher.
-void publisher_stop(struct publisher *p);
+// answers in time, else left to the next publisher. False: the thread hangs in a call, and goes on
+// using what was borrowed until the process ends.
+bool publisher_stop(struct publisher *p);
 
 // As runner_host.own_publisher. Returns at once.
 void publisher_own(struct publisher *p, int64_t epoch);
