@@ -248,14 +248,18 @@ class SetupTest(unittest.TestCase):
         self.stack.sql("INSERT INTO streamlens_schema VALUES (99, 'later', 99)")
         self.setup_refused("version 99", "newer build")
 
+    def apply(self, *names):
+        """The schema as a build of the past has left it."""
+        self.stack.sql("CREATE TABLE streamlens_schema (version integer PRIMARY KEY, name text NOT NULL,"
+                       " oldest_writer integer NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())")
+        for n, name in enumerate(names, 1):
+            with open(os.path.join(ROOT, "sql", name + ".sql"), encoding="utf-8") as f:
+                self.stack.sql(f.read())
+            self.stack.sql(f"INSERT INTO streamlens_schema VALUES ({n}, '{name}', 2)")
+
     def test_a_database_of_version_3_goes_on(self):
         sql = self.stack.sql
-        sql("CREATE TABLE streamlens_schema (version integer PRIMARY KEY, name text NOT NULL,"
-            " oldest_writer integer NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())")
-        for n, name in enumerate(("001_init", "002_prices", "003_keys"), 1):
-            with open(os.path.join(ROOT, "sql", name + ".sql"), encoding="utf-8") as f:
-                sql(f.read())
-            sql(f"INSERT INTO streamlens_schema VALUES ({n}, '{name}', 2)")
+        self.apply("001_init", "002_prices", "003_keys")
         sql("INSERT INTO streamlens_installation (partitions, topic_prefix)"
             f" VALUES (3, '{self.stack.prefix}');"
             "INSERT INTO streamlens_settings VALUES (1, 5000, 600, 7, 1);"
@@ -278,6 +282,49 @@ class SetupTest(unittest.TestCase):
                          "1|1")
         self.assertEqual(sql("SELECT complete, closed_at IS NULL FROM llm_window"), "f|t")
         self.assertEqual(self.admin("settings", "set", "JOIN_TTL_MS=6000").returncode, 0)
+
+    def test_what_a_database_of_version_4_has_counted_is_published(self):
+        sql = self.stack.sql
+        self.apply("001_init", "002_prices", "003_keys", "004_epochs")
+        zero = [c for c in sql("SELECT attname FROM pg_attribute WHERE attrelid = 'llm_minute'::regclass AND"
+                               " attnum > 0 AND attnotnull AND atttypid IN ('bigint'::regtype,"
+                               " 'numeric'::regtype) AND attname NOT IN ('series_id', 'revision')").split()]
+        sql("INSERT INTO streamlens_installation (partitions, topic_prefix)"
+            f" VALUES (3, '{self.stack.prefix}');"
+            "INSERT INTO streamlens_settings VALUES (1, 5000, 600, 7, 1, now(), 1);"
+            "INSERT INTO streamlens_settings_from SELECT 1, p, 0, 0 FROM generate_series(0, 2) p;"
+            "INSERT INTO streamlens_position (partition) SELECT generate_series(0, 2);"
+            "INSERT INTO llm_series (tenant_id, route, model) VALUES ('t', 'r', 'm'), ('t', 'r', 'n');"
+            "INSERT INTO llm_window (window_start) VALUES ('2026-11-20 23:59+00'), ('2026-11-21 00:00+00'),"
+            " ('2026-11-21 00:01+00');"
+            "UPDATE llm_window SET closed_at = now(), complete = true WHERE window_start < '2026-11-21 00:00+00';"
+            "SELECT llm_make_partition('llm_minute', window_start) FROM llm_window;"
+            "INSERT INTO llm_minute (series_id, window_start, revision, usage, error_classes,"
+            f" finish_reasons, {', '.join(zero)}) SELECT series_id, window_start, 3, '{{}}', '{{}}', '{{}}',"
+            f" {', '.join('0' for _ in zero)} FROM llm_series, llm_window WHERE model = 'm'"
+            " OR window_start < '2026-11-21 00:00+00'")
+        # A processor of that version is connected: what it makes from now on would not be published.
+        env = {**os.environ, "PGAPPNAME": "streamlens-processor"}
+        old = subprocess.Popen(["psql", "-X", "-q", "-d", self.stack.dsn], stdin=subprocess.PIPE, env=env,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(old.communicate)
+        old.stdin.write("SELECT 1;\n")
+        old.stdin.flush()
+        old.stdout.readline()
+        self.assertIn("applied 005_publish", self.setup_ok())
+        self.assertEqual(sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                             " AND application_name = 'streamlens-processor'"), "0")
+        self.assertEqual(sql("SELECT count(*) FROM llm_minute m JOIN llm_publish p"
+                             " USING (series_id, window_start) WHERE publish_seq = 0 AND NOT again"), "4")
+        self.assertEqual(sql("SELECT count(*) FROM llm_publish"), "4")
+        self.assertEqual(sql("SELECT relname FROM pg_class JOIN pg_inherits ON inhrelid = oid"
+                             " WHERE inhparent = 'llm_publish'::regclass ORDER BY 1").split(),
+                         ["llm_publish_20261120", "llm_publish_20261121"])
+        self.assertEqual(sql("SELECT count(*) FROM llm_window WHERE changes > looked_changes"), "3")
+        # Of those that come only what a flush touches.
+        sql("INSERT INTO llm_window VALUES ('2026-11-21 00:02+00')")
+        self.assertEqual(sql("SELECT count(*) FROM llm_window WHERE changes > looked_changes"), "3")
+        self.assertEqual(sql("SELECT last_seq, batch_first_seq FROM streamlens_publisher"), "0|1")
 
     def test_a_missing_position_row_is_not_made_up(self):
         self.setup_ok()
