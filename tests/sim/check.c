@@ -49,6 +49,8 @@ bool check(struct world *w, const char *when)
         snprintf(why, sizeof(why), "%s", w->violation);
     else
         compare_all(w, why, sizeof(why));
+    if (!why[0])
+        check_published(w, why, sizeof(why));
     if (why[0])
         printf("seed %" PRIu64 " fails %s: %s\n", w->seed, when, why);
     return !why[0];

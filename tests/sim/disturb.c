@@ -112,6 +112,17 @@ static void restore_database(struct world *w)
     fake_db_restore(&w->db);
 }
 
+// Somebody else's, left open until its timeout: it hides what is committed behind it.
+static void leave_open(struct world *w)
+{
+    struct producer *p = producer_new(w->coordinator, OUTLET_STRANGER);
+    w->events.strange_transactions++;
+    if (producer_init(p) == TXN_OK && producer_begin(p) == TXN_OK &&
+        producer_send(p, random_below(&w->random, 2), OUTLET_STRANGE, 0) == TXN_OK)
+        w->events.strange_transactions++;
+    producer_free(p);
+}
+
 static void disturb_actor(struct world *w, struct actor *a)
 {
     struct random *r = &w->random;
@@ -152,11 +163,14 @@ void disturb(struct world *w)
         step_a_clock(w);
     else if (what < 68 && w->loses)
         lose_records(w);
+    else if (what < 70 && what >= 68)
+        leave_open(w);
 }
 
 void disturb_no_more(struct world *w)
 {
     w->broker.fault_percent = w->db.fault_percent = w->group.fault_percent = 0;
+    coordinator_set_faults(w->coordinator, 0);
     memset(w->broker.ahead_ms, 0, sizeof(w->broker.ahead_ms));
     for (int i = 0; i < w->actors; i++) {
         struct actor *a = &w->actor[i];

@@ -19,8 +19,9 @@ struct txn {
     int id;
     int64_t began_ms;
     bool touched[COORDINATOR_TOPICS];
-    bool is_poisoned;           // a record of it was not taken
-    bool in_doubt, will_commit; // its end was asked for, and carried out unheard, or later
+    int64_t first[COORDINATOR_TOPICS]; // its first record, where touched
+    bool is_poisoned;                  // a record of it was not taken
+    bool in_doubt, will_commit;        // its end was asked for, and carried out unheard, or later
 };
 
 struct coordinator {
@@ -30,6 +31,7 @@ struct coordinator {
     struct topic_log topics[COORDINATOR_TOPICS];
     struct txn *txns; // owned
     size_t txn_count, txn_cap;
+    size_t ended;                   // all before have
     int64_t epoch[COORDINATOR_IDS]; // of the newest producer
 };
 
@@ -84,16 +86,17 @@ static void end_txn(struct coordinator *c, int number, bool commit)
     for (int t = 0; t < COORDINATOR_TOPICS; t++)
         if (txn->touched[t])
             append(c, t, &(struct entry){.txn = number, .is_marker = true});
+    while (c->ended < c->txn_count && c->txns[c->ended].state != TXN_IS_OPEN)
+        c->ended++;
 }
 
 int64_t coordinator_end(const struct coordinator *c, int topic, enum isolation isolation)
 {
-    const struct topic_log *t = &c->topics[topic];
-    size_t end = 0;
-    while (end < t->n &&
-           (isolation == READ_UNCOMMITTED || c->txns[t->v[end].txn].state != TXN_IS_OPEN))
-        end++;
-    return (int64_t)end;
+    int64_t end = (int64_t)c->topics[topic].n;
+    for (size_t i = c->ended; isolation == READ_COMMITTED && i < c->txn_count; i++)
+        if (c->txns[i].state == TXN_IS_OPEN && c->txns[i].touched[topic])
+            end = min_i64(end, c->txns[i].first[topic]);
+    return end;
 }
 
 bool coordinator_read(const struct coordinator *c, int topic, enum isolation isolation,
@@ -125,7 +128,7 @@ void coordinator_pass(struct coordinator *c, int64_t now_ms)
 {
     assert(now_ms >= c->now_ms);
     c->now_ms = now_ms;
-    for (size_t i = 0; i < c->txn_count; i++) {
+    for (size_t i = c->ended; i < c->txn_count; i++) {
         const struct txn *txn = &c->txns[i];
         if (txn->state != TXN_IS_OPEN)
             continue;
@@ -162,7 +165,7 @@ enum txn_result producer_init(struct producer *p)
     assert(p->epoch == 0);
     if (fault(c))
         return TXN_RETRY;
-    for (size_t i = 0; i < c->txn_count; i++) {
+    for (size_t i = c->ended; i < c->txn_count; i++) {
         if (c->txns[i].id != p->id || c->txns[i].state != TXN_IS_OPEN)
             continue;
         settle_doubt(c, (int)i);
@@ -215,8 +218,10 @@ enum txn_result producer_send(struct producer *p, int topic, int64_t key, int64_
     txn->is_poisoned = fault(p->c);
     if (txn->is_poisoned)
         return TXN_ABORT;
-    append(p->c, topic, &(struct entry){.key = key, .value = value, .txn = p->txn});
+    if (!txn->touched[topic])
+        txn->first[topic] = (int64_t)p->c->topics[topic].n;
     txn->touched[topic] = true;
+    append(p->c, topic, &(struct entry){.key = key, .value = value, .txn = p->txn});
     return TXN_OK;
 }
 

@@ -5,13 +5,6 @@
 
 #include "processor/window.h"
 
-#define FAKE_ADD(array)                                                                            \
-    (((array)->n == (array)->cap                                                                   \
-          ? ((array)->cap = (array)->cap ? (array)->cap * 2 : 16,                                  \
-             (array)->v = xrealloc((array)->v, (array)->cap * sizeof(*(array)->v)))                \
-          : NULL),                                                                                 \
-     &(array)->v[(array)->n++])
-
 #define FAKE_COPY(into, from)                                                                      \
     ((into)->n = (into)->cap = (from)->n,                                                          \
      (into)->v = (from)->n ? xmemdup((from)->v, (from)->n * sizeof(*(from)->v)) : NULL)
@@ -38,6 +31,7 @@ void fake_db_init(struct fake_db *db, struct random *random, int partitions,
 {
     *db = (struct fake_db){.random = random, .partitions = partitions};
     *FAKE_ADD(&db->now.epochs) = *first;
+    db->now.batch_first_seq = 1;
     for (int p = 0; p < partitions; p++)
         db->now.position[p] = (struct fake_position){
             .epoch = 1,
@@ -78,6 +72,8 @@ static void state_copy(struct fake_state *into, const struct fake_state *from)
     FAKE_COPY(&into->gaps, &from->gaps);
     FAKE_COPY(&into->epochs, &from->epochs);
     memcpy(into->position, from->position, sizeof(into->position));
+    into->last_seq = from->last_seq;
+    into->batch_first_seq = from->batch_first_seq;
 }
 
 void fake_db_save(struct fake_db *db)
@@ -196,6 +192,28 @@ static struct fake_row *row_for(struct fake_db *db, int series, int64_t window_s
     return row;
 }
 
+// A record may name a minute that lies before or behind the moment when it was appended.
+static bool is_lossy_by(const struct log_gap *gap, int64_t window_start_us)
+{
+    int64_t start_ms = window_start_us / 1000;
+    return start_ms + 60000 > gap->from_ms - 100000 && start_ms < gap->to_ms + 100000;
+}
+
+bool fake_db_is_lossy(const struct fake_db *db, int64_t start_us)
+{
+    for (size_t i = 0; i < db->now.gaps.n; i++)
+        if (is_lossy_by(&db->now.gaps.v[i].gap, start_us))
+            return true;
+    return false;
+}
+
+void fake_db_mark_again(struct fake_db *db, struct fake_window *w)
+{
+    w->again_above = 0;
+    w->again_to = db->now.last_seq;
+    w->changes++;
+}
+
 static void note_gap(struct fake_db *db, const struct fake_position *old, int k,
                      const struct store_partition *p)
 {
@@ -206,6 +224,9 @@ static void note_gap(struct fake_db *db, const struct fake_position *old, int k,
         gap->from != old->position.log[k].last_offset)
         fake_db_violated(db, "a gap does not begin at P");
     *FAKE_ADD(&db->now.gaps) = (struct fake_gap){p->partition, (enum event_kind)k, *gap};
+    for (size_t i = 0; i < db->now.windows.n; i++)
+        if (is_lossy_by(gap, db->now.windows.v[i].start_us))
+            fake_db_mark_again(db, &db->now.windows.v[i]);
 }
 
 static void move_position(struct fake_db *db, int64_t token, const struct store_partition *p)
@@ -236,6 +257,9 @@ void fake_db_flush(struct fake_db *db, int64_t token, const struct store_partiti
     for (size_t i = 0; i < cell_count; i++) {
         struct fake_row *row = row_for(db, cells[i].series, cells[i].window_start_us);
         facts_add(&row->facts, cells[i].facts);
+        row->revision += row->flushed_by != db->commits + 1;
+        row->flushed_by = db->commits + 1;
+        fake_db_window(db, row->window_start_us)->changes++;
     }
     // Several cells may have gone to one row, so only now.
     for (size_t i = 0; i < cell_count && !db->may_lose_state; i++) {
@@ -250,13 +274,23 @@ void fake_db_flush(struct fake_db *db, int64_t token, const struct store_partiti
 
 // ---- windows ----
 
+struct fake_window *fake_db_window(const struct fake_db *db, int64_t start_us)
+{
+    for (size_t i = 0; i < db->now.windows.n; i++)
+        if (db->now.windows.v[i].start_us == start_us)
+            return &db->now.windows.v[i];
+    abort();
+}
+
 void fake_db_make_window(struct fake_db *db, int64_t start_us)
 {
     for (size_t i = 0; i < db->now.windows.n; i++)
         if (db->now.windows.v[i].start_us == start_us)
             return;
-    *FAKE_ADD(&db->now.windows) =
-        (struct fake_window){.start_us = start_us, .held_since_ms = TIME_NONE};
+    *FAKE_ADD(&db->now.windows) = (struct fake_window){.start_us = start_us,
+                                                       .held_since_ms = TIME_NONE,
+                                                       .looked_at_ms = TIME_NONE,
+                                                       .due_at_ms = TIME_NONE};
 }
 
 struct closing_progress fake_db_progress(const struct fake_db *db)
@@ -284,6 +318,18 @@ static bool all_past(const struct fake_db *db, const struct fake_window *w, int6
     return true;
 }
 
+// One that was closed without some partitions is published again once it is complete.
+static void close_window(struct fake_db *db, struct fake_window *w, bool complete, int64_t now_ms)
+{
+    if (complete && w->closed)
+        fake_db_mark_again(db, w);
+    if (!w->closed)
+        w->closed_at_ms = now_ms;
+    db->publishes += complete || !w->closed;
+    w->closed = true;
+    w->complete = complete;
+}
+
 void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t now_ms)
 {
     struct closing_progress progress = fake_db_progress(db);
@@ -302,10 +348,10 @@ void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t 
         case CLOSING_PARTIAL:
             if (now_ms - w->held_since_ms < rule->wait_ms)
                 fake_db_violated(db, "a window was closed before others held it back long enough");
-            w->closed = true;
+            close_window(db, w, false, now_ms);
             break;
         case CLOSING_COMPLETE:
-            w->closed = w->complete = true;
+            close_window(db, w, true, now_ms);
         }
         if (w->complete != all_past(db, w, rule->grace_ms))
             fake_db_violated(db, "a window is complete though not all are past it, or not though "

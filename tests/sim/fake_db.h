@@ -9,10 +9,22 @@
 #include "tests/sim/fake_log.h"
 #include "tests/sim/random.h"
 
+// Why a row was published.
+enum fake_why { WHY_NOT, WHY_FIRST, WHY_CHANGED, WHY_SETTLED, WHY_AGAIN };
+
+// llm_publish: the last publication of a row; seq 0 before the first.
+struct fake_published {
+    int64_t seq, revision, at_ms, first_seq, first_events;
+    bool settled;
+    enum fake_why why;
+};
+
 struct fake_row {
     int series; // id
     int64_t window_start_us;
     struct facts facts;
+    int64_t revision, flushed_by; // flushed_by: the number of the last flush that touched it
+    struct fake_published published;
 };
 
 struct fake_series { // its id is its index + 1
@@ -35,6 +47,10 @@ struct fake_position {
 struct fake_window {
     int64_t start_us, held_since_ms; // TIME_NONE while nobody holds it back
     bool closed, complete;
+    int64_t closed_at_ms;
+    // As in llm_window (sql/README.md): what the publisher has looked through, and when it must
+    // again; rows whose last sequence is above the one and not above the other are sent again.
+    int64_t changes, looked_changes, looked_at_ms, due_at_ms, again_above, again_to;
 };
 
 struct fake_gap {
@@ -54,6 +70,13 @@ struct fake_epoch {
         size_t n, cap;                                                                             \
     }
 
+#define FAKE_ADD(array)                                                                            \
+    (((array)->n == (array)->cap                                                                   \
+          ? ((array)->cap = (array)->cap ? (array)->cap * 2 : 16,                                  \
+             (array)->v = xrealloc((array)->v, (array)->cap * sizeof(*(array)->v)))                \
+          : NULL),                                                                                 \
+     &(array)->v[(array)->n++])
+
 // All that a backup holds.
 struct fake_state {
     FAKE_ARRAY(fake_row) rows;
@@ -63,6 +86,7 @@ struct fake_state {
     FAKE_ARRAY(fake_gap) gaps;
     FAKE_ARRAY(fake_epoch) epochs;
     struct fake_position position[SIM_MAX_PARTITIONS];
+    int64_t last_seq, batch_first_seq; // streamlens_publisher
 };
 
 struct backend;
@@ -77,6 +101,7 @@ struct fake_db {
     int fault_percent;   // chance of a fault at each call
     enum lost_commit { COMMIT_BY_CHANCE, COMMIT_LANDS_UNHEARD, COMMIT_IS_LOST } next_commit;
     int64_t commits, restores;
+    int64_t publishes; // changes that a publisher made: closing, looking, sequencing
     // The lists of settings that a restored backup took away: dead letters of then were right.
     struct settings *history; // owned, partitions a piece
     size_t history_count;
@@ -105,6 +130,12 @@ struct fake_cell {
 };
 void fake_db_flush(struct fake_db *db, int64_t token, const struct store_partition *partitions,
                    size_t partition_count, const struct fake_cell *cells, size_t cell_count);
+
+struct fake_window *fake_db_window(const struct fake_db *db, int64_t start_us); // there is one
+// Whether a gap was noted that may concern the window.
+bool fake_db_is_lossy(const struct fake_db *db, int64_t start_us);
+// What has been published of the window is to be published again.
+void fake_db_mark_again(struct fake_db *db, struct fake_window *w);
 
 struct closing_progress fake_db_progress(const struct fake_db *db);
 void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t now_ms);

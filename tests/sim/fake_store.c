@@ -17,6 +17,9 @@ struct backend {
     struct store_partition *partitions;
     struct facts *facts;
     bool landed;
+    // Instead, of a client that is no store; arg is owned.
+    void (*landing)(struct fake_db *db, const void *arg);
+    void *arg;
 };
 
 struct store {
@@ -48,6 +51,8 @@ static void end_transaction(struct fake_db *db, struct backend *b)
     free(b->facts);
     free(b->partitions);
     free(b->cells);
+    free(b->arg);
+    b->arg = NULL;
     b->facts = NULL;
     b->partitions = NULL;
     b->cells = NULL;
@@ -56,6 +61,10 @@ static void end_transaction(struct fake_db *db, struct backend *b)
 
 static void carry_out(struct fake_db *db, const struct backend *b)
 {
+    if (b->landing) {
+        b->landing(db, b->arg);
+        return;
+    }
     fake_db_flush(db, b->token, b->flush.partitions, b->flush.partition_count, b->cells,
                   b->flush.cell_count);
 }
@@ -95,6 +104,27 @@ static void disconnect(struct store *s)
     s->backend = NULL;
     if (b->txn == TXN_NONE || (b->txn != TXN_IN_DOUBT && random_chance(s->db->random, 70)))
         terminate(s->db, b);
+}
+
+void fake_store_leave_in_doubt(struct fake_db *db, bool lands,
+                               void (*landing)(struct fake_db *db, const void *arg),
+                               const void *arg, size_t n)
+{
+    assert(!db->locked_by[0]);
+    struct backend *b = xcalloc(1, sizeof(*b));
+    *b = (struct backend){.next = db->backends,
+                          .txn = TXN_IN_DOUBT,
+                          .landed = lands,
+                          .landing = landing,
+                          .arg = xmemdup(arg, n)};
+    db->backends = db->locked_by[0] = b;
+}
+
+void fake_store_end_silent(struct fake_db *db, int partition)
+{
+    struct backend *b = db->locked_by[partition];
+    if (b && !b->client)
+        terminate(db, b);
 }
 
 void fake_store_let_sessions_pass(struct fake_db *db)
@@ -347,6 +377,7 @@ enum store_result store_close(struct store *s, int64_t epoch, const struct closi
     const struct fake_position *first = &s->db->now.position[0];
     if (first->epoch != epoch || first->token != s->token)
         return STORE_FENCED;
-    fake_db_close(s->db, rule, now_ms);
+    (void)rule;
+    (void)now_ms;
     return fault(s, e) ? STORE_RETRY : STORE_OK;
 }

@@ -16,6 +16,9 @@ static void all_turn(struct world *w, int64_t us)
     for (int i = 0; i < w->actors; i++)
         for (int n = 0; n < ROUNDS && w->actor[i].mono_us <= w->now_us; n++)
             actor_turn(&w->actor[i]);
+    for (int i = 0; i < w->actors; i++)
+        for (int n = 0; n < ROUNDS && w->actor[i].publish_us <= w->now_us; n++)
+            actor_publish(&w->actor[i]);
 }
 
 // ---- all is read and flushed ----
@@ -64,13 +67,23 @@ static bool all_are_ready(const struct world *w)
     return true;
 }
 
+// And nothing of it is hidden from readers.
+static bool all_is_published(const struct world *w)
+{
+    for (int t = 0; t < 2; t++)
+        if (coordinator_end(w->coordinator, t, READ_COMMITTED) <
+            coordinator_end(w->coordinator, t, READ_UNCOMMITTED))
+            return false;
+    return fake_publish_is_done(&w->db) && fake_outlet_last(w->coordinator) == w->db.now.last_seq;
+}
+
 static void come_to_rest(struct world *w, bool but_the_cut)
 {
     int64_t deadline_us = w->now_us + REST_US;
     while (w->now_us < deadline_us && !w->violation) {
         all_turn(w, 20 * US_PER_MS);
         if (all_is_stored(w, but_the_cut) && group_is_stable(&w->group) &&
-            (but_the_cut || all_are_ready(w)))
+            (but_the_cut || (all_are_ready(w) && all_is_published(w))))
             return;
     }
     world_violated(w, but_the_cut ? "the fleet did not come to rest"
@@ -196,6 +209,11 @@ static size_t log_length(const struct world *w)
     return n;
 }
 
+static int64_t metrics_length(const struct world *w)
+{
+    return coordinator_end(w->coordinator, OUTLET_METRICS, READ_UNCOMMITTED);
+}
+
 static void stay_silent(struct world *w)
 {
     // What is wanted is read anew at each flush interval, which may have been stretched; and a gap
@@ -203,12 +221,15 @@ static void stay_silent(struct world *w)
     for (int n = 0; n < 14; n++)
         all_turn(w, 5 * US_PER_S);
     size_t length = log_length(w);
+    int64_t publishes = w->db.publishes, sent = metrics_length(w);
     int64_t commits = w->db.commits, end_us = w->now_us + SILENCE_US;
     while (w->now_us < end_us)
         all_turn(w, US_PER_S);
     // Where logs were cut a partition may be judged anew, and wait for what it had given up.
     if (!w->loses && (log_length(w) != length || w->db.commits != commits))
         world_violated(w, "a silent system is not silent");
+    if (!w->loses && (w->db.publishes != publishes || metrics_length(w) != sent))
+        world_violated(w, "a silent system publishes");
 }
 
 void let_expire(struct world *w)
@@ -219,7 +240,8 @@ void let_expire(struct world *w)
     int64_t deadline_us = w->now_us + EXPIRY_US;
     while (w->now_us < deadline_us && !w->violation) {
         all_turn(w, 250 * US_PER_MS);
-        if (all_is_stored(w, false) && all_have_expired(w) && all_are_complete(w)) {
+        if (all_is_stored(w, false) && all_have_expired(w) && all_are_complete(w) &&
+            all_is_published(w)) {
             stay_silent(w);
             return;
         }

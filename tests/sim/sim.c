@@ -37,6 +37,7 @@ static void live(struct world *w)
         else
             world_pass(w, random_below(&w->random, 2000));
         actor_turn(&w->actor[random_below(&w->random, w->actors)]);
+        actor_publish(&w->actor[random_below(&w->random, w->actors)]);
         disturb(w);
     }
 }
@@ -49,6 +50,7 @@ static void live_again(struct world *w)
             more = tell_one(w);
         world_pass(w, random_below(&w->random, 2000));
         actor_turn(&w->actor[random_below(&w->random, w->actors)]);
+        actor_publish(&w->actor[random_below(&w->random, w->actors)]);
         disturb(w);
     }
 }

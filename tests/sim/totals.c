@@ -4,6 +4,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+static uint64_t count_records(const struct coordinator *c, enum isolation isolation)
+{
+    struct coordinator_record r = {-1, 0, 0};
+    uint64_t n = 0;
+    while (coordinator_read(c, OUTLET_METRICS, isolation, r.offset + 1, &r))
+        n += r.key != OUTLET_STRANGE;
+    return n;
+}
+
 void totals_add(struct totals *t, const struct world *w)
 {
 #define ADD(name) t->events.name += w->events.name;
@@ -17,6 +26,11 @@ void totals_add(struct totals *t, const struct world *w)
     t->generations += w->group.generations;
     for (int i = 0; i < w->actors; i++)
         processor_stats_add(&t->stats, &w->actor[i].stats);
+    for (int i = 0; i < w->actors; i++)
+        publisher_stats_add(&t->publisher, &w->actor[i].publisher_stats);
+    uint64_t published = count_records(w->coordinator, READ_COMMITTED);
+    t->published += published;
+    t->aborted += count_records(w->coordinator, READ_UNCOMMITTED) - published;
 }
 
 void totals_print(const struct totals *t)
@@ -30,4 +44,8 @@ void totals_print(const struct totals *t)
            " replayed records, %" PRIu64 " logs under a second schedule\n",
            t->records, t->rows, t->commits, t->stats.flush_unknown, t->stats.flush_fenced,
            t->stats.tasks_kept, t->stats.replayed_records, t->schedules);
+    printf("%" PRIu64 " published, %" PRIu64 " aborted, %" PRId64 " transactions, %" PRId64
+           " broken, %" PRId64 " resumed, %" PRId64 " fenced, %" PRId64 " database behind\n",
+           t->published, t->aborted, t->publisher.committed, t->publisher.broken,
+           t->publisher.resumed, t->publisher.fenced, t->publisher.advanced);
 }

@@ -10,6 +10,8 @@ struct totals {
     uint64_t schedules; // logs that were told a second time
     uint64_t records, rows, commits, generations;
     struct processor_stats stats;
+    uint64_t published, aborted; // what a reader of committed records gets, and what it does not
+    struct publisher_stats publisher;
 };
 
 void totals_add(struct totals *t, const struct world *w);

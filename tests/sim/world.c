@@ -19,6 +19,7 @@ void world_pass(struct world *w, int64_t us)
     w->now_us += us;
     w->broker.now_ms = w->group.now_ms = world_now_ms(w);
     group_pass(&w->group);
+    coordinator_pass(w->coordinator, world_now_ms(w));
     fake_store_let_sessions_pass(&w->db);
     if (w->db.violation)
         world_violated(w, w->db.violation);
@@ -66,14 +67,53 @@ static int64_t wall_ms(void *arg)
 
 static void own_publisher(void *arg, int64_t epoch)
 {
-    (void)arg;
-    (void)epoch;
+    ((struct actor *)arg)->publishing_epoch = epoch;
+}
+
+// ---- the publisher's thread ----
+
+#define PUBLISH_STEPS 4
+#define PUBLISH_WAIT_MS 100
+#define PUBLISH_INTERVAL_MS 500
+
+static void publish_some(struct actor *a)
+{
+    struct world *w = a->world;
+    int steps = 1 + random_below(&w->random, PUBLISH_STEPS);
+    publish_own(&a->publish, a->publishing_epoch);
+    for (int i = 0; i < steps; i++) {
+        struct err e;
+        enum publish_result rc = publish_step(&a->publish, world_now_ms(w) + a->wall_off_ms, &e);
+        if (rc == PUBLISH_AGAIN)
+            continue;
+        a->publish_us = w->now_us + (rc == PUBLISH_WAIT   ? PUBLISH_WAIT_MS * US_PER_MS
+                                     : rc == PUBLISH_DONE ? PUBLISH_INTERVAL_MS * US_PER_MS
+                                                          : 0);
+        return;
+    }
+}
+
+static bool may_publish(const struct actor *a)
+{
+    return a->publish_us <= a->world->now_us && !a->client.stopped && !a->fuse.dead;
+}
+
+void actor_publish(struct actor *a)
+{
+    if (!may_publish(a))
+        return;
+    publish_some(a);
+    if (a->fuse.dead)
+        actor_kill(a);
 }
 
 static void wait_us(void *arg, int64_t us)
 {
     struct actor *a = arg;
     a->mono_us += us;
+    // The other thread does not wait.
+    if (may_publish(a) && random_chance(&a->world->random, 20))
+        publish_some(a);
     if (a->fuse.dead) // whatever it waits for will not come
         runner_stop(a->runner);
 }
@@ -88,6 +128,10 @@ static void actor_start(struct actor *a)
     a->mono_us = max_i64(a->mono_us, w->now_us);
     a->store = fake_store_new(&w->db, ++w->next_token, &a->fuse);
     a->emit = fake_emit_new(&w->broker, &a->fuse);
+    a->publish_store = fake_publish_new(&w->db, &w->taken, w->next_token, &a->fuse);
+    a->outlet = fake_outlet_new(w->coordinator, &a->fuse);
+    a->publishing_epoch = 0;
+    publish_init(&a->publish, &w->publishing, a->publish_store, a->outlet, &a->publisher_stats);
     const struct runner_host host = {.check_topics = check_topics,
                                      .open_source = open_source,
                                      .mono_us = mono_us,
@@ -102,6 +146,9 @@ static void actor_start(struct actor *a)
 static void actor_end(struct actor *a)
 {
     runner_free(a->runner);
+    publish_clear(&a->publish);
+    fake_publish_free(a->publish_store);
+    fake_outlet_free(a->outlet);
     fake_store_free(a->store);
     fake_emit_free(a->emit);
     a->runner = NULL;
@@ -160,8 +207,8 @@ static void actor_init(struct world *w, int number, bool with_id)
         .join_ttl_ms = CONFIG_UNSET,
         .join_skew_ms = CONFIG_UNSET,
         .max_series_per_tenant = CONFIG_UNSET,
-        .window_grace_ms = 1000,
-        .close_wait_ms = 5000,
+        .window_grace_ms = w->publishing.closing.grace_ms,
+        .close_wait_ms = w->publishing.closing.wait_ms,
         .flush_interval_ms = 100 + random_below(r, 1500),
         .accept_loss = random_chance(r, 50),
         .accept_clock_ahead = random_chance(r, 10),
@@ -172,6 +219,20 @@ static void actor_init(struct world *w, int number, bool with_id)
     a->client = (struct group_client){
         .group = &w->group, .fuse = &a->fuse, .static_id = with_id ? number : GROUP_NO_ID};
     actor_start(a);
+}
+
+static void publishing_init(struct world *w, int fault_percent)
+{
+    struct random *r = &w->random;
+    w->coordinator = coordinator_new(r, 500 + random_below(r, 10000));
+    coordinator_set_faults(w->coordinator, fault_percent);
+    coordinator_pass(w->coordinator, world_now_ms(w));
+    w->publishing = (struct publish_rule){
+        .closing = {1000, 5000},
+        .again_ms = random_below(r, 10000),
+        .look_ms = random_below(r, 2000),
+        .batch_rows = (size_t)(random_chance(r, 60) ? 1 + random_below(r, 3) : 1000),
+    };
 }
 
 static void draw_kind(struct world *w)
@@ -224,6 +285,7 @@ void world_init(struct world *w, uint64_t seed, struct world *told)
                                      random_chance(r, 20) ? 2 : 1000, 1};
     fake_db_init(&w->db, r, partitions, &first);
     w->db.fault_percent = fault_percent;
+    publishing_init(w, fault_percent);
     w->group = (struct group){.random = r,
                               .log = &w->broker.log,
                               .now_ms = world_now_ms(w),
@@ -247,5 +309,7 @@ void world_free(struct world *w)
     }
     fake_store_end_sessions(&w->db);
     fake_db_free(&w->db);
+    coordinator_free(w->coordinator);
+    free(w->taken.v);
     broker_free(&w->broker);
 }

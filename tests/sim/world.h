@@ -4,10 +4,12 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include "processor/publish.h"
 #include "processor/runner.h"
 #include "tests/sim/fake_broker.h"
 #include "tests/sim/fake_group.h"
-#include "tests/sim/fake_store.h"
+#include "tests/sim/fake_outlet.h"
+#include "tests/sim/fake_publish.h"
 
 #define MAX_ACTORS 3
 
@@ -22,6 +24,13 @@ struct actor {
     struct emit *emit;
     struct runner *runner;
     struct processor_stats stats;
+    // The publisher's thread.
+    struct publish publish;
+    struct publish_store *publish_store;
+    struct outlet *outlet;
+    struct publisher_stats publisher_stats;
+    int64_t publishing_epoch; // as the runner said
+    int64_t publish_us;       // when it goes on
     bool started;
     int64_t mono_us;     // ahead of the world's while it waited
     int64_t wall_off_ms; // what its own clock is wrong by
@@ -38,6 +47,7 @@ struct actor {
     X(backups_restored)                                                                            \
     X(settings_changed)                                                                            \
     X(logs_cut)                                                                                    \
+    X(strange_transactions)                                                                        \
     X(clock_steps)
 #define WORLD_MEMBER(name) uint64_t name;
 struct world_events {
@@ -51,6 +61,9 @@ struct world {
     struct broker broker;
     struct fake_db db;
     struct group group;
+    struct coordinator *coordinator;
+    struct publications taken; // all that ever was
+    struct publish_rule publishing;
     struct hash_key key;
     struct actor actor[MAX_ACTORS];
     int actors;
@@ -86,6 +99,9 @@ void actor_turn(struct actor *a);
 void actor_kill(struct actor *a); // at once
 void actor_stop(struct actor *a); // as by SIGTERM, and started anew
 
+// A few steps of its publisher, unless that pauses. A dead process is buried as above.
+void actor_publish(struct actor *a);
+
 // ---- traffic.c ----
 void produce_one(struct world *w);
 bool tell_one(struct world *w); // false once all is told
@@ -102,5 +118,9 @@ void let_expire(struct world *w); // and everything has expired by ticks, and al
 // ---- check.c ----
 // False, and a line on standard output, where rows or dead letters are not the oracle's.
 bool check(struct world *w, const char *when);
+
+// ---- published.c ----
+// Leaves `why` as it is where readers of llm.metrics get what they were promised.
+void check_published(const struct world *w, char *why, size_t why_n);
 
 #endif
