@@ -75,6 +75,16 @@ bool store_pg_up(const struct store *s)
     return s->up;
 }
 
+int64_t store_pg_token(const struct store *s)
+{
+    return s->token;
+}
+
+int64_t store_pg_token(const struct store *s)
+{
+    return s->token;
+}
+
 int64_t store_pg_price_version(const struct store *s)
 {
     return prices_version(s->prices);
