@@ -80,11 +80,6 @@ int64_t store_pg_token(const struct store *s)
     return s->token;
 }
 
-int64_t store_pg_token(const struct store *s)
-{
-    return s->token;
-}
-
 int64_t store_pg_price_version(const struct store *s)
 {
     return prices_version(s->prices);

@@ -15,8 +15,6 @@ void store_free(struct store *s);
 int64_t store_pg_token(const struct store *s);
 // Whether the last call reached the server.
 bool store_pg_up(const struct store *s);
-// What tells this process from any other in streamlens_position: the publisher's fence has it too.
-int64_t store_pg_token(const struct store *s);
 // Of the catalogue that new rows are priced by; 0 before the first flush, and where there is none.
 int64_t store_pg_price_version(const struct store *s);
 // Catalogues that were read and could not be used.
