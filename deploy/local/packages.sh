@@ -12,6 +12,7 @@ PACKAGES_RUN=(
 PACKAGES_TEST=(
     clang clang-tidy clang-format libclang-rt-14-dev llvm valgrind shellcheck prometheus
     git openssl
+    jq python3-venv default-jdk-headless                              # deploy/examples
 )
 
 package_installed() {
