@@ -17,6 +17,7 @@ JOIN, TASK, FLUSH = "processor/join.c", "processor/task.c", "processor/flush.c"
 INSTANCE, WINDOW, SETTINGS = "processor/instance.c", "processor/window.c", "processor/settings.c"
 STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/series_pg.c"
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
+PUBLISH = "processor/publish.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (
@@ -339,4 +340,73 @@ MUTANTS = (
     Mutant("ids_outlive_the_connection", SERIES,
            "s->store_connection == db_connections(db);", "s->store_connection <= db_connections(db);",
            "rows of a database that was set back go to whoever has the ids there", DATABASE + "store_series"),
+
+    # --- publishing ---
+    Mutant("progress_before_init", PUBLISH,
+           "        return outlet_open(p->outlet, e);\n    case PUBLISH_PROGRESS:\n"
+           "        return outlet_progress(p->outlet, &p->progress, e);",
+           "        return outlet_progress(p->outlet, &p->progress, e);\n    case PUBLISH_PROGRESS:\n"
+           "        return outlet_open(p->outlet, e);",
+           "what the publisher before commits behind the reading is sent again", "sim"),
+    Mutant("progress_remembered", PUBLISH,
+           "        return outlet_progress(p->outlet, &p->progress, e);",
+           "        return p->progress ? OUTLET_OK : outlet_progress(p->outlet, &p->progress, e);",
+           "what was committed unheard, or by another since, is sent again", "sim"),
+    Mutant("progress_in_its_own_transaction", PUBLISH,
+           "        if (p->next++ == p->batch.n)\n            p->state = PUBLISH_COMMIT;\n        break;\n"
+           "    default: {\n",
+           "        if (++p->next == p->batch.n)\n            p->state = PUBLISH_COMMIT;\n        break;\n"
+           "    default: {\n        struct err e;\n"
+           "        if (outlet_begin(p->outlet, &e) != OUTLET_OK ||\n"
+           "            outlet_put_progress(p->outlet, p->batch.v[p->batch.n - 1].seq, &e) != OUTLET_OK ||\n"
+           "            outlet_commit(p->outlet, &e) != OUTLET_OK) {\n"
+           "            give_up(p, PUBLISH_CHECK);\n            return PUBLISH_WAIT;\n        }\n",
+           "records are in, and the progress is not yet", "sim"),
+    Mutant("batch_sent_again_blindly", PUBLISH,
+           "    give_up(p, PUBLISH_CHECK);\n    return PUBLISH_WAIT;\n",
+           "    outlet_close(p->outlet);\n    p->next = 0;\n"
+           "    if (p->state >= PUBLISH_BEGIN && outlet_open(p->outlet, e) == OUTLET_OK)\n"
+           "        p->state = PUBLISH_BEGIN;\n    else\n        give_up(p, PUBLISH_CHECK);\n"
+           "    return PUBLISH_WAIT;\n",
+           "a transaction whose outcome is not known is sent once more", "sim"),
+    Mutant("publication_committed_again", PUBLISH,
+           "    p->stats->broken++;\n",
+           "    if (p->state == PUBLISH_COMMIT)\n        return PUBLISH_WAIT;\n    p->stats->broken++;\n",
+           "a commit of which nothing is known is sent again by the same producer", "sim"),
+    Mutant("batch_dropped_when_broken", PUBLISH,
+           "    give_up(p, PUBLISH_CHECK);\n    return PUBLISH_WAIT;\n",
+           "    int64_t taken = p->batch.n ? p->batch.v[p->batch.n - 1].seq : 0;\n"
+           "    give_up(p, PUBLISH_CHECK);\n    if (taken && outlet_open(p->outlet, e) == OUTLET_OK) {\n"
+           "        p->progress = taken;\n        p->state = PUBLISH_CLOSE;\n    }\n    return PUBLISH_WAIT;\n",
+           "what was sequenced and is not in the log is not looked for", "sim"),
+    Mutant("first_look_closes_nothing", PUBLISH,
+           "        p->state = PUBLISH_CLOSE;\n        break;",
+           "        p->state = PUBLISH_TAKE;\n        break;",
+           "a publisher begins with what is closed already", UNIT + "publish"),
+    Mutant("no_check_before_open", PUBLISH,
+           "    give_up(p, epoch ? PUBLISH_CHECK : PUBLISH_IDLE);",
+           "    give_up(p, epoch ? PUBLISH_OPEN : PUBLISH_IDLE);",
+           "who has lost partition 0 fences the producer of who has it", UNIT + "publish"),
+    Mutant("new_epoch_ignored", PUBLISH,
+           "    if (epoch == p->epoch)\n        return;\n    give_up",
+           "    if (epoch == p->epoch || (epoch && p->epoch))\n        return;\n    give_up",
+           "who got partition 0 back under another epoch goes on under the old one", UNIT + "publish"),
+    Mutant("disowned_and_goes_on", PUBLISH,
+           "    if (epoch == p->epoch)\n        return;\n    give_up",
+           "    if (epoch == p->epoch || epoch == 0)\n        return;\n    give_up",
+           "who gave partition 0 up keeps its producer", UNIT + "publish"),
+    Mutant("fenced_and_publishes_on", PUBLISH,
+           "    case STORE_FENCED:\n        return fenced(p);",
+           "    case STORE_FENCED:",
+           "who is fenced by the database keeps its producer", UNIT + "publish"),
+    Mutant("batch_kept_after_its_commit", PUBLISH,
+           "        publish_batch_clear(&p->batch);\n        p->state = more",
+           "        p->state = more",
+           "what was committed stays in memory until the next look", UNIT + "publish"),
+    Mutant("publisher_of_a_parked_partition", INSTANCE,
+           "    return m && !m->parked ? m->epoch : 0;", "    return m ? m->epoch : 0;",
+           "who left the group goes on publishing", UNIT + "instance"),
+    Mutant("publisher_not_told_of_its_end", RUNNER,
+           "    close_source(r);\n    tell_publisher(r);\n", "    close_source(r);\n",
+           "who takes leave publishes until it is gone", UNIT + "runner"),
 )

@@ -11,6 +11,8 @@
 
 #include "tests/sim/totals.h"
 
+#define SEEDS_THAT_ABORT 100
+
 static struct {
     uint64_t first, count;
     bool verbose;
@@ -140,6 +142,9 @@ int main(int argc, char **argv)
     for (; tried < options.count && failed < 5; tried++)
         failed += !run_and_repeat(options.first + tried, &totals);
     totals_print(&totals);
+    // Readers who took aborted records would be told from those who do not.
+    if (!failed && tried >= SEEDS_THAT_ABORT && !totals.aborted)
+        failed += printf("no seed has aborted a record that was written\n") > 0;
     printf("%" PRIu64 " seeds, %" PRIu64 " failed\n", tried, failed);
     return failed ? 1 : 0;
 }
