@@ -102,6 +102,22 @@ enum store_result closing_find(struct db *db, const struct closing_rule *rule, i
     return rc;
 }
 
+// In order, as flushes lock them. What was published of a window that was not complete is published
+// again when it is.
+#define BECOMES_COMPLETE "w.closed_at IS NOT NULL AND n.complete = 1"
+static const char write_changes[] =
+    "WITH l AS (SELECT window_start FROM llm_window WHERE window_start = ANY ($1)"
+    " ORDER BY window_start FOR NO KEY UPDATE)"
+    " UPDATE llm_window AS w SET held_since = coalesce(w.held_since, n.held_since),"
+    " closed_at = coalesce(w.closed_at, n.closed_at), complete = n.complete = 1,"
+    " changes = w.changes + CASE WHEN " BECOMES_COMPLETE " THEN 1 ELSE 0 END,"
+    " again_above = CASE WHEN " BECOMES_COMPLETE " THEN 0 ELSE w.again_above END,"
+    " again_to = CASE WHEN " BECOMES_COMPLETE
+    " THEN (SELECT last_seq FROM streamlens_publisher) ELSE w.again_to END"
+    " FROM l, unnest($1::timestamptz[], $2::timestamptz[], $3::timestamptz[], $4::bigint[])"
+    " AS n(window_start, held_since, closed_at, complete)"
+    " WHERE w.window_start = l.window_start AND n.window_start = l.window_start";
+
 enum store_result closing_write(struct db *db, const struct closing_changes *c, struct err *e)
 {
     const struct closing_change *first = c->v;
@@ -110,14 +126,7 @@ enum store_result closing_write(struct db *db, const struct closing_changes *c, 
     db_param_times(&p, &first->held_since_us, c->n, sizeof(*first));
     db_param_times(&p, &first->closed_at_us, c->n, sizeof(*first));
     db_param_i64s(&p, &first->complete, c->n, sizeof(*first));
-    enum store_result rc = db_query(
-        db,
-        "UPDATE llm_window AS w SET held_since = coalesce(w.held_since, n.held_since),"
-        " closed_at = coalesce(w.closed_at, n.closed_at), complete = n.complete = 1"
-        " FROM unnest($1::timestamptz[], $2::timestamptz[], $3::timestamptz[], $4::bigint[])"
-        " AS n(window_start, held_since, closed_at, complete)"
-        " WHERE w.window_start = n.window_start",
-        &p, NULL, e);
+    enum store_result rc = db_query(db, write_changes, &p, NULL, e);
     db_params_free(&p);
     return rc;
 }

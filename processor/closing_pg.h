@@ -22,7 +22,7 @@ struct closing_changes {
 };
 enum store_result closing_find(struct db *db, const struct closing_rule *rule, int64_t now_ms,
                                struct closing_changes *out, struct err *e) MUST_CHECK;
-// Inside the caller's transaction.
+// Inside the caller's transaction, which holds off the publisher.
 enum store_result closing_write(struct db *db, const struct closing_changes *changes,
                                 struct err *e) MUST_CHECK;
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the publisher's thread makes the production side of publish_store.h.
+// How the publisher makes the production store; everything else goes through publish_store.h.
 #ifndef STREAMLENS_PUBLISH_PG_H
 #define STREAMLENS_PUBLISH_PG_H
 
-#include "common/core/config.h"
 #include "processor/publish_store.h"
 
-// Connects at the first call, and again after a loss. token: that of the store which claims
-// partitions for this process. timeout_ms bounds each wait for the server. c is borrowed.
+// Has a connection of its own, made at the first call and again after a loss. token: that of the
+// store which claims partitions for this process (store_pg_token). timeout_ms bounds each wait for
+// the server. c is borrowed.
 struct publish_store *publish_pg_new(const struct config *c, int64_t token, int64_t timeout_ms);
-void publish_pg_free(struct publish_store *s);
+void publish_store_free(struct publish_store *s);
 
 #endif

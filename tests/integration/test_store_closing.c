@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which windows wait to be closed, and closing them.
 #include "common/core/timeunit.h"
+#include "processor/publish_pg.h"
 #include "processor/window.h"
 #include "tests/integration/store_fixture.h"
 
@@ -12,6 +13,7 @@
 
 static const struct closing_rule rule = {GRACE_MS, WAIT_MS};
 static struct writer w;
+static struct publish_store *publisher; // of w's process
 
 static void setup(void)
 {
@@ -19,10 +21,12 @@ static void setup(void)
     writer_open(&w, fixture_dsn(), TIMEOUT_MS);
     for (int i = 0; i < FIXTURE_PARTITIONS; i++)
         writer_claim(&w, i);
+    publisher = publish_pg_new(&w.config, store_pg_token(w.store), TIMEOUT_MS);
 }
 
 static void teardown(void)
 {
+    publish_store_free(publisher);
     writer_close(&w);
     fixture_close();
 }
@@ -49,7 +53,7 @@ static void add_windows(int first, int last)
 
 static void close_at(int64_t now_ms)
 {
-    ck_ok(&w, store_close(w.store, w.partitions[0].epoch, &rule, now_ms, &w.err));
+    ck_ok(&w, publish_store_close(publisher, w.partitions[0].epoch, &rule, now_ms, &w.err));
 }
 
 #define count_windows(where) (int)sql_i64("SELECT count(*) FROM llm_window WHERE " where)
@@ -156,17 +160,22 @@ START_TEST(only_the_owner_closes)
     struct writer other;
     writer_open(&other, fixture_dsn(), TIMEOUT_MS);
     writer_claim(&other, 0);
-    ck_result(&w, store_close(w.store, w.partitions[0].epoch, &rule, NOW, &w.err), STORE_FENCED);
+    int64_t before = w.partitions[0].epoch, after = other.partitions[0].epoch;
+    ck_result(&w, publish_store_check(publisher, before, &w.err), STORE_FENCED);
+    ck_result(&w, publish_store_close(publisher, before, &rule, NOW, &w.err), STORE_FENCED);
     ck_assert_ptr_nonnull(strstr(w.err.detail, "another owner"));
     ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 0);
     // The epoch alone does not make an owner.
-    ck_result(&w, store_close(w.store, other.partitions[0].epoch, &rule, NOW, &w.err),
-              STORE_FENCED);
-    ck_ok(&other, store_close(other.store, other.partitions[0].epoch, &rule, NOW, &other.err));
+    ck_result(&w, publish_store_check(publisher, after, &w.err), STORE_FENCED);
+    ck_result(&w, publish_store_close(publisher, after, &rule, NOW, &w.err), STORE_FENCED);
+    publish_store_free(publisher);
+    publisher = publish_pg_new(&other.config, store_pg_token(other.store), TIMEOUT_MS);
+    ck_ok(&w, publish_store_check(publisher, after, &w.err));
+    ck_ok(&w, publish_store_close(publisher, after, &rule, NOW, &w.err));
     ck_assert_int_eq(count_windows("complete"), 1);
     // Nothing is left to do: nothing is locked or written, so nobody is asked who they are.
     sql_run("BEGIN; SELECT FROM streamlens_position FOR UPDATE");
-    ck_ok(&other, store_close(other.store, other.partitions[0].epoch, &rule, NOW, &other.err));
+    ck_ok(&w, publish_store_close(publisher, after, &rule, NOW, &w.err));
     sql_run("COMMIT");
     writer_close(&other);
 }
@@ -175,25 +184,26 @@ END_TEST
 START_TEST(a_lost_answer_is_a_retry_that_does_no_harm)
 {
     struct proxy *proxy = proxy_start();
-    struct writer through;
-    writer_open(&through, proxy_dsn(proxy), TIMEOUT_MS);
-    writer_claim(&through, 0);
-    w.partitions[0].epoch = through.partitions[0].epoch;
+    struct config through = {.postgres_dsn = xstrdup(proxy_dsn(proxy))};
+    publish_store_free(publisher);
+    publisher = publish_pg_new(&through, store_pg_token(w.store), TIMEOUT_MS);
     sql_run("INSERT INTO llm_window VALUES (to_timestamp(%lld))", (long long)(T0 / US_PER_S));
     sql_run("UPDATE streamlens_position SET request_time_ms = %lld, response_time_ms = %lld",
             (long long)PAST(0), (long long)PAST(0));
     proxy_set(proxy, _i ? PROXY_CUT_AFTER_COMMIT : PROXY_CUT_BEFORE_COMMIT);
-    int64_t epoch = through.partitions[0].epoch;
-    ck_result(&through, store_close(through.store, epoch, &rule, NOW, &through.err), STORE_RETRY);
+    int64_t epoch = w.partitions[0].epoch;
+    ck_result(&w, publish_store_close(publisher, epoch, &rule, NOW, &w.err), STORE_RETRY);
     proxy_set(proxy, PROXY_PASS);
     enum store_result rc = STORE_RETRY;
     for (int i = 0; rc == STORE_RETRY && i < 200; i++)
-        rc = store_close(through.store, epoch, &rule, NOW + 1000, &through.err);
+        rc = publish_store_close(publisher, epoch, &rule, NOW + 1000, &w.err);
     ck_assert_int_eq(rc, STORE_OK);
     ck_assert_int_eq(count_windows("complete"), 1);
     ck_assert_int_eq(sql_i64("SELECT extract(epoch FROM closed_at) * 1000 FROM llm_window"),
                      _i ? NOW : NOW + 1000);
-    writer_close(&through);
+    publish_store_free(publisher);
+    publisher = NULL;
+    free(through.postgres_dsn);
     proxy_stop(proxy);
 }
 END_TEST
@@ -220,7 +230,9 @@ START_TEST(windows_that_are_done_cost_nothing)
         close_at(NOW);
         ck_assert_int_eq(want(NOW), PAST(2));
     }
-    writer_close(&w); // its counts arrive when it leaves
+    writer_close(&w); // their counts arrive when they leave
+    publish_store_free(publisher);
+    publisher = NULL;
     sql_await("SELECT (count(*) = 1)::int FROM pg_stat_activity WHERE datname ="
               " current_database()");
     ck_assert_int_lt(rows_read() - before, 1000);

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row is chosen by few of its columns, noted as published, and only then read as it is sent: what
+// is sent names its own sequence. Nobody can change it in between, since flushes wait for the locks
+// of its window.
+#include "processor/publish_rows_pg.h"
+
+#include "common/core/timeunit.h"
+#include "common/io/metrics_row_pg.h"
+#include "processor/publish_record.h"
+#include "processor/window.h"
+
+// Looking through a window of 10,000 series takes some 50 ms, and meanwhile partition 0 is not
+// flushed.
+#define WINDOWS_MAX 16
+
+void publish_picks_free(struct publish_picks *p)
+{
+    free(p->v);
+    *p = (struct publish_picks){0};
+}
+
+static void add_pick(struct publish_picks *p, const struct publish_pick *pick)
+{
+    if (p->n == p->cap) {
+        p->cap = p->cap ? 2 * p->cap : 64;
+        p->v = xrealloc(p->v, p->cap * sizeof(*p->v));
+    }
+    p->v[p->n++] = *pick;
+}
+
+// ---- windows ----
+
+// Instants that lie ahead of now are no reason to wait: a clock was set back.
+#define WINDOW_IS_DUE                                                                              \
+    " closed_at IS NOT NULL AND (changes > looked_changes AND"                                     \
+    " (looked_at IS NULL OR looked_at <= $2 OR looked_at > $1)"                                    \
+    " OR due_at <= $1 OR due_at > $3)"
+
+static void add_instants(struct db_params *p, const struct publish_rule *rule, int64_t now_ms)
+{
+    db_param_time(p, now_ms * US_PER_MS);
+    db_param_time(p, (now_ms - rule->look_ms) * US_PER_MS);
+    db_param_time(p, (now_ms + rule->again_ms) * US_PER_MS);
+}
+
+enum store_result publish_rows_any_due(struct db *db, const struct publish_rule *rule,
+                                       int64_t now_ms, bool *any, struct err *e)
+{
+    struct db_params p = {0};
+    PGresult *r = NULL;
+    add_instants(&p, rule, now_ms);
+    enum store_result rc = db_query(
+        db, "SELECT EXISTS (SELECT FROM llm_window WHERE" WINDOW_IS_DUE ")::int", &p, &r, e);
+    db_params_free(&p);
+    *any = rc == STORE_OK && db_i64(r, 0, 0) != 0;
+    PQclear(r);
+    return rc;
+}
+
+#define WINDOW_COLUMNS "window_start, closed_at, looked_at, again_above, again_to"
+
+struct publish_window {
+    int64_t start_us;
+    int64_t closed_ms;
+    bool looked; // through all of it, before
+    int64_t again_above, again_to;
+};
+
+static struct publish_window read_window(const PGresult *r, int row)
+{
+    return (struct publish_window){
+        .start_us = db_time_us(r, row, 0),
+        .closed_ms = db_time_us(r, row, 1) / US_PER_MS,
+        .looked = db_time_us(r, row, 2) != INT64_MIN,
+        .again_above = db_i64(r, row, 3),
+        .again_to = db_i64(r, row, 4),
+    };
+}
+
+// ---- rows of a window ----
+
+// The first that are due, and in the last row (without a series) the earliest publication of those
+// that have changed and are not.
+static const char look_through[] =
+    "WITH c AS MATERIALIZED (SELECT p.series_id, m.revision, p.publish_seq, p.published_at,"
+    " m.requests = m.responses + m.unanswered AS settled, m.requests + m.responses AS events,"
+    " p.again OR p.publish_seq = 0 OR p.publish_seq > $4 AND p.publish_seq <= $5 AS again,"
+    " p.published_settled"
+    " FROM llm_publish p JOIN llm_minute m ON m.series_id = p.series_id AND m.window_start = $1"
+    " WHERE p.window_start = $1 AND (p.again OR m.revision <> p.published_revision"
+    "  OR p.publish_seq > $4 AND p.publish_seq <= $5)),"
+    " d AS MATERIALIZED (SELECT *, again OR published_at <= $3 OR published_at > $2"
+    "  OR settled AND NOT published_settled AS due FROM c)"
+    " (SELECT series_id, revision, settled::int, events, (publish_seq = 0)::int, NULL"
+    "  FROM d WHERE due ORDER BY series_id LIMIT $6)"
+    " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, min(published_at) FROM d WHERE NOT due";
+
+// What is noted of windows that were looked through.
+struct looked {
+    int64_t start_us, due_us;
+};
+
+static struct publish_pick read_pick(const PGresult *r, int row, const struct publish_window *w,
+                                     int64_t seq)
+{
+    bool is_first = db_i64(r, row, 4) != 0;
+    return (struct publish_pick){
+        .window_us = w->start_us,
+        .series_id = db_i64(r, row, 0),
+        .seq = seq,
+        .revision = db_i64(r, row, 1),
+        .settled = db_i64(r, row, 2),
+        .events = db_i64(r, row, 3),
+        // A series that comes late was not due when its window was.
+        .due_ms = is_first && !w->looked ? w->closed_ms : 0,
+    };
+}
+
+// Appends what is due of the window, up to so many in all. *whole: there was no more, and so
+// looked->due_us says when there will be (INT64_MIN: that is not known).
+static enum store_result pick_rows(struct db *db, const struct publish_window *w,
+                                   const struct publish_rule *rule, int64_t now_ms,
+                                   int64_t first_seq, struct publish_picks *out,
+                                   struct looked *looked, bool *whole, struct err *e)
+{
+    size_t room = rule->batch_rows - out->n;
+    struct db_params p = {0};
+    PGresult *r = NULL;
+    db_param_time(&p, w->start_us);
+    db_param_time(&p, now_ms * US_PER_MS);
+    db_param_time(&p, (now_ms - rule->again_ms) * US_PER_MS);
+    db_param_i64(&p, w->again_above);
+    db_param_i64(&p, w->again_to);
+    db_param_i64(&p, (int64_t)room + 1);
+    enum store_result rc = db_query(db, look_through, &p, &r, e);
+    db_params_free(&p);
+    if (rc != STORE_OK)
+        return rc;
+    size_t found = 0;
+    int64_t waits_us = INT64_MIN; // the earliest publication of those that are to wait
+    for (int i = 0; i < PQntuples(r); i++) {
+        if (db_i64(r, i, 0) == INT64_MIN) {
+            waits_us = db_time_us(r, i, 5);
+            continue;
+        }
+        if (++found > room)
+            continue;
+        struct publish_pick pick = read_pick(r, i, w, first_seq + (int64_t)out->n);
+        add_pick(out, &pick);
+    }
+    PQclear(r);
+    *whole = found <= room;
+    *looked = (struct looked){
+        w->start_us, waits_us == INT64_MIN ? INT64_MIN : waits_us + rule->again_ms * US_PER_MS};
+    return STORE_OK;
+}
+
+static enum store_result write_looked(struct db *db, const struct looked *v, size_t n,
+                                      int64_t now_ms, struct err *e)
+{
+    struct db_params p = {0};
+    db_param_times(&p, &v->start_us, n, sizeof(*v));
+    db_param_times(&p, &v->due_us, n, sizeof(*v));
+    db_param_time(&p, now_ms * US_PER_MS);
+    enum store_result rc =
+        db_query(db,
+                 "UPDATE llm_window w SET looked_changes = w.changes, looked_at = $3,"
+                 " due_at = n.due_at, again_above = 0, again_to = 0"
+                 " FROM unnest($1::timestamptz[], $2::timestamptz[]) AS n(window_start, due_at)"
+                 " WHERE w.window_start = n.window_start",
+                 &p, NULL, e);
+    db_params_free(&p);
+    return rc;
+}
+
+// The oldest windows that are due, one more than are looked at.
+static enum store_result lock_due(struct db *db, const struct publish_rule *rule, int64_t now_ms,
+                                  PGresult **out, struct err *e)
+{
+    struct db_params p = {0};
+    add_instants(&p, rule, now_ms);
+    db_param_i64(&p, WINDOWS_MAX + 1);
+    enum store_result rc = db_query(db,
+                                    "SELECT " WINDOW_COLUMNS " FROM llm_window WHERE" WINDOW_IS_DUE
+                                    " ORDER BY window_start LIMIT $4 FOR NO KEY UPDATE",
+                                    &p, out, e);
+    db_params_free(&p);
+    return rc;
+}
+
+enum store_result publish_rows_due(struct db *db, const struct publish_rule *rule, int64_t now_ms,
+                                   int64_t first_seq, struct publish_picks *out, bool *more,
+                                   struct err *e)
+{
+    PGresult *windows = NULL;
+    enum store_result rc = lock_due(db, rule, now_ms, &windows, e);
+    int n = rc == STORE_OK ? PQntuples(windows) : 0;
+    struct looked looked[WINDOWS_MAX];
+    int done = 0;
+    for (bool whole = true; rc == STORE_OK && done < n && done < WINDOWS_MAX; done += whole) {
+        if (!whole || out->n == rule->batch_rows)
+            break;
+        struct publish_window w = read_window(windows, done);
+        rc = pick_rows(db, &w, rule, now_ms, first_seq, out, &looked[done], &whole, e);
+    }
+    *more = done < n;
+    if (rc == STORE_OK && done > 0)
+        rc = write_looked(db, looked, (size_t)done, now_ms, e);
+    PQclear(windows);
+    return rc;
+}
+
+// ---- the newest batch ----
+
+static enum store_result lock_newest(struct db *db, PGresult **out, struct err *e)
+{
+    return db_query(db,
+                    "SELECT " WINDOW_COLUMNS " FROM llm_window WHERE window_start = ANY"
+                    " (ARRAY(SELECT unnest(batch_windows) FROM streamlens_publisher))"
+                    " ORDER BY window_start FOR NO KEY UPDATE",
+                    NULL, out, e);
+}
+
+// Those of one window.
+static const char sequenced[] =
+    "SELECT p.series_id, m.revision, (m.requests = m.responses + m.unanswered)::int,"
+    " m.requests + m.responses, (p.publish_seq = p.first_seq)::int, p.publish_seq"
+    " FROM llm_publish p JOIN llm_minute m ON m.series_id = p.series_id AND m.window_start = $1"
+    " WHERE p.window_start = $1 AND p.publish_seq >= $2 ORDER BY p.publish_seq";
+
+static enum store_result pick_sequenced(struct db *db, const struct publish_window *w,
+                                        int64_t from_seq, struct publish_picks *out, struct err *e)
+{
+    struct db_params p = {0};
+    PGresult *r = NULL;
+    db_param_time(&p, w->start_us);
+    db_param_i64(&p, from_seq);
+    enum store_result rc = db_query(db, sequenced, &p, &r, e);
+    db_params_free(&p);
+    for (int i = 0; rc == STORE_OK && i < PQntuples(r); i++) {
+        struct publish_pick pick = read_pick(r, i, w, db_i64(r, i, 5));
+        // Sequences follow the windows.
+        assert(out->n == 0 || out->v[out->n - 1].seq < pick.seq);
+        add_pick(out, &pick);
+    }
+    PQclear(r);
+    return rc;
+}
+
+enum store_result publish_rows_sequenced(struct db *db, int64_t from_seq, struct publish_picks *out,
+                                         struct err *e)
+{
+    PGresult *windows = NULL;
+    enum store_result rc = lock_newest(db, &windows, e);
+    for (int i = 0; rc == STORE_OK && i < PQntuples(windows); i++) {
+        struct publish_window w = read_window(windows, i);
+        w.looked = false; // by the batch itself, at the earliest
+        rc = pick_sequenced(db, &w, from_seq, out, e);
+    }
+    PQclear(windows);
+    return rc;
+}
+
+// ---- taking ----
+
+static enum store_result note_published(struct db *db, const struct publish_picks *picks,
+                                        int64_t now_ms, struct err *e)
+{
+    const struct publish_pick *v = picks->v;
+    struct db_params p = {0};
+    db_param_times(&p, &v->window_us, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->series_id, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->seq, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->revision, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->settled, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->events, picks->n, sizeof(*v));
+    db_param_time(&p, now_ms * US_PER_MS);
+    // The picks are in order; the bounds let the planner leave partitions out.
+    db_param_time(&p, v[0].window_us);
+    db_param_time(&p, v[picks->n - 1].window_us);
+    enum store_result rc = db_query(
+        db,
+        "UPDATE llm_publish p SET publish_seq = n.seq, published_revision = n.revision,"
+        " published_at = $7, published_settled = n.settled = 1, again = false,"
+        " first_seq = coalesce(p.first_seq, n.seq),"
+        " first_events = CASE WHEN coalesce(p.first_seq, n.seq) = n.seq THEN n.events"
+        "  ELSE p.first_events END"
+        " FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
+        "  $6::bigint[]) AS n(window_start, series_id, seq, revision, settled, events)"
+        " WHERE p.window_start = n.window_start AND p.series_id = n.series_id"
+        " AND p.window_start >= $8 AND p.window_start <= $9",
+        &p, NULL, e);
+    db_params_free(&p);
+    return rc;
+}
+
+// As the rows are now, with their histograms, and which pick each is of.
+static enum store_result read_rows(struct db *db, const struct publish_picks *picks, PGresult **out,
+                                   struct err *e)
+{
+    const struct publish_pick *v = picks->v;
+    struct buf sql = {0};
+    buf_addf(&sql,
+             "SELECT %s, v.at, v.latency_hdr, v.ttft_hdr FROM (SELECT" METRICS_ROW_PG_VALUES
+             ", k.at, m.latency_hdr, m.ttft_hdr"
+             " FROM unnest($1::timestamptz[], $2::bigint[]) WITH ORDINALITY AS k(start, id, at)"
+             " CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = k.id"
+             "  AND window_start = k.start AND window_start >= $3 AND window_start <= $4) m"
+             " JOIN llm_series s ON s.series_id = k.id" METRICS_ROW_PG_PUBLISHED(
+                 " AND window_start >= $3 AND window_start <= $4") ") v",
+             metrics_row_pg_columns());
+    buf_addc(&sql, '\0');
+    struct db_params p = {0};
+    db_param_times(&p, &v->window_us, picks->n, sizeof(*v));
+    db_param_i64s(&p, &v->series_id, picks->n, sizeof(*v));
+    db_param_time(&p, v[0].window_us);
+    db_param_time(&p, v[picks->n - 1].window_us);
+    enum store_result rc = db_query(db, sql.p, &p, out, e);
+    db_params_free(&p);
+    buf_free(&sql);
+    return rc;
+}
+
+enum { AT_PICK = METRICS_ROW_PG_COLUMNS, AT_LATENCY_HDR, AT_TTFT_HDR };
+
+static enum store_result add_records(const PGresult *r, const struct publish_picks *picks,
+                                     struct publish_batch *out, struct err *e)
+{
+    assert((size_t)PQntuples(r) == picks->n);
+    int *row_of = xcalloc(picks->n, sizeof(*row_of));
+    for (int i = 0; i < PQntuples(r); i++)
+        row_of[db_i64(r, i, AT_PICK) - 1] = i;
+    struct metrics_json json = {0};
+    enum store_result rc = STORE_OK;
+    for (size_t i = 0; rc == STORE_OK && i < picks->n; i++) {
+        struct metrics_row row;
+        if (metrics_row_pg_get(r, row_of[i], &row, e) < 0) {
+            rc = STORE_FATAL;
+            break;
+        }
+        assert(row.publish_seq == picks->v[i].seq);
+        publish_record_add(out, &json, &row, picks->v[i].due_ms,
+                           db_bytes(r, row_of[i], AT_LATENCY_HDR),
+                           db_bytes(r, row_of[i], AT_TTFT_HDR));
+    }
+    free(row_of);
+    return rc;
+}
+
+enum store_result publish_rows_take(struct db *db, const struct publish_picks *picks,
+                                    int64_t now_ms, struct publish_batch *out, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc = note_published(db, picks, now_ms, e);
+    if (rc == STORE_OK)
+        rc = read_rows(db, picks, &r, e);
+    if (rc == STORE_OK)
+        rc = add_records(r, picks, out, e);
+    PQclear(r);
+    return rc;
+}
