@@ -6,19 +6,18 @@
 //     enumerate [--records N] [--gaps G] [--flushes F] [--crashes C]
 //
 // A record is a request, a response or a tick, of one of two ids, a time after the one before. A
-// schedule is a list of choices; the last one is counted up until all have been taken. A failing
-// log and schedule are printed.
+// schedule is a list of choices. A failing log and schedule are printed.
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "processor/instance.h"
+#include "tests/sim/choices.h"
 #include "tests/sim/compare.h"
 #include "tests/sim/fake_broker.h"
 #include "tests/sim/fake_store.h"
 #include "tests/sim/oracle.h"
 
 #define RECORDS_MAX 8
-#define CHOICES_MAX 128
 #define ACTORS_MAX 8
 #define START_MS INT64_C(1790000000000)
 #define TTL_MS 20 // times are 10 ms apart, or 30, which is TTL + skew
@@ -28,36 +27,6 @@
 static struct {
     int records, gaps, flushes, crashes, ticks, points;
 } limits = {3, 2, 1, 1, 1, 1};
-
-// ---- choices ----
-
-struct script {
-    int chosen[CHOICES_MAX], of[CHOICES_MAX];
-    int at, n;
-};
-
-static int choose(struct script *s, int n)
-{
-    assert(n > 0 && s->at < CHOICES_MAX);
-    if (s->at == s->n) {
-        s->chosen[s->n] = 0;
-        s->of[s->n++] = n;
-    }
-    assert(s->of[s->at] == n);
-    return s->chosen[s->at++];
-}
-
-// The next list of choices; false after the last one.
-static bool next_script(struct script *s)
-{
-    while (s->n > 0 && s->chosen[s->n - 1] + 1 == s->of[s->n - 1])
-        s->n--;
-    s->at = 0;
-    if (s->n == 0)
-        return false;
-    s->chosen[s->n - 1]++;
-    return true;
-}
 
 // ---- one run ----
 

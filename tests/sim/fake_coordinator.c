@@ -27,6 +27,7 @@ struct txn {
 struct coordinator {
     struct random *random;
     int fault_percent;
+    enum lost_end next_commit;
     int64_t timeout_ms, now_ms;
     struct topic_log topics[COORDINATOR_TOPICS];
     struct txn *txns; // owned
@@ -63,6 +64,11 @@ void coordinator_free(struct coordinator *c)
 void coordinator_set_faults(struct coordinator *c, int percent)
 {
     c->fault_percent = percent;
+}
+
+void coordinator_lose_commit(struct coordinator *c, enum lost_end how)
+{
+    c->next_commit = how;
 }
 
 // ---- the logs ----
@@ -225,20 +231,31 @@ enum txn_result producer_send(struct producer *p, int topic, int64_t key, int64_
     return TXN_OK;
 }
 
+static enum txn_result leave_in_doubt(struct producer *p, bool will_commit, bool at_once)
+{
+    p->c->txns[p->txn].in_doubt = true;
+    p->c->txns[p->txn].will_commit = will_commit;
+    if (at_once)
+        settle_doubt(p->c, p->txn);
+    return TXN_UNKNOWN;
+}
+
 enum txn_result producer_commit(struct producer *p)
 {
     struct coordinator *c = p->c;
     enum txn_result rc = standing_of(p);
     if (rc != TXN_OK)
         return rc;
+    enum lost_end how = c->next_commit;
+    c->next_commit = END_BY_CHANCE;
+    if (how != END_BY_CHANCE)
+        return leave_in_doubt(p, how == END_COMMITTED || how == END_COMMITS_LATER,
+                              how == END_COMMITTED || how == END_ABORTED);
     if (fault(c)) {
         if (random_chance(c->random, 40))
             return TXN_RETRY;
-        c->txns[p->txn].in_doubt = true;
-        c->txns[p->txn].will_commit = random_chance(c->random, 50);
-        if (random_chance(c->random, 50))
-            settle_doubt(c, p->txn);
-        return TXN_UNKNOWN;
+        bool will_commit = random_chance(c->random, 50);
+        return leave_in_doubt(p, will_commit, random_chance(c->random, 50));
     }
     end_txn(c, p->txn, true);
     p->txn = -1;

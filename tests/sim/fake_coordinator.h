@@ -20,6 +20,9 @@ struct coordinator;
 struct coordinator *coordinator_new(struct random *random, int64_t transaction_timeout_ms);
 void coordinator_free(struct coordinator *c);
 void coordinator_set_faults(struct coordinator *c, int percent); // of calls; none at first
+// The answer to the next commit is lost: it is done now or once its id is initialised, or never.
+enum lost_end { END_BY_CHANCE, END_COMMITTED, END_ABORTED, END_COMMITS_LATER, END_ABORTS_LATER };
+void coordinator_lose_commit(struct coordinator *c, enum lost_end how);
 // Time passes: transactions older than the timeout are aborted, and what was in doubt is settled.
 void coordinator_pass(struct coordinator *c, int64_t now_ms);
 
