@@ -16,6 +16,7 @@ struct host {
     const struct config *config;
     struct event_base *base;
     struct emit *emit;
+    struct publisher *publisher;
     struct event *wake, *timer;
     bool topics_seen;
     int wake_fd; // one for all sources there ever are: a client that had to be abandoned writes on
@@ -37,12 +38,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)arg;
 }
 
-struct host *host_new(const struct config *c, struct event_base *base, struct emit *emit)
+struct host *host_new(const struct config *c, struct event_base *base, struct emit *emit,
+                      struct publisher *publisher)
 {
     struct host *h = xcalloc(1, sizeof(*h));
     h->config = c;
     h->base = base;
     h->emit = emit;
+    h->publisher = publisher;
     h->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     h->timer = event_new(base, -1, 0, on_timer, h);
     h->wake = event_new(base, h->wake_fd, EV_READ | EV_PERSIST, on_wake, h);
@@ -103,8 +106,8 @@ static void wait_for(void *arg, int64_t us)
 
 static void own_publisher(void *arg, int64_t epoch)
 {
-    (void)arg;
-    (void)epoch;
+    struct host *h = arg;
+    publisher_own(h->publisher, epoch);
 }
 
 struct runner_host host_calls(struct host *h)

@@ -4,6 +4,7 @@
 #include "common/io/loop.h"
 #include "common/io/service.h"
 #include "processor/host.h"
+#include "processor/publisher.h"
 #include "processor/routes.h"
 
 #include <sys/random.h>
@@ -16,6 +17,7 @@ struct app {
     struct http_stats http_stats;
     struct loop *loop;
     struct store *store;
+    struct publisher *publisher;
     struct emit *emit;
     struct host *host;
     struct hash_key key;
@@ -52,14 +54,18 @@ static int run(struct app *app, struct err *e)
     if (!app->loop)
         return -1;
     app->store = store_pg_new(&app->config, STORE_TIMEOUT_MS, on_idle, app);
+    app->publisher = publisher_start(&app->config, store_pg_token(app->store), e);
+    if (!app->publisher)
+        return -1;
     app->emit = emit_kafka_new(&app->config, e);
     if (!app->emit)
         return -1;
-    app->host = host_new(&app->config, loop_base(app->loop), app->emit);
+    app->host = host_new(&app->config, loop_base(app->loop), app->emit, app->publisher);
     struct runner_host calls = host_calls(app->host);
     make_key(&app->key);
     app->runner = runner_new(&app->config, &calls, &app->key, app->store, app->emit, &app->stats);
-    app->routes = (struct routes){app->runner, app->store, &app->stats, &app->http_stats};
+    app->routes =
+        (struct routes){app->runner, app->store, app->publisher, &app->stats, &app->http_stats};
     app->server = routes_listen(&app->routes, &app->config, loop_base(app->loop), e);
     return app->server ? runner_run(app->runner, e) : -1;
 }
@@ -72,6 +78,8 @@ int main(int argc, char **argv)
     if (service_configure(&app.config, PROGRAM_PROCESSOR, "processor", argc, argv, &exit_code)) {
         if (run(&app, &e) < 0)
             exit_code = service_failed(&e);
+        if (!publisher_stop(app.publisher))
+            return exit_code; // its thread still uses what would be freed
         runner_free(app.runner);
         http_server_free(app.server);
         host_free(app.host);

@@ -179,7 +179,7 @@ static void *run(void *arg)
     pthread_mutex_unlock(&p->lock);
     publish_clear(&p->publish);
     outlet_free(p->outlet);
-    publish_pg_free(p->store);
+    publish_store_free(p->store);
     pthread_mutex_lock(&p->lock);
     p->ended = true;
     pthread_cond_broadcast(&p->changed);
@@ -235,7 +235,7 @@ struct publisher *publisher_start(const struct config *c, int64_t token, struct 
     struct publisher *p = make(c, token, outlet);
     if (start_thread(p, e) == 0)
         return p;
-    publish_pg_free(p->store);
+    publish_store_free(p->store);
     outlet_free(outlet);
     release(p);
     return NULL;

@@ -31,12 +31,15 @@ static void on_metrics(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
     struct buf out = {0};
+    struct publisher_stats publisher;
     runner_update_gauges(r->runner);
     r->stats->price_version = store_pg_price_version(r->store);
     r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
     r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     r->stats->series_over_cap = store_pg_series_over_cap(r->store);
     processor_stats_render(r->stats, &out);
+    publisher_stats_read(r->publisher, &publisher);
+    publisher_stats_render(&publisher, &out);
     service_reply_metrics(x, &out, r->http_stats, "processor");
 }
 

@@ -6,12 +6,14 @@
 #include "common/core/config.h"
 #include "common/io/http_server.h"
 #include "processor/processor_stats.h"
+#include "processor/publisher.h"
 #include "processor/runner.h"
 #include "processor/store_pg.h"
 
 struct routes {
     struct runner *runner; // all borrowed
     struct store *store;
+    struct publisher *publisher;
     struct processor_stats *stats;
     struct http_stats *http_stats;
 };

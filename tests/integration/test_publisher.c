@@ -129,7 +129,7 @@ struct publish_store *publish_pg_new(const struct config *c, int64_t token, int6
     return xcalloc(1, 1);
 }
 
-void publish_pg_free(struct publish_store *s)
+void publish_store_free(struct publish_store *s)
 {
     free(s);
 }

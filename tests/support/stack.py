@@ -174,7 +174,7 @@ class Stack:
         self.sql(f"DROP DATABASE {self.id} WITH (FORCE)", dsn=self.admin_dsn)
 
     def program(self, name):
-        folder = "deploy/admin" if name == "admin" else name
+        folder = {"admin": "deploy/admin", "processor-failpoints": "tests/integration"}.get(name, name)
         return os.path.join(self.build, folder, "streamlens-" + name)
 
     def admin(self, *args, env=None):
