@@ -32,7 +32,8 @@
     MINE_ONE " SELECT " METRICS_ROW_PG_VALUES                                                      \
              " FROM mine s CROSS JOIN LATERAL (SELECT * FROM llm_minute"                           \
              " WHERE series_id = s.series_id AND window_start >= $5::timestamptz"                  \
-             " ORDER BY window_start DESC LIMIT $4::int8) m" METRICS_ROW_PG_PUBLISHED
+             " ORDER BY window_start DESC LIMIT $4::int8) m" METRICS_ROW_PG_PUBLISHED(             \
+                 " AND window_start >= $5::timestamptz")
 
 // Many series. Reading the limit's rows of each would be n times too much, and nothing but the key
 // finds a tenant's rows. So: of each series the newest limit / n windows (heads). If those are as
@@ -60,7 +61,7 @@
     " UNION ALL SELECT * FROM deeper) u ORDER BY window_start DESC, route, model LIMIT $4::int8)"  \
     " SELECT " METRICS_ROW_PG_VALUES " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute"   \
     " WHERE series_id = s.series_id AND window_start = s.window_start OFFSET 0) "                  \
-    "m" METRICS_ROW_PG_PUBLISHED
+    "m" METRICS_ROW_PG_PUBLISHED("")
 
 #define ORDER " ORDER BY v.window_start DESC, v.route, v.model"
 

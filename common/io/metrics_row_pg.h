@@ -4,7 +4,7 @@
 //
 //     SELECT metrics_row_pg_columns(), … FROM
 //         (SELECT METRICS_ROW_PG_VALUES, … FROM llm_series s JOIN llm_minute m …
-//          METRICS_ROW_PG_PUBLISHED) v
+//          METRICS_ROW_PG_PUBLISHED(…)) v
 //
 // The values are those of the view llm_metrics, and a test holds the two to the same answer. The
 // view itself, joined with a list of windows, was planned as a scan over all series of a day (0.3 s
@@ -21,8 +21,8 @@
     "(m.uncached_prompt_tokens + m.cached_prompt_tokens + m.cache_write_5m_tokens"                 \
     " + m.cache_write_1h_tokens)"
 
-// By the view's names, of s (series), m (llm_minute) and p (llm_publish, NULLs where there is
-// none).
+// By the view's names, of s (series), m (llm_minute), p (llm_publish) and w (llm_window); the last
+// two may have NULLs.
 #define METRICS_ROW_PG_VALUES                                                                      \
     " s.tenant_id, s.route, s.model, m.window_start,"                                              \
     " m.window_start + interval '1 minute' AS window_end, m.requests, m.errors,"                   \
@@ -54,19 +54,20 @@
     " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd) END"                    \
     " AS reported_cost_usd_decimal, m.reported_requests, m.clamped_usage, m.without_latency,"      \
     " m.error_classes, m.finish_reasons, m.revision, m.updated_at,"                                \
-    " coalesce((SELECT w.complete FROM llm_window w WHERE w.window_start = m.window_start),"       \
-    " false) AS complete,"                                                                         \
+    " coalesce(w.complete, false) AS complete,"                                                    \
     " EXISTS (SELECT FROM streamlens_gap g WHERE m.window_start < g.windows_to"                    \
     " AND m.window_start + interval '1 minute' > g.windows_from) AS lossy,"                        \
     " coalesce(p.publish_seq, 0) AS publish_seq,"                                                  \
     " coalesce(m.requests + m.responses - p.first_events, 0) AS late,"                             \
-    " m.requests = m.responses + m.unanswered AND EXISTS (SELECT FROM llm_window w"                \
-    " WHERE w.window_start = m.window_start AND w.closed_at IS NOT NULL) AS settled"
+    " m.requests = m.responses + m.unanswered AND w.closed_at IS NOT NULL AS settled"
 
-// p, by m's key.
-#define METRICS_ROW_PG_PUBLISHED                                                                   \
+// p and w, by m's key. `more`: a condition that bounds window_start before the query runs, as m's
+// own does; without one every day's partition is opened.
+#define METRICS_ROW_PG_PUBLISHED(more)                                                             \
     " LEFT JOIN LATERAL (SELECT * FROM llm_publish WHERE series_id = m.series_id"                  \
-    " AND window_start = m.window_start OFFSET 0) p ON true"
+    " AND window_start = m.window_start" more " OFFSET 0) p ON true"                               \
+    " LEFT JOIN LATERAL (SELECT * FROM llm_window WHERE window_start = m.window_start OFFSET 0) w" \
+    " ON true"
 
 // The columns, of v; a caller may ask for more behind them.
 #define METRICS_ROW_PG_ONE(name) +1

@@ -40,7 +40,8 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
     """Rows with made-up facts: series is [(tenant, route, model, [minute, ...])], a minute counted
     back from the newest."""
     rng = random.Random(seed)
-    s.sql(f"SELECT llm_make_partition('llm_minute', d) FROM generate_series({newest}"
+    s.sql("SELECT llm_make_partition(p, d) FROM unnest('{llm_minute,llm_publish}'::text[]) p,"
+          f" generate_series({newest}"
           f" - interval '{minutes} min', {newest} + interval '12 hours', '12 hours') d")
     sql = []
     for tenant, route, model, windows in series:
@@ -83,8 +84,7 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
                    f" WHERE extract(epoch FROM window_start)::bigint / 60 % 3 = {rest}"
                    " ON CONFLICT DO NOTHING;")
     # Half of the rows were published, some before the last of their events, and some wait to be.
-    sql.append("CREATE TABLE IF NOT EXISTS llm_publish_rest PARTITION OF llm_publish DEFAULT;"
-               "INSERT INTO llm_publish (window_start, series_id, publish_seq, first_events)"
+    sql.append("INSERT INTO llm_publish (window_start, series_id, publish_seq, first_events)"
                " SELECT window_start, series_id, revision * 7, requests + responses - series_id % 3"
                " FROM llm_minute WHERE revision % 2 = 0 ON CONFLICT DO NOTHING;"
                "INSERT INTO llm_publish (window_start, series_id) SELECT window_start, series_id"
