@@ -173,5 +173,71 @@ class TrapsTest(Examples):
         self.assertEqual(self.upsert(self.topic, db), want())
 
 
+class PipelineTest(Examples):
+    """The numbers of what the services publish are the database's."""
+
+    def events(self, hour_s):
+        # A multiple of 100 answers a model: libraries agree on the rank of p99 then.
+        rng = random.Random(19)
+        for kind in ("request", "response"):
+            for model in ("claude-sonnet-4", "gpt-4o"):
+                for i in range(300):
+                    yield {"type": kind, "request_id": f"{model}-{i}", "tenant_id": f"t{i % 2}", "route": "/chat",
+                           "model": model, "timestamp": iso(hour_s + 60 * (7 * (i % 8)) + i % 60),
+                           "latency_ms": rng.randrange(10, 60000), "prompt_tokens": 100 + i, "completion_tokens": i,
+                           "error": "overloaded" if i % 50 == 0 else None}
+
+    def expect(self, s, topic, hour):
+        rows = s.rows()
+        self.assertEqual(sorted((t, r, m, w, int(n), int(e), float(p)) for t, r, m, w, n, e, p in self.latest(topic)),
+                         sorted((x["tenant_id"], x["route"], x["model"], x["window_start"][:19] + "Z", x["requests"],
+                                 x["errors"], x["p95_latency_ms"]) for x in rows))
+        self.assertEqual(self.upsert(topic, os.path.join(s.tmp, topic + ".db")),
+                         sorted((f"{x['tenant_id']}|{x['route']}|{x['model']}", x["window_start"][:19] + "Z",
+                                 x["publish_seq"], x["requests"], x["errors"], x["p95_latency_ms"]) for x in rows))
+        sums = s.sql("SELECT model, sum(requests), sum(errors), sum(prompt_tokens), sum(completion_tokens),"
+                     " sum(estimated_cost_usd_decimal) FROM llm_metrics GROUP BY 1 ORDER BY 1")
+        self.assertEqual([(m, *map(decimal.Decimal, x)) for m, _, *x in self.duckdb_hours(topic)],
+                         [(m, *map(decimal.Decimal, x)) for m, *x in (line.split("|") for line in sums.split("\n"))])
+        python, java = self.hour_p99(topic, hour), self.hour_p99_java(topic, hour)
+        self.assertEqual(python, java)
+        return python
+
+    def in_step(self, s):
+        """All is counted and settled, and the topic's last records are these rows."""
+        last = {}
+        for r in sorted((json.loads(r["payload"]) for r in s.consume(TOPIC)), key=lambda r: r["publish_seq"]):
+            last[r["tenant_id"], r["model"], r["window_start"]] = (r["publish_seq"], r["revision"])
+        rows = s.rows()
+        return sum(x["responses"] for x in rows) == 600 and all(x["settled"] for x in rows) and last == {
+            (x["tenant_id"], x["model"], x["window_start"][:19] + "Z"): (x["publish_seq"], x["revision"])
+            for x in rows}
+
+    def test_the_pipeline(self):
+        with Stack() as s:
+            self.brokers, topic = s.brokers, s.prefix + TOPIC
+            s.start_all()
+            hour_s = (int(datetime.datetime.now().timestamp()) - 7200) // 3600 * 3600
+            events = list(self.events(hour_s))
+            s.post_batch(events)
+
+            wait_for(lambda: self.in_step(s), "all rows published", 60)
+            before = max(x["publish_seq"] for x in s.rows())
+            again = f"window_start < '{iso(hour_s + 1800)}'"
+            r = s.admin("republish", "--from=" + iso(hour_s), "--to=" + iso(hour_s + 1800))
+            self.assertEqual(r.stdout, f"{len(s.rows(again))} rows of 5 windows will be sent again\n", r.stderr)
+            wait_for(lambda: self.in_step(s) and all(x["publish_seq"] > before for x in s.rows(again)),
+                     "they come again", 60)
+            p99 = self.expect(s, topic, iso(hour_s)[:19] + "Z")
+            latencies = collections.defaultdict(list)
+            for e in events:
+                if e["type"] == "response":
+                    latencies[e["model"]].append(e["latency_ms"])
+            self.assertEqual([(m, int(n)) for m, n, _ in p99], [(m, 300) for m in sorted(latencies)])
+            for model, _, p99_ms in p99:
+                want = rank(latencies[model], 0.99)
+                self.assertTrue(want <= float(p99_ms) <= want * 1.01, (model, p99_ms, want))
+
+
 if __name__ == "__main__":
     unittest.main()
