@@ -37,15 +37,7 @@ static enum store_result open_call(struct publish_store *s, struct err *e)
     bool fresh;
     assert(!s->in_transaction);
     db_begin_call(s->db);
-    enum store_result rc = db_open(s->db, &fresh, e);
-    if (rc != STORE_OK || !fresh)
-        return rc;
-    // What is joined is always looked up by its key, also where the planner takes a table for small
-    // enough to be read as a whole.
-    rc = db_exec(s->db, "SET enable_hashjoin = off; SET enable_mergejoin = off", NULL, e);
-    if (rc != STORE_OK)
-        db_close(s->db);
-    return rc;
+    return db_open(s->db, &fresh, e);
 }
 
 // ---- transactions ----

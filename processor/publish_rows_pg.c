@@ -79,6 +79,11 @@ static struct publish_window read_window(const PGresult *r, int row)
 
 // ---- rows of a window ----
 
+// Looked up, whatever the planner takes the two for.
+#define ITS_MINUTE                                                                                 \
+    " CROSS JOIN LATERAL (SELECT revision, requests, responses, unanswered FROM llm_minute"        \
+    "  WHERE series_id = p.series_id AND window_start = $1 OFFSET 0) m"
+
 // The first that are due, and in the last row (without a series) the earliest publication of those
 // that have changed and are not.
 static const char look_through[] =
@@ -86,7 +91,7 @@ static const char look_through[] =
     " m.requests = m.responses + m.unanswered AS settled, m.requests + m.responses AS events,"
     " p.again OR p.publish_seq = 0 OR p.publish_seq > $4 AND p.publish_seq <= $5 AS again,"
     " p.published_settled"
-    " FROM llm_publish p JOIN llm_minute m ON m.series_id = p.series_id AND m.window_start = $1"
+    " FROM llm_publish p" ITS_MINUTE
     " WHERE p.window_start = $1 AND (p.again OR m.revision <> p.published_revision"
     "  OR p.publish_seq > $4 AND p.publish_seq <= $5)),"
     " d AS MATERIALIZED (SELECT *, again OR published_at <= $3 OR published_at > $2"
@@ -225,7 +230,7 @@ static enum store_result lock_newest(struct db *db, PGresult **out, struct err *
 static const char sequenced[] =
     "SELECT p.series_id, m.revision, (m.requests = m.responses + m.unanswered)::int,"
     " m.requests + m.responses, (p.publish_seq = p.first_seq)::int, p.publish_seq"
-    " FROM llm_publish p JOIN llm_minute m ON m.series_id = p.series_id AND m.window_start = $1"
+    " FROM llm_publish p" ITS_MINUTE
     " WHERE p.window_start = $1 AND p.publish_seq >= $2 ORDER BY p.publish_seq";
 
 static enum store_result pick_sequenced(struct db *db, const struct publish_window *w,
@@ -263,6 +268,21 @@ enum store_result publish_rows_sequenced(struct db *db, int64_t from_seq, struct
 
 // ---- taking ----
 
+// As an upsert, though all of the rows are there: an update was planned as a loop over the window's
+// rows for each of them.
+static const char publish_rows[] =
+    "INSERT INTO llm_publish AS p (window_start, series_id, publish_seq, published_revision,"
+    " published_settled, first_events, published_at)"
+    " SELECT window_start, series_id, seq, revision, settled = 1, events, $7"
+    " FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
+    "  $6::bigint[]) AS n(window_start, series_id, seq, revision, settled, events)"
+    " ON CONFLICT (window_start, series_id) DO UPDATE SET publish_seq = excluded.publish_seq,"
+    " published_revision = excluded.published_revision, published_at = excluded.published_at,"
+    " published_settled = excluded.published_settled, again = false,"
+    " first_seq = coalesce(p.first_seq, excluded.publish_seq),"
+    " first_events = CASE WHEN coalesce(p.first_seq, excluded.publish_seq) = excluded.publish_seq"
+    "  THEN excluded.first_events ELSE p.first_events END";
+
 static enum store_result note_published(struct db *db, const struct publish_picks *picks,
                                         int64_t now_ms, struct err *e)
 {
@@ -275,26 +295,15 @@ static enum store_result note_published(struct db *db, const struct publish_pick
     db_param_i64s(&p, &v->settled, picks->n, sizeof(*v));
     db_param_i64s(&p, &v->events, picks->n, sizeof(*v));
     db_param_time(&p, now_ms * US_PER_MS);
-    // The picks are in order; the bounds let the planner leave partitions out.
-    db_param_time(&p, v[0].window_us);
-    db_param_time(&p, v[picks->n - 1].window_us);
-    enum store_result rc = db_query(
-        db,
-        "UPDATE llm_publish p SET publish_seq = n.seq, published_revision = n.revision,"
-        " published_at = $7, published_settled = n.settled = 1, again = false,"
-        " first_seq = coalesce(p.first_seq, n.seq),"
-        " first_events = CASE WHEN coalesce(p.first_seq, n.seq) = n.seq THEN n.events"
-        "  ELSE p.first_events END"
-        " FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
-        "  $6::bigint[]) AS n(window_start, series_id, seq, revision, settled, events)"
-        " WHERE p.window_start = n.window_start AND p.series_id = n.series_id"
-        " AND p.window_start >= $8 AND p.window_start <= $9",
-        &p, NULL, e);
+    enum store_result rc = db_query(db, publish_rows, &p, NULL, e);
     db_params_free(&p);
     return rc;
 }
 
-// As the rows are now, with their histograms, and which pick each is of.
+// As the rows are now, with their histograms, and which pick each is of. Every table is looked into
+// by its key, whatever the planner takes it for; the picks are in order, and their bounds let it
+// leave partitions out.
+#define WITHIN " AND window_start >= $3 AND window_start <= $4"
 static enum store_result read_rows(struct db *db, const struct publish_picks *picks, PGresult **out,
                                    struct err *e)
 {
@@ -305,9 +314,9 @@ static enum store_result read_rows(struct db *db, const struct publish_picks *pi
              ", k.at, m.latency_hdr, m.ttft_hdr"
              " FROM unnest($1::timestamptz[], $2::bigint[]) WITH ORDINALITY AS k(start, id, at)"
              " CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = k.id"
-             "  AND window_start = k.start AND window_start >= $3 AND window_start <= $4) m"
-             " JOIN llm_series s ON s.series_id = k.id" METRICS_ROW_PG_PUBLISHED(
-                 " AND window_start >= $3 AND window_start <= $4") ") v",
+             "  AND window_start = k.start" WITHIN " OFFSET 0) m"
+             " CROSS JOIN LATERAL (SELECT * FROM llm_series WHERE series_id = k.id OFFSET 0) "
+             "s" METRICS_ROW_PG_PUBLISHED(WITHIN) ") v",
              metrics_row_pg_columns());
     buf_addc(&sql, '\0');
     struct db_params p = {0};

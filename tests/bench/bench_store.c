@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a flush costs: bench_store [SERIES [FLUSHES]]. Each flush changes every series once, in
-// minute and hour rows; the first makes them. Needs SL_PG_DSN, of a server on this machine.
+// What a flush costs, and taking what is to be published: bench_store [SERIES [FLUSHES]]. Each
+// flush changes every series once, in minute and hour rows; the first of a minute makes them. Needs
+// SL_PG_DSN, of a server on this machine.
 #include <check.h>
 #include <stdio.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 
 #include "common/io/clock.h"
 #include "common/core/timeunit.h"
+#include "processor/publish_pg.h"
 #include "processor/window.h"
 #include "tests/integration/store_fixture.h"
 
@@ -59,6 +61,7 @@ static double client_cpu_ms(void)
     return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
 }
 
+// Of the newest connection.
 static double backend_cpu_ms(void)
 {
     char path[64];
@@ -66,7 +69,7 @@ static double backend_cpu_ms(void)
     snprintf(path, sizeof(path), "/proc/%lld/stat",
              (long long)sql_i64("SELECT pid FROM pg_stat_activity WHERE datname ="
                                 " current_database() AND application_name ="
-                                " 'streamlens-processor'"));
+                                " 'streamlens-processor' ORDER BY backend_start DESC LIMIT 1"));
     FILE *f = fopen(path, "r");
     if (!f || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user,
                      &system) != 2)
@@ -78,6 +81,7 @@ static double backend_cpu_ms(void)
 
 static void flush(struct writer *w)
 {
+    double there_ms = backend_cpu_ms();
     int64_t t[4] = {clock_mono_us()};
     enum store_result rc = writer_begin(w);
     if (rc != STORE_OK)
@@ -90,12 +94,51 @@ static void flush(struct writer *w)
         die("commit", rc, &w->err);
     t[3] = clock_mono_us();
     w->partitions[0].flush_seq++;
-    printf("begin %6.1f  write %6.1f  commit %6.1f  total %6.1f ms\n", ms(t[1] - t[0]),
-           ms(t[2] - t[1]), ms(t[3] - t[2]), ms(t[3] - t[0]));
+    printf("begin %6.1f  write %6.1f  commit %6.1f  total %6.1f ms, CPU in the server %6.1f ms\n",
+           ms(t[1] - t[0]), ms(t[2] - t[1]), ms(t[3] - t[2]), ms(t[3] - t[0]),
+           backend_cpu_ms() - there_ms);
 }
 
 static size_t n = 10000;
 static int flushes = 20;
+
+static void take(struct publish_store *s, int64_t epoch, const struct publish_rule *rule,
+                 int64_t progress, int64_t now_ms, const char *what)
+{
+    struct err e;
+    struct publish_batch b = {0};
+    double here_ms = client_cpu_ms(), there_ms = backend_cpu_ms();
+    int64_t began_us = clock_mono_us();
+    enum store_result rc = publish_store_take(s, epoch, progress, rule, now_ms, &b, &e);
+    int64_t took_us = clock_mono_us() - began_us;
+    if (rc != STORE_OK)
+        die("take", rc, &e);
+    printf("take %-24s %6zu rows  %6.1f ms, CPU %6.1f ms here, %6.1f ms in the server\n", what, b.n,
+           ms(took_us), client_cpu_ms() - here_ms, backend_cpu_ms() - there_ms);
+    publish_batch_clear(&b);
+}
+
+// All minutes are closed, and each is taken at once.
+static void publish(struct writer *w)
+{
+    const int64_t now_ms = T0 / 1000 + 24 * INT64_C(3600000);
+    struct publish_rule rule = {{10000, 0}, 30000, 5000, n};
+    struct publish_store *s = publish_pg_new(&w->config, store_pg_token(w->store), 30000);
+    int64_t epoch = w->partitions[0].epoch, minutes = (flushes + 11) / 12, at = 0;
+    struct err e;
+    sql_run("UPDATE streamlens_position SET request_time_ms = %lld, response_time_ms = %lld",
+            (long long)now_ms, (long long)now_ms);
+    enum store_result rc = publish_store_close(s, epoch, &rule.closing, now_ms, &e);
+    if (rc != STORE_OK)
+        die("close", rc, &e);
+    for (; at < minutes; at++)
+        take(s, epoch, &rule, at * (int64_t)n, now_ms, "a minute");
+    take(s, epoch, &rule, (at - 1) * (int64_t)n, now_ms, "the same again");
+    take(s, epoch, &rule, at * (int64_t)n, now_ms, "nothing");
+    sql_run("UPDATE llm_window SET changes = changes + 1");
+    take(s, epoch, &rule, at * (int64_t)n, now_ms + 5000, "nothing, of all minutes");
+    publish_store_free(s);
+}
 
 // A test only because the fixture's checks work in nothing else.
 START_TEST(measure)
@@ -129,6 +172,7 @@ START_TEST(measure)
     }
     printf("CPU a flush: %.1f ms here, %.1f ms in the server\n", client_ms / flushes,
            (backend_cpu_ms() - backend_ms) / flushes);
+    publish(&w);
     for (size_t i = 0; i < n; i++) {
         facts_clear(&facts[i]);
         series_drop(w.series, cells[i].series);
