@@ -4,14 +4,14 @@
 //
 // Every call is one transaction of the owner of partition 0: it begins by locking that position row
 // and comparing epoch and token, and is STORE_FENCED, having changed nothing, where they are not
-// mine. Each may be called again whatever became of it, so an answer to COMMIT that is lost is
-// STORE_RETRY like any other failure.
+// mine; but close and take, where there is nothing for them to do, may be STORE_OK without. Each
+// may be called again whatever became of it, so an answer to COMMIT that is lost is STORE_RETRY
+// like any other failure.
 //
 // What is to be published (sql/README.md): a row of llm_minute whose window is closed, and
 //   - that was never published; or
 //   - whose revision is another than the published one, and that was last published again_ms ago,
-//   or
-//     has settled since; or
+//     or has settled since; or
 //   - that is marked `again`: its window became complete, or lossy, or an operator asked for it.
 // A row is settled when its window is closed and nothing known of it is in flight.
 #ifndef STREAMLENS_PUBLISH_STORE_H
@@ -47,7 +47,8 @@ struct publish_batch {
     // What the call found out of the past, for the log and the counters:
     bool resumed;           // these had been sequenced before, and were not in the log
     int64_t advanced_from;  // not 0: the log is ahead of the database, which was set back to an
-                            // older state; sequences go on behind the log's
+                            // older state and knows nothing from this sequence on; the next ones
+                            // go on behind the log's
     int64_t missing_before; // not 0: the log lacks sequences below it that had been in it; their
                             // rows are sent again under new ones
 };
