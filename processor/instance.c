@@ -509,13 +509,33 @@ enum flush_result instance_flush_step(struct instance *in, struct err *e)
     return rc;
 }
 
-// ---- closing and ticks ----
+// ---- what waits to close, and ticks ----
+
+// With nothing to flush it would not be noticed for as long as nothing comes.
+static enum store_result check_owned(struct instance *in, struct err *e)
+{
+    struct store_partition *owned = xcalloc(in->count, sizeof(*owned));
+    struct store_flush f = {.partitions = owned};
+    for (size_t i = 0; i < in->count; i++) {
+        const struct member *m = &in->members[i];
+        if (!m->parked)
+            owned[f.partition_count++] = (struct store_partition){
+                .partition = m->partition, .epoch = m->epoch, .flush_seq = m->flush_seq};
+    }
+    enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;
+    free(owned);
+    if (rc == STORE_FENCED)
+        instance_drop_all(in);
+    return rc;
+}
 
 enum store_result instance_read_closing(struct instance *in, int64_t now_ms, struct err *e)
 {
     struct store_closing closing;
-    enum store_result rc =
-        store_closing(in->store, now_ms, in->config.window_grace_ms, &closing, e);
+    assert(!instance_is_flushing(in));
+    enum store_result rc = check_owned(in, e);
+    if (rc == STORE_OK)
+        rc = store_closing(in->store, now_ms, in->config.window_grace_ms, &closing, e);
     if (rc != STORE_OK)
         return rc;
     in->want_ms = closing.want_ms;
@@ -524,19 +544,6 @@ enum store_result instance_read_closing(struct instance *in, int64_t now_ms, str
             ? 0
             : (closing.progress.through_ms - in->config.window_grace_ms) / MS_PER_S;
     return STORE_OK;
-}
-
-enum store_result instance_close_windows(struct instance *in, int64_t now_ms, struct err *e)
-{
-    assert(!instance_is_flushing(in));
-    const struct member *m = find(in, 0);
-    if (!m || m->parked)
-        return STORE_OK;
-    struct closing_rule rule = {in->config.window_grace_ms, in->config.close_wait_ms};
-    enum store_result rc = store_close(in->store, m->epoch, &rule, now_ms, e);
-    if (rc == STORE_FENCED)
-        instance_drop_all(in);
-    return rc;
 }
 
 void instance_tick(struct instance *in, int64_t now_ms)

@@ -8,7 +8,7 @@
 #include "processor/flush.h"
 
 struct instance_config {
-    int64_t window_grace_ms, close_wait_ms;
+    int64_t window_grace_ms;
     size_t max_joins;                   // of one task
     size_t max_cells, max_dead_letters; // of all together
     bool start_latest; // a partition without a position begins at the end of its logs
@@ -107,15 +107,12 @@ bool instance_is_flushing(const struct instance *in);
 // On FLUSH_FENCED the tasks are dropped already.
 enum flush_result instance_flush_step(struct instance *in, struct err *e) MUST_CHECK;
 
-// ---- closing and ticks ----
+// ---- what waits to close, and ticks ----
 
-// Reads what waits to close (rule 6), every flush interval.
+// Every flush interval: whether all that is owned still is, and what waits to close (rule 6). On
+// STORE_FENCED the tasks are dropped already.
 enum store_result instance_read_closing(struct instance *in, int64_t now_ms,
                                         struct err *e) MUST_CHECK;
-// Closes the windows that are due (rule 7); only the owner of partition 0 does. On STORE_FENCED the
-// tasks are dropped already.
-enum store_result instance_close_windows(struct instance *in, int64_t now_ms,
-                                         struct err *e) MUST_CHECK;
 // Sends the ticks that are due, at most one a second for each topic of each task.
 void instance_tick(struct instance *in, int64_t now_ms);
 

@@ -599,15 +599,11 @@ static void feed(struct runner *r, bool *moved)
 static void look_at_closing(struct runner *r)
 {
     struct err e;
-    enum store_result rc = instance_close_windows(r->instance, wall_ms(r), &e);
-    if (rc == STORE_FENCED) {
+    enum store_result rc = instance_read_closing(r->instance, wall_ms(r), &e);
+    if (rc == STORE_FENCED)
         rejoin(r, &e);
-        return;
-    }
-    if (rc == STORE_OK)
-        rc = instance_read_closing(r->instance, wall_ms(r), &e);
-    if (rc != STORE_OK && log_limit(&r->closing_complaint, mono_us(r), CLOSING_COMPLAINT_US))
-        log_warn("windows cannot be closed now", "error", e.detail);
+    else if (rc != STORE_OK && log_limit(&r->closing_complaint, mono_us(r), CLOSING_COMPLAINT_US))
+        log_warn("what waits to be closed cannot be read now", "error", e.detail);
 }
 
 static int work(struct runner *r, bool *moved, struct err *e)
@@ -698,7 +694,6 @@ int runner_start(struct runner *r, struct err *e)
         return 0;
     struct instance_config ic = {
         .window_grace_ms = r->config->window_grace_ms,
-        .close_wait_ms = r->config->close_wait_ms,
         .max_joins = (size_t)r->config->max_joins,
         .max_cells = (size_t)r->config->max_delta_cells,
         .max_dead_letters = (size_t)r->config->max_dead_letters,

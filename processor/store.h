@@ -83,6 +83,12 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f,
 // dropped.
 void store_abort(struct store *s);
 
+// Whether these partitions (of a flush, nothing else of it is looked at) still are as they were
+// left by me: STORE_OK, or STORE_FENCED where another has one, or the database was set back to an
+// older state. Changes and locks nothing.
+enum store_result store_check(struct store *s, const struct store_flush *f,
+                              struct err *e) MUST_CHECK;
+
 // What waits to be closed (rules 6 and 7): `want_ms` is the greatest window end + grace that lies
 // at or before now_ms among windows that are not complete, TIME_NONE where there is none.
 struct store_closing {
@@ -91,11 +97,5 @@ struct store_closing {
 };
 enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
                                 struct store_closing *out, struct err *e) MUST_CHECK;
-
-// Closes the windows that closing_judge says so of, in one transaction of the owner of partition 0
-// (its epoch; STORE_FENCED where that is not mine any more, and nothing is changed). Doing it twice
-// does no harm, so an answer that is lost is STORE_RETRY.
-enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
-                              int64_t now_ms, struct err *e) MUST_CHECK;
 
 #endif

@@ -264,6 +264,9 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
         if (rc == STORE_OK)
             rc = claim_once(s, partition, held_epoch, &r, e);
     }
+    // A publisher locks the row as well, and it is not the one that the row names.
+    if (rc == STORE_RETRY && db_failed_with(s->db, LOCK_NOT_AVAILABLE))
+        db_end_silent(s->db);
     if (rc == STORE_OK && PQntuples(r) != 1) {
         err_set(e,
                 "partition %d has no row in streamlens_position: the topics have more partitions "
@@ -314,9 +317,15 @@ static enum standing compare_rows(const struct store *s, const struct store_flus
     return STANDS_FENCED;
 }
 
+#define POSITION_ROWS                                                                              \
+    "SELECT partition, epoch, token, flush_seq, (SELECT max(version) FROM llm_price_version)"      \
+    " FROM streamlens_position WHERE partition = ANY ($1::bigint[]) ORDER BY partition"
+static const char read_rows[] = POSITION_ROWS;
 // Waits for whoever holds a row, so that a commit under way is seen.
-static enum store_result lock_rows(struct store *s, const struct store_flush *f, PGresult **out,
-                                   struct err *e)
+static const char lock_rows[] = POSITION_ROWS " FOR UPDATE";
+
+static enum store_result get_rows(struct store *s, const char *sql, const struct store_flush *f,
+                                  PGresult **out, struct err *e)
 {
     int64_t *numbers = xcalloc(f->partition_count, sizeof(*numbers));
     for (size_t i = 0; i < f->partition_count; i++) {
@@ -325,12 +334,7 @@ static enum store_result lock_rows(struct store *s, const struct store_flush *f,
     }
     struct db_params p = {0};
     db_param_i64s(&p, numbers, f->partition_count, sizeof(*numbers));
-    enum store_result rc = db_query(s->db,
-                                    "SELECT partition, epoch, token, flush_seq,"
-                                    " (SELECT max(version) FROM llm_price_version)"
-                                    " FROM streamlens_position WHERE partition = ANY ($1::bigint[])"
-                                    " ORDER BY partition FOR UPDATE",
-                                    &p, out, e);
+    enum store_result rc = db_query(s->db, sql, &p, out, e);
     db_params_free(&p);
     free(numbers);
     return rc;
@@ -427,7 +431,7 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
         rc = db_exec(s->db, "BEGIN", NULL, e);
     if (rc == STORE_OK) {
         s->in_transaction = true;
-        rc = lock_rows(s, f, &r, e);
+        rc = get_rows(s, lock_rows, f, &r, e);
     }
     if (rc == STORE_OK) {
         enum standing standing = compare_rows(s, f, r, e);
@@ -648,7 +652,7 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f, st
     // Connecting ends the backend that was asked to commit.
     enum store_result rc = open_call(s, e);
     if (rc == STORE_OK)
-        rc = lock_rows(s, f, &r, e);
+        rc = get_rows(s, lock_rows, f, &r, e);
     if (rc == STORE_RETRY)
         rc = STORE_UNKNOWN; // not an answer: ask again
     if (rc == STORE_OK)
@@ -667,6 +671,23 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f, st
     return finish(s, rc);
 }
 
+enum store_result store_check(struct store *s, const struct store_flush *f, struct err *e)
+{
+    PGresult *r = NULL;
+    assert(!s->in_transaction);
+    enum store_result rc = open_call(s, e);
+    if (rc == STORE_OK)
+        rc = get_rows(s, read_rows, f, &r, e);
+    if (rc == STORE_OK) {
+        enum standing standing = compare_rows(s, f, r, e);
+        if (standing == STANDS_IN)
+            err_set(e, "the partitions are one flush further than mine");
+        rc = standing == STANDS_NOT_IN ? STORE_OK : STORE_FENCED;
+    }
+    PQclear(r);
+    return finish(s, rc);
+}
+
 // ---- closing ----
 
 enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
@@ -677,51 +698,4 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
     if (rc == STORE_OK)
         rc = closing_read(s->db, now_ms, grace_ms, out, e);
     return finish(s, rc);
-}
-
-// Waits for a flush or a closing of an owner before, and holds off the next one.
-static enum store_result lock_closer(struct store *s, int64_t epoch, struct err *e)
-{
-    PGresult *r = NULL;
-    enum store_result rc = db_query(
-        s->db, "SELECT epoch, token FROM streamlens_position WHERE partition = 0 FOR UPDATE", NULL,
-        &r, e);
-    if (rc == STORE_OK &&
-        (PQntuples(r) != 1 || db_i64(r, 0, 0) != epoch || db_i64(r, 0, 1) != s->token)) {
-        err_set(e, "partition 0 has another owner, who closes the windows");
-        rc = STORE_FENCED;
-    }
-    PQclear(r);
-    return rc;
-}
-
-enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
-                              int64_t now_ms, struct err *e)
-{
-    assert(!s->in_transaction);
-    struct closing_changes *changes = xmalloc(sizeof(*changes));
-    enum store_result rc = open_call(s, e);
-    // Mostly there is nothing to do: then nothing is locked or written.
-    if (rc == STORE_OK)
-        rc = closing_find(s->db, rule, now_ms, changes, e);
-    if (rc != STORE_OK || changes->n == 0) {
-        free(changes);
-        return finish(s, rc);
-    }
-    rc = db_exec(s->db, "BEGIN", NULL, e);
-    if (rc == STORE_OK) {
-        s->in_transaction = true;
-        rc = lock_closer(s, epoch, e);
-    }
-    // Anew, since another owner may have closed them meanwhile.
-    if (rc == STORE_OK)
-        rc = closing_find(s->db, rule, now_ms, changes, e);
-    if (rc == STORE_OK)
-        rc = closing_write(s->db, changes, e);
-    free(changes);
-    if (rc != STORE_OK)
-        return give_up(s, rc);
-    rc = db_commit(s->db, e);
-    s->in_transaction = false;
-    return finish(s, rc == STORE_UNKNOWN ? STORE_RETRY : rc);
 }

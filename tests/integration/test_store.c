@@ -72,9 +72,18 @@ START_TEST(positions_come_back_as_they_were_stored)
 }
 END_TEST
 
+static enum store_result check(struct writer *w)
+{
+    const struct store_flush f = {.partitions = w->partitions,
+                                  .partition_count = w->partition_count};
+    return store_check(w->store, &f, &w->err);
+}
+
 // Nothing of a flush that was fenced may be seen.
 static void check_fenced(struct writer *w)
 {
+    ck_result(w, check(w), STORE_FENCED);
+    ck_assert_str_ne(w->err.detail, "");
     writer_add_simple(w, "fenced", 1);
     ck_result(w, writer_begin(w), STORE_FENCED);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute"), 0);
@@ -91,6 +100,9 @@ START_TEST(a_flush_is_fenced_by_epoch_token_sequence_and_missing_rows)
     writer_open(&other, fixture_dsn(), TIMEOUT_MS);
     for (int i = 0; i < 3; i++)
         writer_claim(&w, i);
+    sql_run("BEGIN; SELECT FROM streamlens_position FOR UPDATE");
+    ck_ok(&w, check(&w)); // waits for nobody
+    sql_run("COMMIT");
     w.partitions[1].epoch--;
     check_fenced(&w);
     w.partitions[1].epoch++;
@@ -112,7 +124,14 @@ START_TEST(a_flush_is_fenced_by_epoch_token_sequence_and_missing_rows)
     sql_run("UPDATE streamlens_position SET token = token - 1 WHERE partition = 0");
     writer_add_simple(&w, "m", 1);
     ck_ok(&w, writer_flush(&w));
+    ck_ok(&w, check(&w));
+    for (int i = 0; i < 3; i++)
+        w.partitions[i].flush_seq--; // all are one flush further than what is asked for
+    ck_result(&w, check(&w), STORE_FENCED);
+    for (int i = 0; i < 3; i++)
+        w.partitions[i].flush_seq++;
     ck_ok(&other, store_claim(other.store, 1, 0, &c, &other.err));
+    ck_result(&w, check(&w), STORE_FENCED);
     writer_add_simple(&w, "m", 1);
     ck_result(&w, writer_begin(&w), STORE_FENCED);
     ck_assert_int_eq(sql_i64("SELECT requests " ROW), 1);

@@ -17,7 +17,7 @@ JOIN, TASK, FLUSH = "processor/join.c", "processor/task.c", "processor/flush.c"
 INSTANCE, WINDOW, SETTINGS = "processor/instance.c", "processor/window.c", "processor/settings.c"
 STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/series_pg.c"
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
-PUBLISH = "processor/publish.c"
+PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (
@@ -274,9 +274,9 @@ MUTANTS = (
     Mutant("closed_a_ms_early", CLOSING,
            ">= rule->wait_ms;", "> rule->wait_ms - 2;",
            "a window is not held for all of CLOSE_WAIT_MS", UNIT + "closing"),
-    Mutant("anybody_closes", STORE,
+    Mutant("anybody_closes", PUBLISH_PG,
            "(PQntuples(r) != 1 || db_i64(r, 0, 0) != epoch || db_i64(r, 0, 1) != s->token)", "(epoch == 0)",
-           "one who no longer owns partition 0 closes windows", DATABASE + "store_closing"),
+           "one who no longer owns partition 0 closes windows and publishes", DATABASE + "store_closing"),
     Mutant("wanted_though_complete", CLOSING_PG,
            "WHERE NOT complete AND window_start <= $1\"", "WHERE window_start <= $1\"",
            "a silent system ticks for ever", DATABASE + "store_closing"),
@@ -403,6 +403,10 @@ MUTANTS = (
            "        publish_batch_clear(&p->batch);\n        p->state = more",
            "        p->state = more",
            "what was committed stays in memory until the next look", UNIT + "publish"),
+    Mutant("owned_not_asked_for", INSTANCE,
+           "    enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;",
+           "    enum store_result rc = STORE_OK;",
+           "a database that was set back goes unnoticed for as long as nothing comes", "sim"),
     Mutant("publisher_of_a_parked_partition", INSTANCE,
            "    return m && !m->parked ? m->epoch : 0;", "    return m ? m->epoch : 0;",
            "who left the group goes on publishing", UNIT + "instance"),

@@ -101,12 +101,8 @@ static void lose_records(struct world *w)
         truncate_log(w, k, p);
 }
 
-static void restore_database(struct world *w)
+void restore_database(struct world *w)
 {
-    if (!w->db.has_saved || random_chance(&w->random, 50)) {
-        fake_db_save(&w->db);
-        return;
-    }
     w->events.backups_restored++;
     fake_store_end_sessions(&w->db);
     fake_db_restore(&w->db);
@@ -157,8 +153,10 @@ void disturb(struct world *w)
         group_rebalance(&w->group);
     else if (what < 42 && w->changing)
         change_settings(w);
-    else if (what < 50 && w->restored)
+    else if (what < 50 && w->restored && w->db.has_saved && random_chance(r, 50))
         restore_database(w);
+    else if (what < 50 && w->restored)
+        fake_db_save(&w->db);
     else if (what < 60 && w->clocks_step)
         step_a_clock(w);
     else if (what < 68 && w->loses)

@@ -352,6 +352,13 @@ enum store_result store_resolve(struct store *s, const struct store_flush *f, st
                                        : STORE_FENCED;
 }
 
+enum store_result store_check(struct store *s, const struct store_flush *f, struct err *e)
+{
+    if (!fuse_acts(s->fuse) || fault(s, e))
+        return STORE_RETRY;
+    return standing_of(s, f) == STANDS_NOT_IN ? STORE_OK : STORE_FENCED;
+}
+
 // ---- closing ----
 
 enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_ms,
@@ -367,17 +374,4 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
             out->want_ms = max_i64(out->want_ms, at_ms);
     }
     return STORE_OK;
-}
-
-enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
-                              int64_t now_ms, struct err *e)
-{
-    if (!fuse_acts(s->fuse) || fault(s, e) || s->db->locked_by[0])
-        return STORE_RETRY;
-    const struct fake_position *first = &s->db->now.position[0];
-    if (first->epoch != epoch || first->token != s->token)
-        return STORE_FENCED;
-    (void)rule;
-    (void)now_ms;
-    return fault(s, e) ? STORE_RETRY : STORE_OK;
 }

@@ -148,6 +148,11 @@ void settle(struct world *w)
         restart_with(w, 0, true);
     cut_replays_short(w);
     come_to_rest(w, false);
+    // Nothing comes that would have to be flushed, and yet it is noticed.
+    if (w->db.has_saved && !w->violation) {
+        restore_database(w);
+        come_to_rest(w, false);
+    }
 }
 
 // ---- everything expires and closes ----

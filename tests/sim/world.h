@@ -109,6 +109,7 @@ bool tell_one(struct world *w); // false once all is told
 // ---- disturb.c: what goes wrong ----
 void disturb(struct world *w);
 void disturb_no_more(struct world *w);
+void restore_database(struct world *w);                       // from the backup, which there is
 void truncate_log(struct world *w, enum event_kind k, int p); // some of its last records are gone
 
 // ---- settle.c: the end; a violation where it does not come about ----

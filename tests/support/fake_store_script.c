@@ -81,10 +81,12 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
     return next(s, FAKE_CLOSING, e);
 }
 
-enum store_result store_close(struct store *s, int64_t epoch, const struct closing_rule *rule,
-                              int64_t now_ms, struct err *e)
+enum store_result store_check(struct store *s, const struct store_flush *f, struct err *e)
 {
-    buf_addf(s->trace, "close %lld %lld %lld %lld;", (long long)epoch, (long long)rule->grace_ms,
-             (long long)rule->wait_ms, (long long)now_ms);
-    return next(s, FAKE_CLOSE, e);
+    buf_adds(s->trace, "check");
+    for (size_t i = 0; i < f->partition_count; i++)
+        buf_addf(s->trace, " %d/%lld/%lld", f->partitions[i].partition,
+                 (long long)f->partitions[i].epoch, (long long)f->partitions[i].flush_seq);
+    buf_addc(s->trace, ';');
+    return next(s, FAKE_CHECK, e);
 }

@@ -15,7 +15,7 @@ enum fake_call {
     FAKE_COMMIT,
     FAKE_RESOLVE,
     FAKE_CLOSING,
-    FAKE_CLOSE,
+    FAKE_CHECK,
     FAKE_CALLS
 };
 

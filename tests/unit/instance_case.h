@@ -26,7 +26,6 @@ static inline void make(void)
     emit = (struct emit){.trace = &trace, .room = FAKE_EMIT_MAX};
     config = (struct instance_config){
         .window_grace_ms = 10000,
-        .close_wait_ms = 60000,
         .max_joins = 100,
         .max_cells = 100,
         .max_dead_letters = 100,

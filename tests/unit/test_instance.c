@@ -270,27 +270,24 @@ START_TEST(reads_what_waits_to_close_with_its_grace)
 }
 END_TEST
 
-START_TEST(the_owner_of_partition_0_closes_windows_and_nobody_else)
+START_TEST(what_is_owned_is_asked_for_though_there_is_nothing_to_flush)
 {
     own(1);
-    buf_clear(&trace);
-    ck_assert_int_eq(instance_close_windows(in, 123, &e), STORE_OK);
-    expect_trace("");
     own(0);
     buf_clear(&trace);
-    ck_assert_int_eq(instance_close_windows(in, 123, &e), STORE_OK);
-    expect_trace("close 9 10000 60000 123;");
-    fake_store_then(&store, FAKE_CLOSE, STORE_RETRY);
-    ck_assert_int_eq(instance_close_windows(in, 124, &e), STORE_RETRY);
+    ck_assert_int_eq(instance_read_closing(in, 123, &e), STORE_OK);
+    expect_trace("check 0/9/41 1/9/41;closing 123 10000;");
+    fake_store_then(&store, FAKE_CHECK, STORE_RETRY);
+    ck_assert_int_eq(instance_read_closing(in, 124, &e), STORE_RETRY);
     ck_assert_uint_eq(instance_task_count(in), 2);
-    fake_store_then(&store, FAKE_CLOSE, STORE_FENCED);
-    ck_assert_int_eq(instance_close_windows(in, 125, &e), STORE_FENCED);
+    fake_store_then(&store, FAKE_CHECK, STORE_FENCED);
+    ck_assert_int_eq(instance_read_closing(in, 125, &e), STORE_FENCED);
     ck_assert_uint_eq(instance_task_count(in), 0);
     own(0);
     instance_park(in);
     buf_clear(&trace);
-    ck_assert_int_eq(instance_close_windows(in, 126, &e), STORE_OK);
-    expect_trace("");
+    ck_assert_int_eq(instance_read_closing(in, 126, &e), STORE_OK);
+    expect_trace("closing 126 10000;");
 }
 END_TEST
 
@@ -350,7 +347,7 @@ static void add_flushes_and_ticks(TCase *tc)
     tcase_add_test(tc, ticks_go_to_topics_read_to_their_end_once_a_second);
     tcase_add_test(tc, reads_what_waits_to_close_with_its_grace);
     tcase_add_test(tc, publishing_is_that_of_partition_0s_owner);
-    tcase_add_test(tc, the_owner_of_partition_0_closes_windows_and_nobody_else);
+    tcase_add_test(tc, what_is_owned_is_asked_for_though_there_is_nothing_to_flush);
     tcase_add_test(tc, gauges_say_what_is_in_memory);
 }
 
