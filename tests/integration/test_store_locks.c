@@ -92,6 +92,25 @@ START_TEST(a_processor_that_is_silent_in_a_statement_is_ended_by_who_waits)
 }
 END_TEST
 
+// A publisher that was stopped holds the row of partition 0, which names the backend of its store.
+START_TEST(a_publisher_that_is_silent_in_a_statement_is_ended_by_who_claims)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), 5000); // of which waiting for the row twice takes four
+    PGconn *other = client_open("streamlens-processor");
+    client_run(other, "BEGIN; SELECT FROM streamlens_position WHERE partition = 0 FOR UPDATE;"
+                      " CREATE TEMP TABLE held (x int); COPY held FROM STDIN");
+    struct claim claim;
+    enum store_result rc = STORE_RETRY;
+    for (int i = 0; rc == STORE_RETRY && i < 3; i++)
+        rc = store_claim(w.store, 0, 0, &claim, &w.err);
+    ck_ok(&w, rc);
+    ck_assert(client_was_ended(other));
+    PQfinish(other);
+    writer_close(&w);
+}
+END_TEST
+
 START_TEST(nobody_else_is_ended)
 {
     struct writer w;
@@ -247,6 +266,7 @@ static Suite *locks_suite(void)
     tcase_set_timeout(c, 60);
     tcase_add_checked_fixture(c, open_database, fixture_close);
     const TTest *const tests[] = {
+        a_publisher_that_is_silent_in_a_statement_is_ended_by_who_claims,
         nobody_else_is_ended,
         a_store_that_stops_while_it_makes_series_loses_the_tenant,
         a_tenant_at_its_cap_waits_for_nobody,
