@@ -1,88 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""processor/outlet_kafka.c against a real broker: what a transaction leaves in the topics, what the
-progress is after one that was cut short, and how long a broker that is frozen holds it up."""
+"""processor/outlet_kafka.c against a real broker: what a transaction leaves in the topics, and what the
+progress is after one that was cut short."""
 import json
-import os
-import signal
-import subprocess
-import tempfile
-import time
 import unittest
 
-from own_services import OwnServices
-from stack import Stack, freeze, needed, wait_for
-
-PATIENCE_S = 60
-# A call waits for half a second; the rest is for a machine that is slow, in both directions.
-SLICE_MS = 3000
-TIME_MS = int(time.time()) * 1000 - 600_000  # not so old that retention takes it
+from outlet import OutletCase, PATIENCE_S, SLICE_MS, TIME_MS
+from stack import Stack, wait_for
 
 
-class Outlet:
-    """outlet_tool as a process: each method is one call of outlet.h."""
-
-    def __init__(self, stack, **env):
-        self.process = subprocess.Popen(
-            [os.path.join(needed("SL_BUILD"), "tests", "integration", "outlet_tool")],
-            env={**stack.env, **env}, text=True, bufsize=1, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def say(self, *words):
-        """(result, milliseconds, sequence, reason)"""
-        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise AssertionError(f"{words}: outlet_tool has ended: {self.process.stderr.read()}")
-        result, ms, seq, why = answer.rstrip("\n").split(" ", 3)
-        return result, int(ms), int(seq), why
-
-    def until_decided(self, *words, seconds=PATIENCE_S):
-        """As the publisher does: again while it says so."""
-        deadline = time.monotonic() + seconds
-        while True:
-            answer = self.say(*words)
-            if answer[0] != "again":
-                return answer
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{words}: still {answer}")
-            time.sleep(0.1)
-
-    def ok(self, *words):
-        answer = self.until_decided(*words)
-        assert answer[0] == "ok", (words, answer)
-        return answer[2]
-
-    def open(self):
-        self.ok("open")
-        return self.ok("progress")
-
-    def send(self, first, last):
-        """Sequences in one transaction, up to the commit."""
-        self.ok("begin")
-        for seq in range(first, last + 1):
-            self.ok("put", seq, f"key-{seq}", json.dumps(seq), TIME_MS + seq)
-        self.ok("put_progress", last)
-
-    def end(self, *signals):
-        for s in signals or (signal.SIGKILL,):
-            self.process.send_signal(s)
-        self.process.wait(PATIENCE_S)
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            pipe.close()
-
-
-class Case(unittest.TestCase):
-    def outlet(self, stack, **env):
-        o = Outlet(stack, **env)
-        self.addCleanup(o.end)
-        return o
-
-    def sequences(self, stack, isolation="read_committed"):
-        return sorted(int(r["payload"]) for r in stack.consume("llm.metrics", isolation))
-
-
-class Topics(Case):
+class Topics(OutletCase):
     def setUp(self):
         self.stack = self.enterContext(Stack())
 
@@ -181,63 +108,6 @@ class Topics(Case):
         o = self.outlet(self.stack, KAFKA_CONF_MESSAGE_TIMEOUT_MS="15001")
         self.assertEqual(o.process.wait(PATIENCE_S), 1)
         self.assertIn("message.timeout.ms", o.process.stderr.read())
-
-
-class Frozen(Case):
-    """A broker that keeps its connections and answers nothing."""
-
-    @classmethod
-    def setUpClass(cls):
-        base = int(needed("SL_PORT_BASE"))
-        folder = cls.enterClassContext(tempfile.TemporaryDirectory(dir=needed("SL_TMP")))
-        cls.services = OwnServices(folder, base + 20, base + 30)
-        cls.addClassCleanup(cls.services.run, "down", "--wipe")
-
-    def setUp(self):
-        self.stack = self.enterContext(Stack(brokers=self.services.brokers, pg_dsn=self.services.pg_dsn))
-        self.broker = self.services.pid("kafka")
-
-    def thaw(self):
-        os.kill(self.broker, signal.SIGCONT)
-
-    def freeze(self):
-        self.addCleanup(self.thaw)
-        freeze(self.broker)
-
-    def test_no_call_waits_for_it_and_nothing_is_twice(self):
-        o, idle = self.outlet(self.stack), self.outlet(self.stack)
-        o.open()
-        o.send(1, 3)
-        o.ok("commit")
-        o.send(4, 6)
-        self.freeze()
-        for call in (lambda: o.say("commit"), lambda: idle.say("open"), lambda: o.say("commit"),
-                     lambda: o.say("progress"), lambda: idle.say("close")):
-            result, ms, _, why = call()
-            self.assertIn(result, ("again", "ok"), why)
-            self.assertLess(ms, SLICE_MS)
-        began = time.monotonic()
-        self.assertEqual(o.until_decided("commit")[0], "broken")
-        print(f"given up {time.monotonic() - began:.1f} s later", flush=True)
-        self.assertLess(time.monotonic() - began, 15 + SLICE_MS / 1000)
-        self.assertLess(o.say("close")[1], SLICE_MS)
-        self.assertEqual(o.say("open")[0], "again")
-        self.thaw()
-        last = o.open()  # of what was given up, the log alone tells what became
-        self.assertIn(last, (3, 6))
-        o.send(last + 1, last + 2)
-        o.ok("commit")
-        self.assertEqual(self.sequences(self.stack), list(range(1, last + 3)))
-
-    def test_a_commit_that_waited_for_it_goes_on(self):
-        o = self.outlet(self.stack)
-        o.open()
-        o.send(1, 3)
-        self.freeze()
-        self.assertEqual(o.say("commit")[0], "again")
-        self.thaw()
-        o.ok("commit")
-        self.assertEqual(self.sequences(self.stack), [1, 2, 3])
 
 
 if __name__ == "__main__":
