@@ -95,6 +95,9 @@ class RepublishTest(unittest.TestCase):
         # More than two transactions; the border lies inside a window, which is counted once.
         self.stack.sql(f"INSERT INTO llm_publish (window_start, series_id, publish_seq)"
                        f" SELECT '{minute(3)}', s, s FROM generate_series(1000, 25999) s")
+        self.assertEqual(self.ok(f"--from={minute(2)}", f"--to={minute(3)}"),
+                         "3 rows of 1 windows will be sent again\n")
+        self.stack.sql("UPDATE llm_publish SET again = false WHERE again; UPDATE llm_window SET changes = 5")
         out = self.ok(f"--from={minute(2)}", f"--to={minute(5)}")
         self.assertEqual(out, "25009 rows of 3 windows will be sent again\n")
         self.assertEqual(self.stack.sql("SELECT count(*) FROM llm_publish WHERE again"), "25009")
