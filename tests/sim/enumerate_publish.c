@@ -192,11 +192,13 @@ static bool make_move(struct run *r, int move)
     return step(r, r->owner) == PUBLISH_DONE;
 }
 
-// As far as it gets; it may be long after it was replaced.
+// As far as it gets; it may be long after it was replaced. With nothing due nobody tells it.
 static void run_zombie(struct run *r, int steps)
 {
+    bool to_its_end = steps == STEPS_MAX;
     for (; steps > 0 && r->zombie; steps--) {
-        if (step(r, r->zombie) != PUBLISH_STOP)
+        enum publish_result rc = step(r, r->zombie);
+        if (rc != PUBLISH_STOP && !(to_its_end && rc == PUBLISH_DONE))
             continue;
         bury(r->zombie);
         r->zombie = NULL;

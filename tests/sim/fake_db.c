@@ -330,6 +330,22 @@ static void close_window(struct fake_db *db, struct fake_window *w, bool complet
     w->complete = complete;
 }
 
+bool fake_db_would_close(const struct fake_db *db, const struct closing_rule *rule, int64_t now_ms)
+{
+    struct closing_progress progress = fake_db_progress(db);
+    for (size_t i = 0; i < db->now.windows.n; i++) {
+        const struct fake_window *w = &db->now.windows.v[i];
+        struct closing_window seen = {w->start_us, w->closed, w->held_since_ms};
+        enum closing_verdict verdict = closing_judge(&seen, rule, &progress, now_ms);
+        if (w->complete || verdict == CLOSING_OPEN)
+            continue;
+        if (verdict == CLOSING_COMPLETE || (verdict == CLOSING_PARTIAL && !w->closed) ||
+            (verdict == CLOSING_HELD && !w->closed && w->held_since_ms == TIME_NONE))
+            return true;
+    }
+    return false;
+}
+
 void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t now_ms)
 {
     struct closing_progress progress = fake_db_progress(db);

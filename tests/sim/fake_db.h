@@ -138,6 +138,7 @@ bool fake_db_is_lossy(const struct fake_db *db, int64_t start_us);
 void fake_db_mark_again(struct fake_db *db, struct fake_window *w);
 
 struct closing_progress fake_db_progress(const struct fake_db *db);
+bool fake_db_would_close(const struct fake_db *db, const struct closing_rule *rule, int64_t now_ms);
 void fake_db_close(struct fake_db *db, const struct closing_rule *rule, int64_t now_ms);
 
 // streamlens-admin settings: a new epoch from that time on, and every owner is fenced.

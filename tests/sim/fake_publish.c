@@ -116,7 +116,8 @@ static enum fake_why why_due(const struct fake_window *w, const struct fake_row 
         return WHY_NOT;
     if (is_settled(w, &row->facts) && !p->settled)
         return WHY_SETTLED;
-    return now_ms - p->at_ms >= rule->again_ms ? WHY_CHANGED : WHY_NOT;
+    bool rested = now_ms - p->at_ms >= rule->again_ms || p->at_ms > now_ms;
+    return rested ? WHY_CHANGED : WHY_NOT;
 }
 
 bool fake_publish_is_done(const struct fake_db *db)
@@ -134,9 +135,12 @@ bool fake_publish_is_done(const struct fake_db *db)
 static bool is_to_be_looked_at(const struct fake_window *w, const struct publish_rule *rule,
                                int64_t now_ms)
 {
-    bool rested = w->looked_at_ms == TIME_NONE || w->looked_at_ms + rule->look_ms <= now_ms;
-    return w->closed && ((w->changes > w->looked_changes && rested) ||
-                         (w->due_at_ms != TIME_NONE && w->due_at_ms <= now_ms));
+    // What lies ahead is of a clock that was set back since.
+    bool rested = w->looked_at_ms == TIME_NONE || w->looked_at_ms + rule->look_ms <= now_ms ||
+                  w->looked_at_ms > now_ms;
+    bool is_due = w->due_at_ms != TIME_NONE &&
+                  (w->due_at_ms <= now_ms || w->due_at_ms > now_ms + rule->again_ms);
+    return w->closed && ((w->changes > w->looked_changes && rested) || is_due);
 }
 
 struct take {
@@ -187,6 +191,7 @@ static bool look_through(struct fake_db *db, struct fake_window *w, struct take 
             due_at_ms = min_i64(due_at_ms, row->published.at_ms + t->rule.again_ms);
         }
     }
+    w->again_above = w->again_to = 0;
     w->looked_changes = w->changes;
     w->looked_at_ms = t->now_ms;
     w->due_at_ms = due_at_ms == INT64_MAX ? TIME_NONE : due_at_ms;
@@ -199,6 +204,18 @@ static bool choose_due(struct fake_db *db, struct take *t)
     struct fake_window *w = next_window(db, INT64_MIN);
     for (; w; w = next_window(db, w->start_us))
         if (is_to_be_looked_at(w, &t->rule, t->now_ms) && !look_through(db, w, t))
+            return true;
+    return false;
+}
+
+// Without a lock, and so without the fence.
+static bool is_any_due(const struct fake_db *db, int64_t progress, const struct publish_rule *rule,
+                       int64_t now_ms)
+{
+    if (db->now.last_seq != progress)
+        return true;
+    for (size_t i = 0; i < db->now.windows.n; i++)
+        if (is_to_be_looked_at(&db->now.windows.v[i], rule, now_ms))
             return true;
     return false;
 }
@@ -293,12 +310,18 @@ static void take(struct fake_db *db, struct take *t, struct publications *taken)
 
 // ---- the seam ----
 
+static bool reaches(struct publish_store *s, struct err *e)
+{
+    if (fuse_acts(s->fuse) && !random_chance(s->db->random, s->db->fault_percent))
+        return true;
+    err_set(e, "injected fault");
+    return false;
+}
+
 // Lock and fence.
 static enum store_result enter(struct publish_store *s, int64_t epoch, struct err *e)
 {
     struct fake_db *db = s->db;
-    if (!fuse_acts(s->fuse) || random_chance(db->random, db->fault_percent))
-        return err_set(e, "injected fault"), STORE_RETRY;
     if (db->locked_by[0]) {
         if (random_chance(db->random, 50))
             fake_store_end_silent(db, 0);
@@ -333,7 +356,7 @@ static bool commit_is_lost(struct publish_store *s,
 
 enum store_result publish_store_check(struct publish_store *s, int64_t epoch, struct err *e)
 {
-    return enter(s, epoch, e);
+    return reaches(s, e) ? enter(s, epoch, e) : STORE_RETRY;
 }
 
 struct closing_now {
@@ -352,6 +375,10 @@ enum store_result publish_store_close(struct publish_store *s, int64_t epoch,
                                       struct err *e)
 {
     const struct closing_now c = {*rule, now_ms};
+    if (!reaches(s, e))
+        return STORE_RETRY;
+    if (!fake_db_would_close(s->db, rule, now_ms))
+        return STORE_OK;
     enum store_result rc = enter(s, epoch, e);
     if (rc != STORE_OK)
         return rc;
@@ -372,6 +399,10 @@ enum store_result publish_store_take(struct publish_store *s, int64_t epoch, int
                                      struct publish_batch *out, struct err *e)
 {
     struct take t = {.progress = progress, .now_ms = now_ms, .rule = *rule};
+    if (!reaches(s, e))
+        return STORE_RETRY;
+    if (!is_any_due(s->db, progress, rule, now_ms))
+        return STORE_OK;
     enum store_result rc = enter(s, epoch, e);
     if (rc != STORE_OK)
         return rc;
