@@ -256,14 +256,14 @@ void hist_compress(struct str plain, struct buf *out)
 
 #define RATIO_ONE UINT64_C(0x3ff0000000000000)
 
-// What org.HdrHistogram and its ports write, and the one slip among them: hdr-histogram-js 3.0.1
-// writes an offset of 1, which it does not apply, and the ratio as an integer.
+// The offset (bytes 8 to 11) says how the writer's memory was turned, and the counts are in order
+// all the same: hdr-histogram-js 3.0.1 and hdrhistogram-go up to 1.2.0 always write 1. The former
+// writes the ratio as an integer, too.
 static bool fits_ours(const unsigned char *p)
 {
-    uint64_t offset = get_be(p + 8, 4), ratio = get_be(p + 32, 8);
-    return ((offset == 0 && ratio == RATIO_ONE) || (offset == 1 && ratio == 1)) &&
-           get_be(p + 12, 4) == DIGITS && get_be(p + 16, 8) == 1 &&
-           get_be(p + 24, 8) == HIST_MAX_US;
+    uint64_t ratio = get_be(p + 32, 8);
+    return (ratio == RATIO_ONE || ratio == 1) && get_be(p + 12, 4) == DIGITS &&
+           get_be(p + 16, 8) == 1 && get_be(p + 24, 8) == HIST_MAX_US;
 }
 
 static int check_header(const unsigned char *p, size_t n, struct err *e)

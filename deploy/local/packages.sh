@@ -15,6 +15,8 @@ PACKAGES_TEST=(
     python3-jsonschema                                                # tests/support/schema_check.py
     jq python3-venv default-jdk-headless                              # deploy/examples
 )
+# What tests/interop calls, and who has it. One from elsewhere, often newer, does as well.
+COMMANDS_INTEROP=('node nodejs' 'npm npm' 'go golang-go' 'cargo cargo-web')
 
 package_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
@@ -54,6 +56,13 @@ packages_need() {
     step "installing ${#missing[@]} packages" packages_apt "${missing[@]}" ||
         die "packages could not be installed" \
             "Is there a network, and do the sources in /etc/apt answer? Then try by hand:" "  $command"
+}
+
+# commands_need 'COMMAND PACKAGE'...: installs the packages of commands that are not there.
+commands_need() {
+    local pair missing=()
+    for pair in "$@"; do have "${pair% *}" || missing+=("${pair#* }"); done
+    packages_need "${missing[@]}"
 }
 
 # java_find: sets JAVA to a Java of 17 or later, which Kafka 4 asks for. JAVA_HOME comes first.

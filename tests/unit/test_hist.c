@@ -427,6 +427,15 @@ static void refuse(const unsigned char *bytes, size_t n)
     hist_clear(&before);
 }
 
+static void take(const unsigned char *bytes, size_t n, int64_t total)
+{
+    struct hist h = {0};
+    struct err e = {.detail = ""};
+    ck_assert_msg(hist_decode_add(&h, bytes, n, &e) == 0, "%s", e.detail);
+    ck_assert_int_eq(h.total, total);
+    hist_clear(&h);
+}
+
 static const char *const bad_payloads[] = {
     "80",               // ends within a number
     "0280",             // the same, after a good one
@@ -468,6 +477,7 @@ START_TEST(takes_what_is_just_within_the_limits)
 }
 END_TEST
 
+// But for the offset.
 START_TEST(refuses_any_other_header)
 {
     unsigned char bytes[256];
@@ -475,7 +485,10 @@ START_TEST(refuses_any_other_header)
     for (size_t i = 0; i < 40; i++) {
         for (int bit = 0; bit < 8; bit++) {
             bytes[i] ^= (unsigned char)(1 << bit);
-            refuse(bytes, n);
+            if (i < 8 || i > 11)
+                refuse(bytes, n);
+            else
+                take(bytes, n, 4);
             bytes[i] ^= (unsigned char)(1 << bit);
         }
     }
@@ -492,9 +505,8 @@ START_TEST(refuses_a_cut_or_lengthened_encoding)
 }
 END_TEST
 
-// What hdr-histogram-js 3.0.1 (npm) writes for 0, 2 and 200 times 1000: an offset of 1, which it
-// does not apply, and the ratio as an integer. Neither is taken alone: that would be an offset in
-// earnest.
+// What hdr-histogram-js 3.0.1 (npm) writes for 0, 2 and 200 times 1000: an offset of 1, of which
+// nothing hangs, and the ratio as an integer.
 START_TEST(takes_the_header_of_the_javascript_library)
 {
     unsigned char bytes[256];
@@ -510,12 +522,6 @@ START_TEST(takes_the_header_of_the_javascript_library)
     int at = hist_index(1000);
     ck_assert_uint_eq(h.chunk[at / HIST_CHUNK][at % HIST_CHUNK], 200);
     hist_clear(&h);
-    bytes[11] = 0; // the offset as it should be
-    refuse(bytes, n);
-    bytes[11] = 1;
-    with_header("", bytes + 100, sizeof(bytes) - 100);
-    memcpy(bytes + 32, bytes + 100 + 32, 8); // the ratio as it should be
-    refuse(bytes, n);
 }
 END_TEST
 
