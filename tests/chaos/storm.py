@@ -10,6 +10,7 @@ import time
 import faults
 from check import Check
 from probe import Probe
+from published import Published
 from stack import wait_for
 from tape import Tape
 from traffic import MINUTES, SILENT, Ledger, Sender
@@ -18,6 +19,7 @@ from world import PARTITIONS, PROBE, STEADY, TENANTS, World
 
 QUIET_S = 120.0      # until nothing is in flight: TTL, skew and more
 TOGETHER = 5        # faults at once, at most
+PUBLISHED_S = 60.0  # until all is published then: a window is looked at every five seconds
 RECOVERY_S = 90.0   # the longest that anything measured may take, on a slow machine
 
 
@@ -219,6 +221,7 @@ class Storm:
         except AssertionError as e:
             self.report.findings.append(str(e))
         self.report.say("quiet")
+        self.judge_published()
 
     def is_quiet(self):
         """Over some looks; ticks may still come."""
@@ -237,6 +240,27 @@ class Storm:
         return self.quiet_looks >= 4
 
     quiet_looks = 0
+
+    def judge_published(self):
+        """llm.metrics against the database; the rest of the comparison says whether that is right."""
+        findings = self.report.findings
+
+        def look():
+            self.published = Published(self.world.stack)
+            self.unpublished = self.published.differences()
+            return not self.unpublished
+        try:
+            wait_for(look, "end of publishing", PUBLISHED_S, 1)
+        except AssertionError as e:
+            findings += [f"llm.metrics: {e}", *(f"llm.metrics: {d}" for d in self.unpublished[:5])]
+        published = self.published
+        findings += [f"llm.metrics: {p}" for p in published.problems()[:5]]
+        last = published.sequences[-1] if published.sequences else 0
+        if published.progress() != last:
+            findings.append(f"llm.metrics.progress: {published.progress()} and should be {last}")
+        self.report.lines.append(f"{last} records in llm.metrics of {len(published.by_row)} rows, and"
+                                 f" {published.aborted()} that were aborted")
+        self.report.say("published")
 
     def judge(self):
         report, world = self.report, self.world

@@ -77,8 +77,9 @@ class Published:
         return wrong
 
     def differences(self):
-        """Between the last record of each row and the row; empty once all is published."""
-        rows = numbers(self.stack.sql("SELECT coalesce(json_agg(x), '[]') FROM llm_metrics x"))
+        """Between the last record of each row of a closed window and the row; empty once all is published."""
+        rows = numbers(self.stack.sql("SELECT coalesce(json_agg(x), '[]') FROM llm_metrics x JOIN llm_window w"
+                                      " USING (window_start) WHERE w.closed_at IS NOT NULL"))
         last = {(row, micros(start)): records[-1] for (row, start), records in self.by_row.items()}
         wrong = []
         for row in rows:
@@ -92,6 +93,10 @@ class Published:
             wrong += [f"{identity}: {n} is {record[n]} instead of {row[n]}" for n in record
                       if comparable(n, record[n]) != comparable(n, row.get(n))]
         return wrong + [f"{identity}: no such row" for identity in last]
+
+    def aborted(self):
+        """How many records a read_uncommitted consumer sees beside these, about now."""
+        return len(self.stack.consume("llm.metrics", "read_uncommitted")) - len(self.records)
 
     def progress(self):
         """As the progress topic says it last."""
