@@ -185,9 +185,9 @@ START_TEST(measure)
     printf("HOT updates %lld of %lld, llm_hour %lld KiB, a row's histograms %lld bytes,"
            " a row %lld bytes\n",
            (long long)sql_i64("SELECT sum(n_tup_hot_upd) FROM pg_stat_user_tables"
-                              " WHERE relname ~ '^llm_(minute|hour)_2'"),
+                              " WHERE relname ~ '^llm_(minute|hour|publish)_2'"),
            (long long)sql_i64("SELECT sum(n_tup_upd) FROM pg_stat_user_tables"
-                              " WHERE relname ~ '^llm_(minute|hour)_2'"),
+                              " WHERE relname ~ '^llm_(minute|hour|publish)_2'"),
            (long long)sql_i64("SELECT sum(pg_total_relation_size(inhrelid)) / 1024 FROM pg_inherits"
                               " WHERE inhparent = 'llm_hour'::regclass"),
            (long long)sql_i64("SELECT avg(length(latency_hdr) + length(ttft_hdr)) FROM llm_minute"),
