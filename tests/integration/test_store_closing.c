@@ -110,6 +110,16 @@ START_TEST(a_window_that_others_hold_back_is_closed_after_the_wait)
 }
 END_TEST
 
+START_TEST(a_partition_of_another_process_holds_windows_back_as_well)
+{
+    add_windows(0, 0);
+    flush_with(PAST(0), 0, PAST(0) - 1);
+    sql_run("UPDATE streamlens_position SET token = token + 1 WHERE partition = 2");
+    close_at(NOW);
+    ck_assert_int_eq(count_windows("held_since IS NOT NULL AND closed_at IS NULL"), 1);
+}
+END_TEST
+
 START_TEST(late_data_of_a_complete_window_opens_it_no_more)
 {
     add_windows(0, 0);
@@ -250,6 +260,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_window_that_all_partitions_have_passed_is_complete);
     tcase_add_loop_test(tc, a_window_that_others_hold_back_is_closed_after_the_wait, 0, 4);
+    tcase_add_test(tc, a_partition_of_another_process_holds_windows_back_as_well);
     tcase_add_test(tc, late_data_of_a_complete_window_opens_it_no_more);
     tcase_add_test(tc, what_a_dead_partition_holds_back_hides_nothing);
     tcase_add_test(tc, only_the_owner_closes);

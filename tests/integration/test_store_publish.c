@@ -314,6 +314,11 @@ START_TEST(a_row_is_sent_again_when_an_operator_asks_for_it)
     last = take(last, NOW + LOOK_MS, 1);
     ck_record(0, "t|r|b", "\"revision\":1");
     take(last, NOW + 10 * AGAIN_MS, 0);
+    // Nor once the window is looked through for something else.
+    add("a", 0, 1, 1);
+    flush();
+    last = take(last, NOW + 10 * AGAIN_MS, 1);
+    ck_record(0, "t|r|a", "\"revision\":2");
 }
 END_TEST
 

@@ -18,6 +18,7 @@ INSTANCE, WINDOW, SETTINGS = "processor/instance.c", "processor/window.c", "proc
 STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/series_pg.c"
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
+PUBLISH_ROWS = "processor/publish_rows_pg.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (
@@ -407,6 +408,47 @@ MUTANTS = (
            "    enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;",
            "    enum store_result rc = STORE_OK;",
            "a database that was set back goes unnoticed for as long as nothing comes", "sim"),
+    Mutant("closed_by_the_owned_alone", CLOSING_PG,
+           "                                    \" FROM streamlens_position\",",
+           "\" FROM streamlens_position WHERE token ="
+           " (SELECT token FROM streamlens_position WHERE partition = 0)\",",
+           "partitions of other processes hold no window back", DATABASE + "store_closing"),
+    Mutant("completed_and_not_sent_again", CLOSING_PG,
+           "n.complete = 1\"\nstatic", "n.complete = 7\"\nstatic",
+           "rows of a window that became complete stay published as incomplete", DATABASE + "store_publish"),
+    Mutant("sequence_survives_a_rollback", PUBLISH_PG,
+           "            rc = write_sequence(s, &q, &picks, now_ms, e);\n    }\n    out->more",
+           "            rc = write_sequence(s, &q, &picks, now_ms, e);\n"
+           "        if (rc == STORE_OK)\n            rc = db_exec(s->db, \"COMMIT; BEGIN\", NULL, e);\n"
+           "    }\n    out->more",
+           "numbers are taken as by nextval(), and are missing where the rest fails", DATABASE + "store_publish"),
+    Mutant("sequenced_not_resumed", PUBLISH_PG,
+           "    if (rc == STORE_OK && q.last > progress)", "    if (rc == STORE_OK && q.last < 0)",
+           "what was sequenced and is not in the log is never sent", DATABASE + "store_publish"),
+    Mutant("behind_the_log_and_goes_on", PUBLISH_PG,
+           "    if (rc == STORE_OK && q.last < progress)", "    if (rc == STORE_OK && q.last < 0)",
+           "a database that was set back gives sequences that the log has", DATABASE + "store_publish"),
+    Mutant("missing_in_the_log_unnoticed", PUBLISH_PG,
+           "    else if (rc == STORE_OK && progress < q.first - 1)", "    else if (rc == STORE_OK && q.first < 0)",
+           "what the log has lost is not sent again", DATABASE + "store_publish"),
+    Mutant("published_revision_not_noted", PUBLISH_ROWS,
+           "    \" published_revision = excluded.published_revision, published_at",
+           "    \" published_revision = p.published_revision, published_at",
+           "a revision is published again and again under new sequences", DATABASE + "store_publish"),
+    Mutant("settled_not_sent", PUBLISH_ROWS,
+           "    \"  OR settled AND NOT published_settled AS due FROM c)\"", "    \" AS due FROM c)\"",
+           "a row that has settled waits like any other", DATABASE + "store_publish"),
+    Mutant("windows_not_locked", PUBLISH_ROWS,
+           "\" ORDER BY window_start LIMIT $4 FOR NO KEY UPDATE\"", "\" ORDER BY window_start LIMIT $4\"",
+           "a row is read as another than it was noted to be published", DATABASE + "store_publish"),
+    Mutant("asked_for_again_for_ever", PUBLISH_ROWS,
+           "published_settled = excluded.published_settled, again = false,\"",
+           "published_settled = excluded.published_settled,\"",
+           "what an operator asks for is sent without an end", DATABASE + "store_publish"),
+    Mutant("late_counted_from_another_first", PUBLISH_ROWS,
+           "    \"  THEN excluded.first_events ELSE p.first_events END\"",
+           "    \"  THEN p.first_events ELSE p.first_events END\"",
+           "late counts what was there at the first publication", DATABASE + "store_publish"),
     Mutant("publisher_of_a_parked_partition", INSTANCE,
            "    return m && !m->parked ? m->epoch : 0;", "    return m ? m->epoch : 0;",
            "who left the group goes on publishing", UNIT + "instance"),
