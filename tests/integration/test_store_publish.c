@@ -500,6 +500,30 @@ START_TEST(a_lost_answer_loses_nothing)
 }
 END_TEST
 
+// A processor that was stopped inside a flush holds a window.
+START_TEST(who_holds_a_window_and_is_silent_is_ended)
+{
+    add("a", 0, 1, 1);
+    flush_past(0, NOW);
+    char dsn[600];
+    snprintf(dsn, sizeof(dsn), "%s?application_name=streamlens-processor", fixture_dsn());
+    PGconn *other = PQconnectdb(dsn);
+    PQclear(
+        PQexec(other, "BEGIN; SELECT FROM llm_window FOR UPDATE; CREATE TEMP TABLE held (x int)"));
+    PGresult *r = PQexec(other, "COPY held FROM STDIN");
+    ck_assert_int_eq(PQresultStatus(r), PGRES_COPY_IN);
+    PQclear(r);
+    publish_store_free(publisher);
+    publisher = publish_pg_new(&w.config, store_pg_token(w.store), 2000);
+    enum store_result rc = STORE_RETRY;
+    for (int i = 0; rc == STORE_RETRY && i < 100; i++)
+        rc = try_take(0, NOW);
+    ck_ok(&w, rc);
+    ck_assert_uint_eq(batch.n, 1);
+    PQfinish(other);
+}
+END_TEST
+
 // ---- flushes at the same moment ----
 
 static void *take_in_thread(void *arg)
@@ -643,6 +667,7 @@ int main(void)
     tcase_add_test(tc, many_windows_take_several_batches);
     tcase_add_test(tc, only_the_owner_takes);
     tcase_add_loop_test(tc, a_lost_answer_loses_nothing, 0, 2);
+    tcase_add_test(tc, who_holds_a_window_and_is_silent_is_ended);
     tcase_add_test(tc, a_flush_under_way_is_waited_for);
     tcase_add_test(tc, no_revision_is_lost_beside_flushes);
     suite_add_tcase(suite, tc);
