@@ -196,7 +196,7 @@ static struct fake_row *row_for(struct fake_db *db, int series, int64_t window_s
 static bool is_lossy_by(const struct log_gap *gap, int64_t window_start_us)
 {
     int64_t start_ms = window_start_us / 1000;
-    return start_ms + 60000 > gap->from_ms - 100000 && start_ms < gap->to_ms + 100000;
+    return start_ms + 160000 > gap->from_ms && start_ms - 100000 < gap->to_ms;
 }
 
 bool fake_db_is_lossy(const struct fake_db *db, int64_t start_us)
