@@ -18,9 +18,9 @@ def programs():
     made = needed("SL_INTEROP")
     return {
         "java": ["java", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(made, "java", "*"),
-                 os.path.join(HERE, "java", "Interop.java")],
+                 os.path.join(HERE, "Interop.java")],
         "javascript": ["node", os.path.join(made, "javascript", "interop.js")],
-        "python": [os.path.join(made, "python", "bin", "python"), os.path.join(HERE, "python", "interop.py")],
+        "python": [os.path.join(made, "python", "bin", "python"), os.path.join(HERE, "interop.py")],
         "go": [os.path.join(made, "go", "interop")],
         "rust": [os.path.join(made, "rust", "debug", "interop")],
         "ours": [os.path.join(needed("SL_BUILD"), "tests", "interop", "hist_tool")],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// See ../README.md for what goes in and what comes out.
+// See README.md for what goes in and what comes out.
 "use strict";
 const hdr = require("hdr-histogram-js");
 const readline = require("readline");

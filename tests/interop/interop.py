@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""See ../README.md for what goes in and what comes out."""
+"""See README.md for what goes in and what comes out."""
 import json
 import math
 import sys

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// See ../README.md for what goes in and what comes out.
+// See README.md for what goes in and what comes out.
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.ByteBuffer;

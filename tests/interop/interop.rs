@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// See ../README.md for what goes in and what comes out.
+// See README.md for what goes in and what comes out.
 use base64::prelude::{Engine, BASE64_STANDARD};
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use hdrhistogram::Histogram;
