@@ -18,6 +18,9 @@ from world import GUESTS, SESSION_MS, TENANTS
 
 SESSION_S = SESSION_MS / 1000
 TRAP_S = 10.0  # for how long a moment is waited for
+# Most of them where all records of a transaction are in the log, and its end is not.
+FAILPOINTS = ("take:after", "begin:after", "put:before", "put:after", "put_progress:after", "commit:before",
+              "commit:after", *4 * ("flushed:after",))
 
 Fault = collections.namedtuple("Fault", "name times needs brokers run")
 FAULTS = []
@@ -92,6 +95,24 @@ for title, trap_at, spring in (
 for title, trap_at in (("inside COPY", COPY), ("with COMMIT sent", COMMIT), ("after BEGIN", BEGIN)):
     fault(f"processor stopped {title} beyond its session (zombie)", 1, "a processor")(
         at(trap_at, "stop", lambda r: SESSION_S + r.uniform(1, 6)))
+
+
+@fault("publisher killed at one of its calls", 4, "a processor")
+def kill_publisher(storm, names, r):
+    world = storm.world
+    world.kill(names[0])
+    world.start(names[0], failpoint=f"{r.choice(FAILPOINTS)}:{r.randrange(1, 4)}")
+    world.expect_end(names[0])
+    process = world.stack.services[names[0]].process
+    missed = None
+    try:
+        process.wait(2 * SESSION_S + TRAP_S)
+    except subprocess.TimeoutExpired:
+        missed = "not reached"
+        process.kill()
+        process.wait()
+    start_again(storm, names[0], r)
+    return missed
 
 
 @fault("processor killed while it claims partitions", 1, "a processor")

@@ -66,14 +66,17 @@ class World:
             if service.process.poll() is None:
                 service.kill()  # a stopped one as well
 
-    def start(self, name):
-        """A processor, as a static or a dynamic member of the group."""
+    def start(self, name, failpoint=None):
+        """A processor, as a static or a dynamic member of the group. One that is to die at a call of the publisher
+        (tests/support/failpoints.c) comes first by its id, and with that has partition 0."""
         port = self.proxy.clients[name].port
         env = {"POSTGRES_DSN": self.stack.dsn.replace(f":{self.own.pg_port}/", f":{port}/"),
                "FLUSH_INTERVAL_MS": str(self.flush_ms[name])}
         if self.random.random() < 0.5:
             env["GROUP_INSTANCE_ID"] = ""
-        self.stack.start(name, env=env, ready=False)
+        if failpoint:
+            env.update(STREAMLENS_FAILPOINT=failpoint, GROUP_INSTANCE_ID="a-" + name)
+        self.stack.start(name, program="processor-failpoints" if failpoint else None, env=env, ready=False)
         self.expect_life(name)
 
     def pid(self, name):
