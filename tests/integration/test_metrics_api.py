@@ -203,6 +203,26 @@ class Answers(unittest.TestCase):
             queries.append(self.api.metric('streamlens_pg_queries_total{result="ok"}') - before)
         self.assertEqual(queries, [1, 1, 1, 2, 2])
 
+    def test_what_of_a_row_was_published_and_whether_it_has_settled(self):
+        s, newest = self.stack, "timestamptz '2025-11-22 12:00+00'"
+        fill(s, [("published", "r", "m", range(4))], 10, newest=newest)
+        mine = f"window_start > {newest} - interval '4 min'"
+        # From the newest: closed and all answered; closed and one in flight; the same two of a window that is open.
+        s.sql(f"UPDATE llm_minute SET requests = 10, responses = 7, unanswered = 3 - extract(minute FROM"
+              f" {newest} - window_start)::int % 2 WHERE {mine};"
+              f"DELETE FROM llm_window WHERE {mine};"
+              f"INSERT INTO llm_window (window_start, closed_at) SELECT window_start,"
+              f" CASE WHEN window_start > {newest} - interval '2 min' THEN now() END FROM llm_minute WHERE {mine};"
+              f"DELETE FROM llm_publish WHERE {mine};"
+              # Of the first, 17 events at the first publication; of the second 15; the third waits for its first.
+              f"INSERT INTO llm_publish (window_start, series_id, publish_seq, first_events)"
+              f" SELECT window_start, series_id, seq, first FROM llm_minute,"
+              f" (VALUES (0, 41, 17), (1, 42, 15), (2, 0, NULL)) v (ago, seq, first)"
+              f" WHERE window_start = {newest} - ago * interval '1 min'")
+        rows = ask(self.api, tenant_id="published")[2]["metrics"]
+        self.assertEqual([(r["publish_seq"], r["late"], r["settled"]) for r in rows],
+                         [(41, 0, True), (42, 2, False), (0, 0, False), (0, 0, False)])
+
     def test_fields_come_in_the_order_of_the_contract(self):
         _, _, answer = ask(self.api, tenant_id="acme", limit=1)
         self.assertEqual(list(answer["metrics"][0]), FIELDS)

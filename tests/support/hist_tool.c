@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our side of what tests/interop/README.md says. A value may be "VALUE*COUNT". `read` tells the count of each
-// bucket, and `make` the quantiles too, as the processor stores and publishes them.
+// Our side of what tests/interop/README.md says. A value may be "VALUE*COUNT". `read` tells the
+// count of each bucket, and `make` the quantiles too, as the processor stores and publishes them.
 #include "common/core/hist.h"
 
 #include <openssl/evp.h>
