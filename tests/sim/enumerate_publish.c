@@ -14,8 +14,8 @@
 #include "tests/sim/world.h"
 
 #define ACTORS_MAX 8
-#define STEPS_MAX 200
-#define ZOMBIE_STEPS 3
+#define STEPS_MAX 60
+#define ZOMBIE_STEPS 7
 #define TIMEOUT_MS 1000
 #define START_US INT64_C(1790000040000000) // a whole minute
 
@@ -217,11 +217,13 @@ static void run_to_end(struct run *r)
             r->violation = "it does not end";
             return;
         }
-        // Here, one step at a time, and at the end as many as it takes.
-        if (r->zombie && (done || (r->zombie_steps && choose(r->script, 2)))) {
-            r->zombie_steps--;
-            run_zombie(r, done ? STEPS_MAX : 1);
-        }
+        // Once some steps, at any moment, and at the end as many as it takes.
+        int zombie_steps = done ? STEPS_MAX : 0;
+        if (r->zombie && !done && r->zombie_steps)
+            zombie_steps = choose(r->script, 1 + r->zombie_steps);
+        if (zombie_steps)
+            r->zombie_steps = 0;
+        run_zombie(r, zombie_steps);
         pass_ms(r, 1);
         int n = possible_moves(r, moves);
         done = make_move(r, moves[choose(r->script, n)]) && fake_publish_is_done(&r->world->db) &&

@@ -138,7 +138,7 @@ void coordinator_pass(struct coordinator *c, int64_t now_ms)
         const struct txn *txn = &c->txns[i];
         if (txn->state != TXN_IS_OPEN)
             continue;
-        if (txn->in_doubt && random_chance(c->random, 50))
+        if (txn->in_doubt && random_chance(c->random, 5))
             settle_doubt(c, (int)i);
         else if (!txn->in_doubt && now_ms - txn->began_ms > c->timeout_ms)
             end_txn(c, (int)i, false);
