@@ -19,8 +19,6 @@ _Static_assert(HIST_CHUNKS *HIST_CHUNK == HIST_COUNTS, "chunks cover the counts"
 #define COMPRESSED_HEADER_BYTES 8
 #define COUNT_BYTES_MAX 9 // a zigzagged 64-bit number, whose ninth byte carries eight bits
 #define PLAIN_BYTES_MAX (HEADER_BYTES + HIST_COUNTS * COUNT_BYTES_MAX)
-// What cannot be compressed becomes a little longer by it.
-#define COMPRESSED_BYTES_MAX (COMPRESSED_HEADER_BYTES + 2 * PLAIN_BYTES_MAX)
 
 int hist_index(int64_t value_us)
 {
@@ -344,11 +342,8 @@ static size_t inflate_all(const unsigned char *p, size_t n, unsigned char *out, 
 
 static int decode_compressed(struct hist *h, const unsigned char *p, size_t n, struct err *e)
 {
-    if (n > COMPRESSED_BYTES_MAX)
-        return err_set(e, "a compressed histogram has at most %d bytes, this has %zu",
-                       COMPRESSED_BYTES_MAX, n);
     n -= COMPRESSED_HEADER_BYTES;
-    if (get_be(p + 4, 4) != n)
+    if (get_be(p + 4, 4) != n) // so it fits zlib's counters, too
         return err_set(e, "the compressed histogram has %zu bytes, its header says %u", n,
                        (unsigned)get_be(p + 4, 4));
     unsigned char plain[PLAIN_BYTES_MAX];

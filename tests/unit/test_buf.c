@@ -139,6 +139,14 @@ START_TEST(base64_is_the_usual_one_and_padded)
         ck_assert_mem_eq(b.p + 1, vectors[i][1], b.n - 1);
     }
     buf_free(&b);
+    static const char zeros[30001];
+    buf_add_base64(&b, zeros, sizeof(zeros)); // one byte more than whole groups
+    ck_assert_uint_eq(b.n, 40004);
+    ck_assert_uint_ge(b.cap, b.n);
+    for (size_t i = 0; i < 40002; i++)
+        ck_assert_int_eq(b.p[i], 'A');
+    ck_assert_mem_eq(b.p + 40002, "==", 2);
+    buf_free(&b);
 }
 END_TEST
 
