@@ -459,6 +459,9 @@ START_TEST(only_the_owner_takes)
 {
     add("a", 0, 1, 1);
     flush_past(0, NOW);
+    struct claim anew; // by the same process
+    ck_ok(&w, store_claim(w.store, 0, 0, &anew, &w.err));
+    ck_result(&w, try_take(0, NOW), STORE_FENCED);
     struct writer other;
     writer_open(&other, fixture_dsn(), TIMEOUT_MS);
     writer_claim(&other, 0);
