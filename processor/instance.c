@@ -442,10 +442,37 @@ enum instance_start instance_judge(struct instance *in, int partition,
     return instance_start(in, partition, ends, now_ms, from, e);
 }
 
+// What the database is asked about them: as a flush of nothing.
+static struct store_flush owned_ones(const struct instance *in, bool parked_too,
+                                     struct store_partition *v)
+{
+    struct store_flush f = {.partitions = v};
+    for (size_t i = 0; i < in->count; i++) {
+        const struct member *m = &in->members[i];
+        if (!m->parked || parked_too)
+            v[f.partition_count++] = (struct store_partition){
+                .partition = m->partition, .epoch = m->epoch, .flush_seq = m->flush_seq};
+    }
+    return f;
+}
+
+enum store_result instance_find_rival(struct instance *in, bool *found, struct err *e)
+{
+    struct store_partition *owned = xcalloc(in->count, sizeof(*owned));
+    struct store_flush f = owned_ones(in, true, owned);
+    *found = false;
+    enum store_result rc = f.partition_count ? store_find_rival(in->store, &f, found, e) : STORE_OK;
+    free(owned);
+    return rc;
+}
+
 // ---- flush ----
 
 // Replaying tasks have put nothing into the deltas and have no position of their own yet.
-static bool begin(struct instance *in, bool parked_too, bool unchanged_too)
+//
+// Parked tasks wait for the next assignment with their deltas: another member may have claimed one,
+// and its fence would void the flush of all.
+bool instance_flush_begin(struct instance *in)
 {
     assert(!instance_is_flushing(in));
     struct flush_member *members = xcalloc(in->count, sizeof(*members));
@@ -453,28 +480,16 @@ static bool begin(struct instance *in, bool parked_too, bool unchanged_too)
     bool changed = false;
     for (size_t i = 0; i < in->count; i++) {
         const struct member *m = &in->members[i];
-        if (!m->task || !task_is_live(m->task) || (m->parked && !parked_too))
+        if (!m->task || !task_is_live(m->task) || m->parked)
             continue;
         members[n++] =
             (struct flush_member){m->task, m->epoch, m->flush_seq, {m->gap[0], m->gap[1]}};
-        changed = changed || m->changed || unchanged_too;
+        changed = changed || m->changed;
     }
     if (changed)
         flush_start(&in->flush, members, n);
     free(members);
     return changed;
-}
-
-// Parked tasks wait for the next assignment with their deltas: another member may have claimed one,
-// and its fence would void the flush of all.
-bool instance_flush_begin(struct instance *in)
-{
-    return begin(in, false, false);
-}
-
-bool instance_flush_begin_all(struct instance *in)
-{
-    return begin(in, true, true);
 }
 
 bool instance_is_flushing(const struct instance *in)
@@ -515,13 +530,7 @@ enum flush_result instance_flush_step(struct instance *in, struct err *e)
 static enum store_result check_owned(struct instance *in, struct err *e)
 {
     struct store_partition *owned = xcalloc(in->count, sizeof(*owned));
-    struct store_flush f = {.partitions = owned};
-    for (size_t i = 0; i < in->count; i++) {
-        const struct member *m = &in->members[i];
-        if (!m->parked)
-            owned[f.partition_count++] = (struct store_partition){
-                .partition = m->partition, .epoch = m->epoch, .flush_seq = m->flush_seq};
-    }
+    struct store_flush f = owned_ones(in, false, owned);
     enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;
     free(owned);
     if (rc == STORE_FENCED)

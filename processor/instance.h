@@ -33,6 +33,9 @@ struct log_ends {
     int64_t low, high; // first offset there is, next offset to be written
 };
 enum store_result instance_claim(struct instance *in, int partition, struct err *e) MUST_CHECK;
+// Whether a partition of ours, parked or not, was claimed by another process of our
+// GROUP_INSTANCE_ID.
+enum store_result instance_find_rival(struct instance *in, bool *found, struct err *e) MUST_CHECK;
 enum instance_start {
     START_WHOLE,
     START_DEGRADED, // the log no longer reaches back to R: *e says how far
@@ -100,9 +103,6 @@ enum instance_start instance_judge(struct instance *in, int partition,
 // Between flush_begin and FLUSH_DONE nothing may be fed (instance_is_flushing). False: nothing to
 // flush.
 bool instance_flush_begin(struct instance *in);
-// The same for every live task, parked or not, changed or not: what asks the fence whether they are
-// still ours. False where there is none.
-bool instance_flush_begin_all(struct instance *in);
 bool instance_is_flushing(const struct instance *in);
 // On FLUSH_FENCED the tasks are dropped already.
 enum flush_result instance_flush_step(struct instance *in, struct err *e) MUST_CHECK;

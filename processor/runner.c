@@ -453,17 +453,24 @@ static void close_source(struct runner *r)
 }
 
 // The broker fences a static id for two reasons: another process really uses it, or we were away
-// for longer than the session and a late OffsetCommit met our own successor. The database tells:
-// whoever really took over has claimed our partitions by now.
+// for longer than the session and a late OffsetCommit met our own successor. The database tells: a
+// process of our id that took over has claimed our partitions by now. If others have them, we were
+// away; if nobody can be asked, the rival, if there is one, is fenced when we join again, and asks.
 static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
 {
     log_warn("fenced by the broker, asking the database", "error", why->detail);
     int64_t deadline_us = mono_us(r) + FENCED_WAIT_US;
     while (mono_us(r) < deadline_us && !r->stopping)
         wait_us(r, deadline_us - mono_us(r));
-    if (!instance_is_flushing(r->instance) && !instance_flush_begin_all(r->instance))
-        return 0;
-    if (finish_flush(r) == FLUSH_FENCED)
+    if (instance_is_flushing(r->instance))
+        flush_all(r);
+    struct err unknown;
+    bool found = false;
+    deadline_us = mono_us(r) + REVOKE_FLUSH_US;
+    while (!r->stopping && mono_us(r) < deadline_us &&
+           instance_find_rival(r->instance, &found, &unknown) != STORE_OK)
+        wait_us(r, RETRY_US);
+    if (found)
         return err_field(
             e, "GROUP_INSTANCE_ID", -1,
             "%s is used by another processor, which has taken our partitions over; give "

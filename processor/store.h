@@ -89,6 +89,11 @@ void store_abort(struct store *s);
 enum store_result store_check(struct store *s, const struct store_flush *f,
                               struct err *e) MUST_CHECK;
 
+// Whether another process that goes by our GROUP_INSTANCE_ID has claimed one of these partitions
+// (as for store_check) since they were claimed by me. Changes and locks nothing.
+enum store_result store_find_rival(struct store *s, const struct store_flush *f, bool *found,
+                                   struct err *e) MUST_CHECK;
+
 // What waits to be closed (rules 6 and 7): `want_ms` is the greatest window end + grace that lies
 // at or before now_ms among windows that are not complete, TIME_NONE where there is none.
 struct store_closing {

@@ -33,7 +33,8 @@ struct store {
     struct rows rows;
     int64_t unpriced_requests; // of committed flushes
     int64_t series_over_cap;
-    int64_t token; // tells this process from any other that ever was or will be
+    int64_t token;    // tells this process from any other that ever was or will be
+    int64_t owner_id; // of GROUP_INSTANCE_ID
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
     bool in_transaction;
@@ -58,6 +59,9 @@ struct store *store_pg_new(const struct config *c, int64_t timeout_ms, void (*id
     s->prices = prices_new();
     s->rows = (struct rows){.db = s->db, .prices = s->prices};
     s->token = random_token();
+    s->owner_id = c->group_instance_id[0]
+                      ? (int64_t)hash_stable64(c->group_instance_id, strlen(c->group_instance_id))
+                      : 0;
     return s;
 }
 
@@ -205,11 +209,11 @@ static enum store_result claim_once(struct store *s, int partition, int64_t held
              "UPDATE streamlens_position AS p SET"
              " epoch = CASE WHEN p.epoch = %lld AND p.token = %lld THEN p.epoch"
              "         ELSE greatest(p.epoch, %lld) + 1 END,"
-             " token = %lld, backend_pid = a.pid, backend_start = a.backend_start"
+             " token = %lld, owner_id = %lld, backend_pid = a.pid, backend_start = a.backend_start"
              " FROM pg_stat_activity a WHERE a.pid = pg_backend_pid() AND p.partition = %d"
              " RETURNING p.epoch, p.flush_seq" POSITION_COLUMNS,
              CLAIM_LOCK_MS, (long long)held_epoch, (long long)s->token, (long long)held_epoch,
-             (long long)s->token, partition);
+             (long long)s->token, (long long)s->owner_id, partition);
     return db_exec(s->db, sql, out, e);
 }
 
@@ -318,7 +322,8 @@ static enum standing compare_rows(const struct store *s, const struct store_flus
 }
 
 #define POSITION_ROWS                                                                              \
-    "SELECT partition, epoch, token, flush_seq, (SELECT max(version) FROM llm_price_version)"      \
+    "SELECT partition, epoch, token, flush_seq, (SELECT max(version) FROM llm_price_version),"     \
+    " owner_id"                                                                                    \
     " FROM streamlens_position WHERE partition = ANY ($1::bigint[]) ORDER BY partition"
 static const char read_rows[] = POSITION_ROWS;
 // Waits for whoever holds a row, so that a commit under way is seen.
@@ -684,6 +689,23 @@ enum store_result store_check(struct store *s, const struct store_flush *f, stru
             err_set(e, "the partitions are one flush further than mine");
         rc = standing == STANDS_NOT_IN ? STORE_OK : STORE_FENCED;
     }
+    PQclear(r);
+    return finish(s, rc);
+}
+
+enum store_result store_find_rival(struct store *s, const struct store_flush *f, bool *found,
+                                   struct err *e)
+{
+    PGresult *r = NULL;
+    assert(!s->in_transaction);
+    enum store_result rc = open_call(s, e);
+    if (rc == STORE_OK)
+        rc = get_rows(s, read_rows, f, &r, e);
+    *found = false;
+    // A token of 0 is nobody's: the settings were changed.
+    for (int i = 0; rc == STORE_OK && s->owner_id != 0 && i < PQntuples(r); i++)
+        *found = *found || (db_i64(r, i, 1) > f->partitions[i].epoch && db_i64(r, i, 2) != 0 &&
+                            db_i64(r, i, 2) != s->token && db_i64(r, i, 5) == s->owner_id);
     PQclear(r);
     return finish(s, rc);
 }

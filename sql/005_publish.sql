@@ -62,6 +62,10 @@ CREATE TABLE streamlens_publisher (
 );
 INSERT INTO streamlens_publisher DEFAULT VALUES;
 
+-- By which GROUP_INSTANCE_ID the owner goes, as a hash (0: without one): whoever is fenced by the broker
+-- finds out whether another process has its id.
+ALTER TABLE streamlens_position ADD COLUMN owner_id bigint NOT NULL DEFAULT 0;
+
 -- What was counted before is published as what comes: once its window is closed.
 SELECT llm_make_partition('llm_publish', day)
 FROM (SELECT DISTINCT date_trunc('day', window_start AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS day

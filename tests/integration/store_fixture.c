@@ -172,9 +172,15 @@ static void on_idle(void *arg)
 
 void writer_open(struct writer *w, const char *to, int64_t timeout_ms)
 {
+    writer_open_as(w, to, timeout_ms, "");
+}
+
+void writer_open_as(struct writer *w, const char *to, int64_t timeout_ms, const char *instance_id)
+{
     *w = (struct writer){0};
     w->series_epoch = 1;
     w->config.postgres_dsn = xstrdup(to);
+    w->config.group_instance_id = xstrdup(instance_id);
     w->store = store_pg_new(&w->config, timeout_ms, on_idle, w);
     hash_key_init(&w->key, "seed", 4);
     w->series = series_table_new(&w->key);
@@ -188,6 +194,7 @@ void writer_close(struct writer *w)
     store_free(w->store);
     series_table_free(w->series);
     free(w->config.postgres_dsn);
+    free(w->config.group_instance_id);
 }
 
 void writer_claim(struct writer *w, int partition)

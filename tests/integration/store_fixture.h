@@ -51,6 +51,7 @@ struct writer {
 };
 
 void writer_open(struct writer *w, const char *dsn, int64_t timeout_ms);
+void writer_open_as(struct writer *w, const char *dsn, int64_t timeout_ms, const char *instance_id);
 void writer_close(struct writer *w);
 void writer_claim(struct writer *w, int partition); // must succeed
 // One more cell of the flush to come. Its facts are empty: fill w->facts[…] as returned.

@@ -92,6 +92,48 @@ static void check_fenced(struct writer *w)
     writer_clear(w);
 }
 
+static bool has_rival(struct writer *w)
+{
+    const struct store_flush f = {.partitions = w->partitions,
+                                  .partition_count = w->partition_count};
+    bool found;
+    ck_ok(w, store_find_rival(w->store, &f, &found, &w->err));
+    return found;
+}
+
+START_TEST(a_rival_is_another_process_of_the_same_id_that_came_later)
+{
+    struct writer before, w, other, rival, nameless;
+    writer_open_as(&before, fixture_dsn(), TIMEOUT_MS, "it's p-1");
+    writer_open_as(&w, fixture_dsn(), TIMEOUT_MS, "it's p-1");
+    writer_open_as(&other, fixture_dsn(), TIMEOUT_MS, "it's p-2");
+    writer_open_as(&rival, fixture_dsn(), TIMEOUT_MS, "it's p-1");
+    writer_open(&nameless, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&before, 1);
+    for (int i = 0; i < 2; i++)
+        writer_claim(&w, i);
+    ck_assert(!has_rival(&w)); // whoever had it before
+    writer_claim(&other, 0);
+    ck_assert(!has_rival(&w)); // others may have what we were away from
+    writer_claim(&nameless, 0);
+    ck_assert(!has_rival(&w));
+    ck_assert(!has_rival(&nameless));
+    // As a change of settings does.
+    sql_run("UPDATE streamlens_position SET epoch = epoch + 1, token = 0");
+    ck_assert(!has_rival(&w));
+    writer_claim(&rival, 1);
+    ck_assert(has_rival(&w));
+    ck_assert(has_rival(&before));
+    ck_assert(!has_rival(&other));
+    ck_assert(!has_rival(&rival));
+    writer_close(&before);
+    writer_close(&w);
+    writer_close(&other);
+    writer_close(&rival);
+    writer_close(&nameless);
+}
+END_TEST
+
 START_TEST(a_flush_is_fenced_by_epoch_token_sequence_and_missing_rows)
 {
     struct writer w, other;
@@ -477,6 +519,7 @@ static Suite *store_suite(void)
     const TTest *const tests[] = {
         claims_bump_the_epoch_and_tell_what_was_kept,
         positions_come_back_as_they_were_stored,
+        a_rival_is_another_process_of_the_same_id_that_came_later,
         a_flush_is_fenced_by_epoch_token_sequence_and_missing_rows,
         an_aborted_flush_leaves_nothing_and_blocks_nobody,
         series_beyond_the_cap_are_counted_as_other,

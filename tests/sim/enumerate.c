@@ -79,7 +79,7 @@ static void own_anew(struct run *r)
     assert(r->actor_count < ACTORS_MAX);
     struct actor *a = &r->actors[r->actor_count++];
     *a = (struct actor){0};
-    a->store = fake_store_new(&r->db, r->actor_count, &a->fuse);
+    a->store = fake_store_new(&r->db, r->actor_count, 0, &a->fuse);
     a->emit = fake_emit_new(r->broker, &a->fuse);
     a->instance = instance_new(&config, &r->key, a->store, a->emit, &r->stats);
     own(r, a);

@@ -39,6 +39,7 @@ struct fake_tenant {
 
 struct fake_position {
     int64_t epoch, token, flush_seq;
+    int owner_id; // 0 = without one
     bool stored;
     struct position position;
     struct settings settings;

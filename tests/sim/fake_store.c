@@ -26,6 +26,7 @@ struct store {
     struct fake_db *db;
     struct fuse *fuse;
     int64_t token;
+    int owner_id;
     struct backend *backend; // NULL while there is no connection
 };
 
@@ -145,10 +146,10 @@ void fake_store_end_sessions(struct fake_db *db)
 
 // ---- life ----
 
-struct store *fake_store_new(struct fake_db *db, int64_t token, struct fuse *fuse)
+struct store *fake_store_new(struct fake_db *db, int64_t token, int owner_id, struct fuse *fuse)
 {
     struct store *s = xcalloc(1, sizeof(*s));
-    *s = (struct store){.db = db, .token = token, .fuse = fuse};
+    *s = (struct store){.db = db, .token = token, .owner_id = owner_id, .fuse = fuse};
     return s;
 }
 
@@ -198,6 +199,7 @@ enum store_result store_claim(struct store *s, int partition, int64_t held_epoch
         row->epoch = max_i64(row->epoch, held_epoch) + 1;
         row->token = s->token;
     }
+    row->owner_id = s->owner_id;
     *out = (struct claim){
         .partition = partition,
         .epoch = row->epoch,
@@ -372,6 +374,20 @@ enum store_result store_closing(struct store *s, int64_t now_ms, int64_t grace_m
         int64_t at_ms = (w->start_us + WINDOW_US) / 1000 + grace_ms;
         if (!w->complete && at_ms <= now_ms)
             out->want_ms = max_i64(out->want_ms, at_ms);
+    }
+    return STORE_OK;
+}
+
+enum store_result store_find_rival(struct store *s, const struct store_flush *f, bool *found,
+                                   struct err *e)
+{
+    *found = false;
+    if (!fuse_acts(s->fuse) || fault(s, e))
+        return STORE_RETRY;
+    for (size_t i = 0; i < f->partition_count; i++) {
+        const struct fake_position *row = &s->db->now.position[f->partitions[i].partition];
+        *found = *found || (row->epoch > f->partitions[i].epoch && row->token != 0 &&
+                            row->token != s->token && s->owner_id && row->owner_id == s->owner_id);
     }
     return STORE_OK;
 }

@@ -8,9 +8,9 @@
 #include "tests/sim/fake_db.h"
 #include "tests/sim/fuse.h"
 
-// token: tells this process from any other. The fuse is borrowed; where it is dead, so is the
-// process.
-struct store *fake_store_new(struct fake_db *db, int64_t token, struct fuse *fuse);
+// token: tells this process from any other; owner_id: of its group.instance.id, 0 without. The fuse
+// is borrowed; where it is dead, so is the process.
+struct store *fake_store_new(struct fake_db *db, int64_t token, int owner_id, struct fuse *fuse);
 // The process is gone. Its session may not be: until the server notices it holds its locks, and a
 // COMMIT that was under way lands or does not.
 void fake_store_free(struct store *s);

@@ -126,7 +126,7 @@ static void actor_start(struct actor *a)
     a->fuse = (struct fuse){0};
     a->started = false;
     a->mono_us = max_i64(a->mono_us, w->now_us);
-    a->store = fake_store_new(&w->db, ++w->next_token, &a->fuse);
+    a->store = fake_store_new(&w->db, ++w->next_token, a->client.static_id + 1, &a->fuse);
     a->emit = fake_emit_new(&w->broker, &a->fuse);
     a->publish_store = fake_publish_new(&w->db, &w->taken, w->next_token, &a->fuse);
     a->outlet = fake_outlet_new(w->coordinator, &a->fuse);
@@ -182,11 +182,8 @@ void actor_turn(struct actor *a)
     a->mono_us = a->world->now_us;
     int rc = a->started ? runner_round(a->runner, &e) : runner_start(a->runner, &e);
     a->started = true;
-    // A static id that is fenced by the broker, while another has the partitions, ends a process:
-    // somebody else may use it.
-    if (rc < 0 && !a->fuse.dead && a->client.static_id == GROUP_NO_ID)
+    if (rc < 0 && !a->fuse.dead)
         world_violated(a->world, "a process gave up");
-    a->world->events.exits += rc < 0 && !a->fuse.dead;
     if (rc < 0 || a->fuse.dead)
         actor_kill(a);
 }

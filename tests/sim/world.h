@@ -41,7 +41,6 @@ struct actor {
     X(kills)                                                                                       \
     X(crash_points)                                                                                \
     X(stops)                                                                                       \
-    X(exits)                                                                                       \
     X(cuts)                                                                                        \
     X(freezes)                                                                                     \
     X(backups_restored)                                                                            \

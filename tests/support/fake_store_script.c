@@ -90,3 +90,11 @@ enum store_result store_check(struct store *s, const struct store_flush *f, stru
     buf_addc(s->trace, ';');
     return next(s, FAKE_CHECK, e);
 }
+
+enum store_result store_find_rival(struct store *s, const struct store_flush *f, bool *found,
+                                   struct err *e)
+{
+    buf_addf(s->trace, "rival %zu;", f->partition_count);
+    *found = s->has_rival;
+    return next(s, FAKE_RIVAL, e);
+}

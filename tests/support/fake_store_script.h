@@ -16,6 +16,7 @@ enum fake_call {
     FAKE_RESOLVE,
     FAKE_CLOSING,
     FAKE_CHECK,
+    FAKE_RIVAL,
     FAKE_CALLS
 };
 
@@ -33,6 +34,7 @@ struct store {
     struct store_settings settings;
     struct claim claim; // what store_claim gives, but for the partition
     int64_t held_epoch; // as the last store_claim was asked
+    bool has_rival;
     struct store_closing closing;
     // the last store_write
     size_t partition_count, cell_count;

@@ -514,18 +514,43 @@ START_TEST(without_partition_0_the_publisher_is_told_nothing)
 }
 END_TEST
 
-START_TEST(fenced_by_the_broker_it_asks_the_database_who_has_the_partitions)
+START_TEST(fenced_by_the_broker_it_joins_again_where_others_or_nobody_has_its_partitions)
+{
+    start();
+    run_for(INTERVAL_MS);
+    if (_i == 1) { // away for so long that others have them
+        arrive(0, "a");
+        run_for(100);
+        fake_store_then(&store, FAKE_BEGIN, STORE_FENCED);
+    }
+    group.state = SOURCE_FENCED;
+    if (_i == 2) { // the database comes back meanwhile
+        fake_store_then(&store, FAKE_RIVAL, STORE_RETRY);
+        fake_store_then(&store, FAKE_RIVAL, STORE_RETRY);
+    }
+    run_for(8000);
+    ck_assert_int_eq(group.opened, 2);
+    ck_assert(health().ready);
+}
+END_TEST
+
+START_TEST(fenced_by_the_broker_it_does_not_wait_for_the_database_for_ever)
 {
     start();
     run_for(INTERVAL_MS);
     group.state = SOURCE_FENCED;
-    if (_i == 0) {
-        run_for(6000);
-        ck_assert_int_eq(group.opened, 2);
-        ck_assert(health().ready);
-        return;
-    }
-    fake_store_then(&store, FAKE_BEGIN, STORE_FENCED);
+    store.always[FAKE_RIVAL] = STORE_RETRY;
+    run_for(16000);
+    ck_assert_int_eq(group.opened, 2);
+}
+END_TEST
+
+START_TEST(fenced_by_the_broker_it_ends_where_another_of_its_id_has_a_partition)
+{
+    start();
+    run_for(INTERVAL_MS);
+    group.state = SOURCE_FENCED;
+    store.has_rival = true;
     int rc = 0;
     while (rc == 0 && now_us < 60 * US_PER_S)
         rc = runner_round(runner, &e);
@@ -769,7 +794,10 @@ static void add_all(TCase *tc)
     tcase_add_loop_test(tc, leaving_flushes_but_waits_for_the_database_a_few_seconds_only, 0, 2);
     tcase_add_test(tc, a_claim_that_fails_for_seconds_gives_up_and_joins_again);
     tcase_add_test(tc, a_fenced_flush_drops_all_and_joins_again);
-    tcase_add_loop_test(tc, fenced_by_the_broker_it_asks_the_database_who_has_the_partitions, 0, 2);
+    tcase_add_loop_test(
+        tc, fenced_by_the_broker_it_joins_again_where_others_or_nobody_has_its_partitions, 0, 3);
+    tcase_add_test(tc, fenced_by_the_broker_it_does_not_wait_for_the_database_for_ever);
+    tcase_add_test(tc, fenced_by_the_broker_it_ends_where_another_of_its_id_has_a_partition);
     tcase_add_test(tc, a_broken_log_halts_its_partition_alone_and_is_judged_anew_ever_more_rarely);
     tcase_add_test(tc, topics_that_are_wrong_twice_stop_all_until_they_are_right);
     tcase_add_test(tc, topics_that_seem_wrong_once_stop_nothing);
