@@ -126,6 +126,8 @@ def real_minutes(s, series, minutes):
     for q in (50, 99, 100):
         say(f"from the closing predicate to readable, p{q}", f"{percentile(late, q):.2f} s",
             "3 s" if q == 99 else None)
+    sizes = [len(json.loads(line)["payload"]) for _, line in seen.lines]
+    say("a record's value, mean", f"{sum(sizes) / len(sizes):.0f} bytes")
     say("records a row, mean", f"{sum(counts.values()) / len(counts):.2f}")
     say("records a row, most", max(counts.values()), 4)
 
@@ -161,8 +163,6 @@ def main():
         wait_for(lambda: s.sql("SELECT count(*) FROM llm_metrics WHERE publish_seq > 0"
                                f" AND window_start < to_timestamp({first})") == str(series), "old minutes", 300)
         alone(s, f"{series} minutes of one row again", series, lambda: again(s, start - 60, first))
-        size = json.loads(s.sql("SELECT to_json(avg(length(x::text))) FROM (SELECT * FROM llm_metrics LIMIT 100) x"))
-        say("a row as text, mean", f"{size:.0f} bytes")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Traffic(threading.Thread):
     def __init__(self, stack):
         super().__init__()
         self.stack, self.over, self.error = stack, threading.Event(), None
-        self.random = random.Random(int(os.environ.get("SL_SEED", "18")))
+        self.random = random.Random(18)
         self.minute = int(time.time()) // 60 - 8
         self.start()
 
