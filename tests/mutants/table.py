@@ -465,4 +465,13 @@ MUTANTS = (
     Mutant("publisher_not_told_of_its_end", RUNNER,
            "    close_source(r);\n    tell_publisher(r);\n", "    close_source(r);\n",
            "who takes leave publishes until it is gone", UNIT + "runner"),
+    Mutant("whoever_has_them_is_a_rival", RUNNER,
+           "    if (found)\n        return err_field(", "    if (!r->stopping)\n        return err_field(",
+           "who was away for long and is fenced by the broker ends", UNIT + "runner"),
+    Mutant("two_of_one_id_go_on", RUNNER,
+           "    if (found)\n        return err_field(", "    if (found && r->stopping)\n        return err_field(",
+           "two processes with one GROUP_INSTANCE_ID fence each other for ever", UNIT + "runner"),
+    Mutant("owner_not_compared", STORE,
+           "db_i64(r, i, 2) != s->token && db_i64(r, i, 5) == s->owner_id);", "db_i64(r, i, 2) != s->token);",
+           "any other owner passes for a process of our own id", DATABASE + "store"),
 )
