@@ -251,7 +251,7 @@ MUTANTS = (
            "    if (claim.kept && claim.flush_seq == m->flush_seq) {", "    if (claim.kept) {",
            "memory is kept though the database went back to a backup", "sim"),
     Mutant("parked_tasks_flushed", INSTANCE,
-           "(m->parked && !parked_too)", "(false && !parked_too)",
+           "!task_is_live(m->task) || m->parked)", "!task_is_live(m->task))",
            "a parked task, which others may own by now, voids the flush of all", UNIT + "instance"),
     Mutant("fenced_and_goes_on", INSTANCE,
            "    else if (rc == FLUSH_FENCED)\n        instance_drop_all(in);",
