@@ -70,11 +70,13 @@
     " ON true"
 
 // The columns, of v; a caller may ask for more behind them.
-#define METRICS_ROW_PG_ONE(name) +1
-#define METRICS_ROW_PG_COLUMNS                                                                     \
-    (0 METRICS_ROW_FIELDS(METRICS_ROW_PG_ONE, METRICS_ROW_PG_ONE, METRICS_ROW_PG_ONE,              \
-                          METRICS_ROW_PG_ONE, METRICS_ROW_PG_ONE, METRICS_ROW_PG_ONE,              \
-                          METRICS_ROW_PG_ONE, METRICS_ROW_PG_ONE))
+#define METRICS_ROW_PG_NUMBER_OF(name) METRICS_ROW_PG_AT_##name,
+enum {
+    METRICS_ROW_FIELDS(METRICS_ROW_PG_NUMBER_OF, METRICS_ROW_PG_NUMBER_OF, METRICS_ROW_PG_NUMBER_OF,
+                       METRICS_ROW_PG_NUMBER_OF, METRICS_ROW_PG_NUMBER_OF, METRICS_ROW_PG_NUMBER_OF,
+                       METRICS_ROW_PG_NUMBER_OF, METRICS_ROW_PG_NUMBER_OF) METRICS_ROW_PG_COLUMNS
+};
+#undef METRICS_ROW_PG_NUMBER_OF
 const char *metrics_row_pg_columns(void);
 // Row i of a binary result that begins with those columns. The strings are good as long as the
 // result. -1 where it has another form.

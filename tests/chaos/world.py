@@ -116,8 +116,10 @@ class World:
         except subprocess.TimeoutExpired:
             code = "no end within 60 s of SIGTERM"
             self.stack.services[name].kill()
-        if code != 0:
-            self.deaths.append(f"{name} after SIGTERM: {code}\n{self.stack.services[name].log()[-1500:]}")
+        log = self.stack.services[name].log()
+        not_begun = code == -signal.SIGTERM and not log  # it has no handler before its first line
+        if code != 0 and not not_begun:
+            self.deaths.append(f"{name} after SIGTERM: {code}\n{log[-1500:]}")
         return code
 
     @contextlib.contextmanager
