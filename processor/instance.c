@@ -35,6 +35,8 @@ struct instance {
     struct emit *emit;
     struct member *members; // sorted by partition
     size_t count;
+    struct store_partition *claimed; // sorted; all that ever was, with the epoch of the last time
+    size_t claimed_count;
     struct flush flush;
     int64_t want_ms;
 };
@@ -62,6 +64,7 @@ void instance_free(struct instance *in)
         return;
     instance_drop_all(in);
     free(in->members);
+    free(in->claimed);
     event_parser_free(in->env.parser);
     series_table_free(in->env.series);
     free(in);
@@ -101,6 +104,27 @@ static void drop_if(struct instance *in, bool parked_only)
     in->count = kept;
 }
 
+// Outlasts the task: whoever drops all, since others have it, may still have to ask who they are.
+static void remember_claim(struct instance *in, int partition, int64_t epoch)
+{
+    size_t i = 0;
+    while (i < in->claimed_count && in->claimed[i].partition < partition)
+        i++;
+    if (i == in->claimed_count || in->claimed[i].partition != partition) {
+        in->claimed = xrealloc(in->claimed, (in->claimed_count + 1) * sizeof(*in->claimed));
+        memmove(in->claimed + i + 1, in->claimed + i,
+                (in->claimed_count++ - i) * sizeof(*in->claimed));
+    }
+    in->claimed[i] = (struct store_partition){.partition = partition, .epoch = epoch};
+}
+
+enum store_result instance_find_rival(struct instance *in, bool *found, struct err *e)
+{
+    struct store_flush f = {.partitions = in->claimed, .partition_count = in->claimed_count};
+    *found = false;
+    return f.partition_count ? store_find_rival(in->store, &f, found, e) : STORE_OK;
+}
+
 enum store_result instance_claim(struct instance *in, int partition, struct err *e)
 {
     assert(!instance_is_flushing(in));
@@ -123,6 +147,7 @@ enum store_result instance_claim(struct instance *in, int partition, struct err 
     m->claim = claim;
     m->epoch = claim.epoch;
     m->flush_seq = claim.flush_seq;
+    remember_claim(in, partition, claim.epoch);
     return STORE_OK;
 }
 
@@ -442,30 +467,6 @@ enum instance_start instance_judge(struct instance *in, int partition,
     return instance_start(in, partition, ends, now_ms, from, e);
 }
 
-// What the database is asked about them: as a flush of nothing.
-static struct store_flush owned_ones(const struct instance *in, bool parked_too,
-                                     struct store_partition *v)
-{
-    struct store_flush f = {.partitions = v};
-    for (size_t i = 0; i < in->count; i++) {
-        const struct member *m = &in->members[i];
-        if (!m->parked || parked_too)
-            v[f.partition_count++] = (struct store_partition){
-                .partition = m->partition, .epoch = m->epoch, .flush_seq = m->flush_seq};
-    }
-    return f;
-}
-
-enum store_result instance_find_rival(struct instance *in, bool *found, struct err *e)
-{
-    struct store_partition *owned = xcalloc(in->count, sizeof(*owned));
-    struct store_flush f = owned_ones(in, true, owned);
-    *found = false;
-    enum store_result rc = f.partition_count ? store_find_rival(in->store, &f, found, e) : STORE_OK;
-    free(owned);
-    return rc;
-}
-
 // ---- flush ----
 
 // Replaying tasks have put nothing into the deltas and have no position of their own yet.
@@ -530,7 +531,13 @@ enum flush_result instance_flush_step(struct instance *in, struct err *e)
 static enum store_result check_owned(struct instance *in, struct err *e)
 {
     struct store_partition *owned = xcalloc(in->count, sizeof(*owned));
-    struct store_flush f = owned_ones(in, false, owned);
+    struct store_flush f = {.partitions = owned};
+    for (size_t i = 0; i < in->count; i++) {
+        const struct member *m = &in->members[i];
+        if (!m->parked)
+            owned[f.partition_count++] = (struct store_partition){
+                .partition = m->partition, .epoch = m->epoch, .flush_seq = m->flush_seq};
+    }
     enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;
     free(owned);
     if (rc == STORE_FENCED)

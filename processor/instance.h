@@ -33,8 +33,8 @@ struct log_ends {
     int64_t low, high; // first offset there is, next offset to be written
 };
 enum store_result instance_claim(struct instance *in, int partition, struct err *e) MUST_CHECK;
-// Whether a partition of ours, parked or not, was claimed by another process of our
-// GROUP_INSTANCE_ID.
+// Whether a partition that was claimed here, dropped or not, was claimed later by another process
+// of our GROUP_INSTANCE_ID.
 enum store_result instance_find_rival(struct instance *in, bool *found, struct err *e) MUST_CHECK;
 enum instance_start {
     START_WHOLE,

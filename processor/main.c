@@ -76,9 +76,11 @@ int main(int argc, char **argv)
     struct err e = {0};
     int exit_code;
     if (service_configure(&app.config, PROGRAM_PROCESSOR, "processor", argc, argv, &exit_code)) {
-        if (run(&app, &e) < 0)
-            exit_code = service_failed(&e);
-        if (!publisher_stop(app.publisher))
+        int rc = run(&app, &e);
+        bool ended = publisher_stop(app.publisher);
+        if (rc < 0)
+            exit_code = service_failed(&e); // the last thing that is said
+        if (!ended)
             return exit_code; // its thread still uses what would be freed
         runner_free(app.runner);
         http_server_free(app.server);

@@ -41,7 +41,8 @@ struct runner {
     struct store_settings settings;
     bool stopping, started;
     bool flush_trouble;
-    bool reopen; // the group is to be left and joined again
+    bool reopen;       // the group is to be left and joined again
+    bool dispossessed; // since the database says that others have our partitions
     int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
     int64_t next_closing_us, next_tick_us, next_judgement_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then
@@ -182,7 +183,7 @@ static void rejoin(struct runner *r, const struct err *why)
     log_warn("another processor owns a partition of ours, or the settings were changed: dropping "
              "all state, joining again",
              "error", why->detail);
-    r->reopen = true;
+    r->reopen = r->dispossessed = true;
 }
 
 static int step_flush(struct runner *r, struct err *e)
@@ -452,21 +453,16 @@ static void close_source(struct runner *r)
     on_revoked(r);
 }
 
-// The broker fences a static id for two reasons: another process really uses it, or we were away
-// for longer than the session and a late OffsetCommit met our own successor. The database tells: a
-// process of our id that took over has claimed our partitions by now. If others have them, we were
-// away; if nobody can be asked, the rival, if there is one, is fenced when we join again, and asks.
-static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
+// Two processes with one static id would take the partitions from each other for ever. The later
+// one stays, as the broker has it too. If the database cannot be asked, we join again, and the
+// rival, if there is one, asks.
+static int give_way_to_rival(struct runner *r, struct err *e)
 {
-    log_warn("fenced by the broker, asking the database", "error", why->detail);
-    int64_t deadline_us = mono_us(r) + FENCED_WAIT_US;
-    while (mono_us(r) < deadline_us && !r->stopping)
-        wait_us(r, deadline_us - mono_us(r));
-    if (instance_is_flushing(r->instance))
-        flush_all(r);
     struct err unknown;
     bool found = false;
-    deadline_us = mono_us(r) + REVOKE_FLUSH_US;
+    int64_t deadline_us = mono_us(r) + REVOKE_FLUSH_US;
+    if (!r->config->group_instance_id[0])
+        return 0;
     while (!r->stopping && mono_us(r) < deadline_us &&
            instance_find_rival(r->instance, &found, &unknown) != STORE_OK)
         wait_us(r, RETRY_US);
@@ -479,6 +475,21 @@ static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
     return 0;
 }
 
+// The broker fences a static id for two reasons: another process really uses it, or we were away
+// for longer than the session and a late OffsetCommit met our own successor. The database tells: a
+// process of our id that took over has claimed our partitions by now. If others have them, we were
+// away.
+static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
+{
+    log_warn("fenced by the broker, asking the database", "error", why->detail);
+    int64_t deadline_us = mono_us(r) + FENCED_WAIT_US;
+    while (mono_us(r) < deadline_us && !r->stopping)
+        wait_us(r, deadline_us - mono_us(r));
+    if (instance_is_flushing(r->instance))
+        flush_all(r);
+    return give_way_to_rival(r, e);
+}
+
 static int serve_group(struct runner *r, struct err *e)
 {
     struct err why = {0};
@@ -486,6 +497,9 @@ static int serve_group(struct runner *r, struct err *e)
         r->reopen = false;
         return mono_us(r) < r->reopen_us ? 0 : open_source(r, e);
     }
+    if (r->dispossessed && give_way_to_rival(r, e) < 0)
+        return -1; // before anything is claimed anew, which would hide it
+    r->dispossessed = false;
     switch (source_serve(r->source, &why)) {
     case SOURCE_OK:
         break;

@@ -269,12 +269,14 @@ class SetupTest(unittest.TestCase):
             "INSERT INTO llm_series (tenant_id, route, model) VALUES ('t', 'r', 'm');"
             "INSERT INTO llm_tenant VALUES ('t', 1);"
             "INSERT INTO llm_window VALUES ('2026-11-21 06:14+00')")
-        before = sql("SELECT * FROM streamlens_position ORDER BY 1")
+        positions = ("SELECT partition, epoch, token, flush_seq, request_next, request_time_ms, updated_at"
+                     " FROM streamlens_position ORDER BY 1")
+        before = sql(positions)
         out = self.setup_ok()
         self.assertIn("applied 004_epochs", out)
         self.assertNotIn("applied 003", out)
         self.assertIn("found PARTITIONS=3 JOIN_TTL_MS=5000", out)
-        self.assertEqual(sql("SELECT * FROM streamlens_position ORDER BY 1"), before)
+        self.assertEqual(sql(positions), before)
         # All that was counted was counted in epoch 1, which holds from the beginning.
         self.assertEqual(sql("SELECT epoch, series_epoch FROM streamlens_settings"), "1|1")
         self.assertEqual(sql("SELECT count(*) FROM streamlens_settings_from WHERE from_ms IS NULL"), "3")

@@ -194,11 +194,11 @@ static void actor_init(struct world *w, int number, bool with_id)
 {
     struct random *r = &w->random;
     struct actor *a = &w->actor[number];
-    static char nothing[] = "", from_start[] = "earliest";
+    static char nothing[] = "", from_start[] = "earliest", ids[MAX_ACTORS][2] = {"0", "1", "2"};
     *a = (struct actor){.world = w, .number = number};
     a->config = (struct config){
         .kafka_brokers = nothing,
-        .group_instance_id = nothing,
+        .group_instance_id = with_id ? ids[number] : nothing,
         .start = from_start,
         .partitions = CONFIG_UNSET,
         .join_ttl_ms = CONFIG_UNSET,

@@ -215,7 +215,8 @@ static void make_runner(void)
 
 static inline void make(void)
 {
-    static char nothing[] = "", id[] = "one", brokers[] = "b:9092";
+    static char nothing[] = "", id[4], brokers[] = "b:9092";
+    memcpy(id, "one", sizeof(id));
     make_env();
     log_init("runner", "text", "error");
     memset(&group, 0, sizeof(group));
