@@ -48,22 +48,23 @@ class CutLogs(Storm):
         wait_for(condition, what, seconds, 0.2)
         self.report.say(what)
 
+    def expect_said(self, status, *words):
+        """By one processor, and nothing by the others, once they are in the group."""
+        def fits(said):
+            return said if len(said) == 1 and said[0][0] == status and all(w in said[0][1] for w in words) else None
+        self.expect(lambda: fits(self.readiness()), f"one processor that answers {status} and says {words}")
+
     def blow(self):
         self.expect(lambda: self.position("request_next") > self.position("request_replay") + 200, "records to delete")
         self.start_over(self.cut_what_a_replay_needs)
         self.expect(lambda: self.partitions("degraded") == 1, "one partition degraded")
-        said = self.readiness()
-        if len(said) != 1 or said[0][0] != 200 or f"the first is {CUT}" not in said[0][1]:
-            self.report.findings.append(f"ready and degraded was expected of one processor: {said}")
+        self.expect_said(200, f"the first is {CUT}")
         self.recover("the others, one partition degraded")
         self.expect(lambda: self.partitions("degraded") == 0, "degraded no more", 180)
 
         self.start_over(self.cut_what_nobody_has_read)
         self.expect(lambda: self.partitions("halted") == 1, "one partition halted")
-        said = self.readiness()
-        words = (f"llm.requests, partition {CUT}", f"{self.first_lost} to {self.first_lost + UNREAD - 1}")
-        if len(said) != 1 or said[0][0] != 503 or not all(w in said[0][1] for w in words):
-            self.report.findings.append(f"one processor was to say {words}: {said}")
+        self.expect_said(503, f"llm.requests, partition {CUT}", f"{self.first_lost} to {self.first_lost + UNREAD - 1}")
         self.recover("the others, one partition halted")
         if self.position("request_next") != self.first_lost:
             self.report.findings.append("the halted partition moved")
