@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One thread. The database's calls and the group's callbacks block for a bounded time each; what
 // has to be waited for beyond that goes through host.wait, which lets health checks and signals in.
-#include "processor/runner.h"
+#include "processor/runner_internal.h"
 
 #include <stdio.h>
-
-#include "common/core/timeunit.h"
-#include "common/io/log.h"
 
 #define FEED_ROUND 1000 // records of one partition in a round
 #define TICK_CHECK_US (200 * US_PER_MS)
@@ -19,51 +16,7 @@
 #define FENCED_WAIT_US (3 * US_PER_S)
 #define CLAIM_TRY_US (5 * US_PER_S) // then the group is joined again
 #define COMPLAINT_US (5 * US_PER_S)
-#define HALTED_COMPLAINT_US (60 * US_PER_S)
 #define CLOSING_COMPLAINT_US (60 * US_PER_S) // counting goes on without it
-#define JUDGE_US US_PER_S
-#define TOPICS_CHECK_US (10 * US_PER_S)
-#define TOPICS_WRONG_CHECK_US (3 * US_PER_S)
-#define TOPICS_DOUBT_US US_PER_S // a broker that comes back may not know its topics for a moment
-#define REJUDGE_FIRST_US (10 * US_PER_S)
-#define REJUDGE_MOST_US (600 * US_PER_S)
-
-struct runner {
-    const struct config *config;
-    struct runner_host host;
-    const struct hash_key *key;
-    struct store *store;
-    struct emit *emit;
-    struct source *source;
-    struct instance *instance;
-    int64_t publishing_epoch; // as the host was told
-    struct processor_stats *stats;
-    struct store_settings settings;
-    bool stopping, started;
-    bool flush_trouble;
-    bool reopen;       // the group is to be left and joined again
-    bool dispossessed; // since the database says that others have our partitions
-    int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
-    int64_t next_closing_us, next_tick_us, next_judgement_us;
-    int64_t reopen_us; // when to make the source anew; it is NULL until then
-    struct log_limit flush_complaint, full_complaint, claim_complaint, halted_complaint,
-        closing_complaint;
-    char topics_wrong[512]; // how they are not what was set up; nothing is read then
-    bool topics_doubted;    // they were found wrong once
-    int64_t next_topics_us;
-    bool rejudge; // the group is to be joined again at rejudge_us
-    int64_t rejudge_us, rejudge_wait_us;
-};
-
-static int64_t mono_us(const struct runner *r)
-{
-    return r->host.mono_us(r->host.arg);
-}
-
-static int64_t wall_ms(const struct runner *r)
-{
-    return r->host.wall_ms(r->host.arg);
-}
 
 static void wait_us(struct runner *r, int64_t us)
 {
@@ -104,7 +57,7 @@ static int read_settings(struct runner *r, struct err *e)
             return check_pinned(r->config, &r->settings, e);
         if (rc == STORE_FATAL)
             return -1;
-        if (log_limit(&complaint, mono_us(r), COMPLAINT_US))
+        if (log_limit(&complaint, runner_mono_us(r), COMPLAINT_US))
             log_warn("waiting for PostgreSQL", "error", e->detail);
         wait_us(r, RETRY_US);
     }
@@ -119,7 +72,7 @@ static int check_topics(struct runner *r, struct err *e)
         int rc = r->host.check_topics(r->host.arg, r->settings.partitions, e);
         if (rc <= 0)
             return rc;
-        if (log_limit(&complaint, mono_us(r), COMPLAINT_US))
+        if (log_limit(&complaint, runner_mono_us(r), COMPLAINT_US))
             log_warn("waiting for the broker", "error", e->detail);
         wait_us(r, RETRY_US);
     }
@@ -157,19 +110,19 @@ static void schedule_flush(struct runner *r, int64_t took_us)
 {
     int64_t interval_us =
         max_i64(r->config->flush_interval_ms * US_PER_MS, min_i64(2 * took_us, STRETCHED_US));
-    r->next_flush_us = mono_us(r) + interval_us;
+    r->next_flush_us = runner_mono_us(r) + interval_us;
 }
 
 static void flush_begin(struct runner *r)
 {
-    r->flush_began_us = r->attempt_began_us = mono_us(r);
+    r->flush_began_us = r->attempt_began_us = runner_mono_us(r);
     if (!instance_flush_begin(r->instance))
         schedule_flush(r, 0);
 }
 
 static void on_flushed(struct runner *r)
 {
-    int64_t now_us = mono_us(r);
+    int64_t now_us = runner_mono_us(r);
     stats_observe_us(&r->stats->flush_seconds, now_us - r->flush_began_us);
     if (r->flush_trouble)
         log_info("flushing again");
@@ -195,10 +148,10 @@ static int step_flush(struct runner *r, struct err *e)
         on_flushed(r);
         return 0;
     case FLUSH_WAIT:
-        r->retry_us = r->attempt_began_us = mono_us(r) + RETRY_US / 5;
+        r->retry_us = r->attempt_began_us = runner_mono_us(r) + RETRY_US / 5;
         if (e->detail[0]) {
             r->flush_trouble = true;
-            if (log_limit(&r->flush_complaint, mono_us(r), COMPLAINT_US))
+            if (log_limit(&r->flush_complaint, runner_mono_us(r), COMPLAINT_US))
                 log_warn("flush waits", "error", e->detail);
         }
         return 0;
@@ -216,8 +169,8 @@ static enum flush_result finish_flush(struct runner *r)
 {
     struct err e = {0};
     enum flush_result rc = FLUSH_WAIT;
-    int64_t deadline_us = mono_us(r) + REVOKE_FLUSH_US;
-    while (mono_us(r) < deadline_us) {
+    int64_t deadline_us = runner_mono_us(r) + REVOKE_FLUSH_US;
+    while (runner_mono_us(r) < deadline_us) {
         rc = instance_flush_step(r->instance, &e);
         if (rc == FLUSH_DONE)
             on_flushed(r);
@@ -234,7 +187,7 @@ static enum flush_result finish_flush(struct runner *r)
 static void flush_all(struct runner *r)
 {
     if (!instance_is_flushing(r->instance)) {
-        r->flush_began_us = r->attempt_began_us = mono_us(r);
+        r->flush_began_us = r->attempt_began_us = runner_mono_us(r);
         if (!instance_flush_begin(r->instance))
             return;
     }
@@ -245,133 +198,16 @@ static void flush_all(struct runner *r)
         instance_drop_all(r->instance);
 }
 
-// ---- halting ----
-
-static void say_halted(struct runner *r, int partition, const char *why)
-{
-    log_limit(&r->halted_complaint, mono_us(r), 0); // the next reminder counts from here
-    log_error("partition halted", "partition", log_num(partition), "error", why);
-}
-
-static void halt(struct runner *r, int partition, const char *why)
-{
-    instance_halt(r->instance, partition, why);
-    say_halted(r, partition, why);
-}
-
-// What the source calls broken may be whole again: a broker that comes back can miss topics for a
-// moment. Only a new assignment can tell, so the group is joined anew, ever more rarely.
-static void plan_rejudgement(struct runner *r)
-{
-    int64_t now_us = mono_us(r);
-    if (r->rejudge)
-        return;
-    bool is_first = !r->rejudge_us || now_us - r->rejudge_us > 2 * REJUDGE_MOST_US;
-    r->rejudge_wait_us =
-        is_first ? REJUDGE_FIRST_US : min_i64(2 * r->rejudge_wait_us, REJUDGE_MOST_US);
-    r->rejudge_us = now_us + r->rejudge_wait_us;
-    r->rejudge = true;
-    r->next_topics_us = now_us; // perhaps it concerns all
-}
-
-// The topics are not what was set up, and so concern every partition there is.
-static void stop_reading(struct runner *r, const char *why)
-{
-    snprintf(r->topics_wrong, sizeof(r->topics_wrong), "%s", why);
-    r->rejudge = false; // they are, once the topics are right again
-    instance_halt_all(r->instance, why);
-    log_limit(&r->halted_complaint, mono_us(r), 0);
-    log_error("the input topics are not as they were set up; nothing is read until they are",
-              "error", why);
-}
-
-static void watch_topics(struct runner *r)
-{
-    struct err e;
-    int rc = r->host.check_topics(r->host.arg, r->settings.partitions, &e);
-    bool first = rc < 0 && !r->topics_doubted;
-    if (rc <= 0)
-        r->topics_doubted = rc < 0;
-    if (rc < 0 && !first && !r->topics_wrong[0]) {
-        stop_reading(r, e.detail);
-    } else if (rc == 0 && r->topics_wrong[0]) {
-        log_info("the input topics are as they were set up again");
-        r->topics_wrong[0] = '\0';
-        r->reopen = true; // every partition is judged anew
-    }
-    int64_t again_us = TOPICS_CHECK_US;
-    if (first)
-        again_us = TOPICS_DOUBT_US;
-    else if (r->topics_wrong[0])
-        again_us = TOPICS_WRONG_CHECK_US;
-    r->next_topics_us = mono_us(r) + again_us;
-}
-
-static void say_start(struct runner *r, int partition, enum instance_start start,
-                      const struct err *e)
-{
-    if (start == START_DEGRADED)
-        log_error("the log no longer reaches back to where the replay should begin: duplicates and "
-                  "answers of what is gone cannot be recognised",
-                  "partition", log_num(partition), "error", e->detail);
-    else if (start == START_LOSSY)
-        log_error("going on without what is lost, as ACCEPT_LOSS says", "partition",
-                  log_num(partition), "error", e->detail);
-    else if (start == START_HALTED)
-        say_halted(r, partition, e->detail);
-}
-
-// What a replay has come upon is judged where the partition is: another owner, or we after joining
-// the group anew, would have to read as far again to find it out.
-static void judge_replays(struct runner *r)
-{
-    r->next_judgement_us = mono_us(r) + JUDGE_US;
-    for (int p = 0; p < (int)r->settings.partitions && !r->topics_wrong[0]; p++) {
-        struct log_ends ends[2];
-        struct err e;
-        if (!instance_is_doubtful(r->instance, p))
-            continue;
-        if (source_ends(r->source, p, ends, &e) < 0)
-            return; // asked again
-        bool was_halted = instance_is_halted(r->instance, p);
-        enum instance_start rc = instance_judge(r->instance, p, ends, wall_ms(r), &e);
-        if (rc != START_HALTED || !was_halted)
-            say_start(r, p, rc, &e);
-        if (rc == START_AGAIN)
-            plan_rejudgement(r);
-    }
-}
-
-// Now and then: whether the topics still are what they were, what replays have found, and what is
-// halted.
-static void look_after(struct runner *r)
-{
-    int64_t now_us = mono_us(r);
-    struct instance_condition condition;
-    if (now_us >= r->next_topics_us)
-        watch_topics(r);
-    if (r->source && now_us >= r->next_judgement_us && !instance_is_flushing(r->instance))
-        judge_replays(r);
-    if (r->rejudge && now_us >= r->rejudge_us) {
-        r->rejudge = false;
-        r->reopen = true;
-    }
-    instance_condition(r->instance, &condition);
-    if (condition.halted > 0 && log_limit(&r->halted_complaint, now_us, HALTED_COMPLAINT_US))
-        log_error("partitions are halted", "count", log_num((int64_t)condition.halted), "error",
-                  condition.why);
-}
-
 // ---- the group's calls, from inside source_serve ----
 
 static enum store_result claim_one(struct runner *r, int partition, struct err *e)
 {
-    int64_t deadline_us = mono_us(r) + CLAIM_TRY_US;
+    int64_t deadline_us = runner_mono_us(r) + CLAIM_TRY_US;
     for (;;) {
         enum store_result rc = instance_claim(r->instance, partition, e);
-        if (rc == STORE_OK || rc == STORE_FATAL || mono_us(r) > deadline_us || r->stopping)
+        if (rc == STORE_OK || rc == STORE_FATAL || runner_mono_us(r) > deadline_us || r->stopping)
             return rc;
-        if (log_limit(&r->claim_complaint, mono_us(r), COMPLAINT_US))
+        if (log_limit(&r->claim_complaint, runner_mono_us(r), COMPLAINT_US))
             log_warn("claim waits", "partition", log_num(partition), "error", e->detail);
         wait_us(r, RETRY_US / 5);
     }
@@ -386,7 +222,8 @@ static int take_one(struct runner *r, int partition, int64_t from[2], struct err
         return rc == STORE_FATAL ? -1 : 1;
     if (source_ends(r->source, partition, ends, e) < 0)
         return 1;
-    say_start(r, partition, instance_start(r->instance, partition, ends, wall_ms(r), from, e), e);
+    runner_say_start(r, partition,
+                     instance_start(r->instance, partition, ends, runner_wall_ms(r), from, e), e);
     return 0;
 }
 
@@ -398,7 +235,7 @@ static int check_numbers(struct runner *r, const int *partitions, size_t count, 
             continue;
         struct err why;
         if (r->host.check_topics(r->host.arg, r->settings.partitions, &why) < 0) {
-            stop_reading(r, why.detail);
+            runner_stop_reading(r, why.detail);
             return 0;
         }
         return err_set(e, "partition %d was assigned, but %lld partitions are pinned",
@@ -460,10 +297,10 @@ static int give_way_to_rival(struct runner *r, struct err *e)
 {
     struct err unknown;
     bool found = false;
-    int64_t deadline_us = mono_us(r) + REVOKE_FLUSH_US;
+    int64_t deadline_us = runner_mono_us(r) + REVOKE_FLUSH_US;
     if (!r->config->group_instance_id[0])
         return 0;
-    while (!r->stopping && mono_us(r) < deadline_us &&
+    while (!r->stopping && runner_mono_us(r) < deadline_us &&
            instance_find_rival(r->instance, &found, &unknown) != STORE_OK)
         wait_us(r, RETRY_US);
     if (found)
@@ -482,9 +319,9 @@ static int give_way_to_rival(struct runner *r, struct err *e)
 static int on_fenced_id(struct runner *r, const struct err *why, struct err *e)
 {
     log_warn("fenced by the broker, asking the database", "error", why->detail);
-    int64_t deadline_us = mono_us(r) + FENCED_WAIT_US;
-    while (mono_us(r) < deadline_us && !r->stopping)
-        wait_us(r, deadline_us - mono_us(r));
+    int64_t deadline_us = runner_mono_us(r) + FENCED_WAIT_US;
+    while (runner_mono_us(r) < deadline_us && !r->stopping)
+        wait_us(r, deadline_us - runner_mono_us(r));
     if (instance_is_flushing(r->instance))
         flush_all(r);
     return give_way_to_rival(r, e);
@@ -495,7 +332,7 @@ static int serve_group(struct runner *r, struct err *e)
     struct err why = {0};
     if (!r->source) {
         r->reopen = false;
-        return mono_us(r) < r->reopen_us ? 0 : open_source(r, e);
+        return runner_mono_us(r) < r->reopen_us ? 0 : open_source(r, e);
     }
     if (r->dispossessed && give_way_to_rival(r, e) < 0)
         return -1; // before anything is claimed anew, which would hide it
@@ -518,7 +355,7 @@ static int serve_group(struct runner *r, struct err *e)
     if (r->reopen) {
         r->reopen = false;
         close_source(r);
-        r->reopen_us = mono_us(r) + REOPEN_US;
+        r->reopen_us = runner_mono_us(r) + REOPEN_US;
     }
     return 0;
 }
@@ -559,7 +396,7 @@ static void say_full(struct runner *r, int partition, const struct task *task)
     int64_t bytes = (int64_t)task_join_bytes(task);
     int64_t waiting =
         (int64_t)(join_waiting_count(j, EVENT_REQUEST) + join_waiting_count(j, EVENT_RESPONSE));
-    if (log_limit(&r->full_complaint, mono_us(r), COMPLAINT_US))
+    if (log_limit(&r->full_complaint, runner_mono_us(r), COMPLAINT_US))
         log_error("a partition is held back at MAX_JOINS: more wait for their other half than it "
                   "allows; raise it where there is memory",
                   "partition", log_num(partition), "max_joins", log_num(r->config->max_joins),
@@ -571,11 +408,11 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
     struct err why;
     struct task *task = instance_task(r->instance, partition);
     struct heads heads = {0};
-    int64_t now_ms = wall_ms(r);
+    int64_t now_ms = runner_wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
         if (look(r, partition, &heads, &why) < 0) {
-            halt(r, partition, why.detail);
-            plan_rejudgement(r);
+            runner_halt(r, partition, why.detail);
+            runner_plan_rejudgement(r);
             return;
         }
         int k = task_choose(task, heads.ready);
@@ -595,10 +432,10 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
         case FEED_FLUSH:
             flush_begin(r);
             return;
-        case FEED_AHEAD: // look_after says so
+        case FEED_AHEAD: // runner_look_after says so
             return;
         case FEED_MISMATCH:
-            halt(r, partition, task_error(task));
+            runner_halt(r, partition, task_error(task));
             return;
         default: // FEED_HOLD: the other topic has to arrive first
             heads.held[k] = true;
@@ -620,16 +457,17 @@ static void feed(struct runner *r, bool *moved)
 static void look_at_closing(struct runner *r)
 {
     struct err e;
-    enum store_result rc = instance_read_closing(r->instance, wall_ms(r), &e);
+    enum store_result rc = instance_read_closing(r->instance, runner_wall_ms(r), &e);
     if (rc == STORE_FENCED)
         rejoin(r, &e);
-    else if (rc != STORE_OK && log_limit(&r->closing_complaint, mono_us(r), CLOSING_COMPLAINT_US))
+    else if (rc != STORE_OK &&
+             log_limit(&r->closing_complaint, runner_mono_us(r), CLOSING_COMPLAINT_US))
         log_warn("what waits to be closed cannot be read now", "error", e.detail);
 }
 
 static int work(struct runner *r, bool *moved, struct err *e)
 {
-    int64_t now_us = mono_us(r);
+    int64_t now_us = runner_mono_us(r);
     if (instance_is_flushing(r->instance)) {
         e->detail[0] = '\0';
         if (now_us < r->retry_us)
@@ -640,7 +478,7 @@ static int work(struct runner *r, bool *moved, struct err *e)
     }
     if (now_us >= r->next_closing_us) {
         look_at_closing(r); // without a partition too: it shows whether the database is there
-        r->next_closing_us = mono_us(r) + r->config->flush_interval_ms * US_PER_MS;
+        r->next_closing_us = runner_mono_us(r) + r->config->flush_interval_ms * US_PER_MS;
         *moved = true;
         return 0;
     }
@@ -668,12 +506,12 @@ int runner_round(struct runner *r, struct err *e)
     bool moved = false;
     if (serve_group(r, e) < 0 || (r->source && work(r, &moved, e) < 0))
         return -1;
-    int64_t now_us = mono_us(r);
+    int64_t now_us = runner_mono_us(r);
     if (now_us >= r->next_tick_us) {
         r->next_tick_us = now_us + TICK_CHECK_US;
         if (!instance_is_flushing(r->instance))
-            instance_tick(r->instance, wall_ms(r));
-        look_after(r);
+            instance_tick(r->instance, runner_wall_ms(r));
+        runner_look_after(r);
     }
     r->started = r->started || (r->source && source_is_assigned(r->source));
     tell_publisher(r);
@@ -723,7 +561,7 @@ int runner_start(struct runner *r, struct err *e)
         .accept_clock_ahead = r->config->accept_clock_ahead,
         .brokers = r->config->kafka_brokers,
     };
-    r->next_topics_us = mono_us(r) + TOPICS_CHECK_US;
+    r->next_topics_us = runner_mono_us(r) + TOPICS_CHECK_US;
     r->instance = instance_new(&ic, r->key, r->store, r->emit, r->stats);
     log_info("processing", "partitions", log_num(r->settings.partitions), "join_ttl_ms",
              log_num(r->settings.join_ttl_ms), "join_skew_ms", log_num(r->settings.join_skew_ms));

@@ -233,7 +233,7 @@ MUTANTS = (
            "        m->other_log[k] = false;\n", "",
            "each start jumps over what has come since the loss was accepted", UNIT + "instance_halting"),
     Mutant("fenced_and_does_not_rejoin", RUNNER,
-           "             \"error\", why->detail);\n    r->reopen = true;", "             \"error\", why->detail);",
+           "    r->reopen = r->dispossessed = true;", "    r->dispossessed = true;",
            "who is fenced stays in the group and does nothing", "sim"),
     Mutant("cells_of_one_task", FLUSH,
            "    f->batch.cell_count = count;", "    f->batch.cell_count = window_count(task_deltas(f->tasks[0]));",
