@@ -102,6 +102,13 @@ static size_t find(const struct join *j, struct hash128 h)
     return i;
 }
 
+void join_prefetch(const struct join *j, struct hash128 identity)
+{
+    const struct identity *s = &j->slots[identity.lo & (j->slot_count - 1)];
+    __builtin_prefetch(s, 1);
+    __builtin_prefetch((const char *)(s + 1) - 1, 1); // most lie in two lines
+}
+
 // `from_ms`: what is remembered at the time in question.
 static bool seen_since(int64_t seen_ms, int64_t from_ms)
 {
