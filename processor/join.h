@@ -86,7 +86,8 @@ bool join_expire(struct join *j, enum event_kind kind, int64_t other_time_ms,
 int64_t join_deadline(const struct join *j, enum event_kind kind);
 
 size_t join_waiting_count(const struct join *j, enum event_kind kind);
-// Has the memory fetched that the next look at the identity needs. Looking is mostly waiting for it.
+// Has the memory fetched that the next look at the identity needs. Looking is mostly waiting for
+// it.
 void join_prefetch(const struct join *j, struct hash128 identity);
 size_t join_identity_count(const struct join *j);
 size_t join_bytes(const struct join *j); // memory of the tables, without what waiting records own

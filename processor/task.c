@@ -440,8 +440,8 @@ static struct hash128 identity_of(const struct task *t, struct str tenant, struc
     return hash_keyed128(t->env.key, bytes, tenant.n + 1 + request_id.n);
 }
 
-// The key is the request_id, unless somebody wrote to the topic in a way of his own: while the value
-// is read, what is known of that identity is on its way from memory.
+// The key is the request_id, unless somebody wrote to the topic in a way of his own: while the
+// value is read, what is known of that identity is on its way from memory.
 static void prefetch_identity(const struct task *t, const struct task_record *r)
 {
     if (r->key.n <= EVENT_NAME_MAX && r->tenant.n <= EVENT_NAME_MAX)
