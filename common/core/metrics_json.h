@@ -17,8 +17,9 @@ struct metrics_json {
 // add members of its own.
 void metrics_json_members(struct metrics_json *j, struct buf *out, const struct metrics_row *row);
 
-// The shortest decimal that reads back as the same double, and of those the nearest; null where the
-// value is not finite.
+// The shortest decimal that reads back as the same double, and of those the nearest (of two that
+// are equally near to a thousandth of their last digit, either); null where the value is not
+// finite.
 void metrics_json_double(struct buf *out, double d);
 void metrics_json_int(struct buf *out, int64_t n);
 

@@ -347,7 +347,8 @@ def burst(storm, _, r):
 @fault("prices change", 1, "postgres")
 def reprice(storm, _, r):
     model = r.choice(("house-small", "house-large"))
-    storm.price(model, r.randrange(1, 5000) / 1000, r.randrange(1, 20000) / 1000)
+    price = r.randrange(100, 5000) / 1000
+    storm.price(model, price, round(price * r.uniform(0.1, 20), 3))
 
 
 @fault("settings change", 1, "postgres")

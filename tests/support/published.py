@@ -38,6 +38,8 @@ def comparable(name, value):
         return decimal.Decimal(value)
     if name.endswith("_hdr"):
         return bytes.fromhex(value[2:]) if value.startswith("\\x") else histogram(value)
+    if isinstance(value, decimal.Decimal) and value != value.to_integral_value():
+        return float(value)  # which may have two texts of seventeen digits
     return value
 
 
