@@ -18,14 +18,15 @@ class Topics(OutletCase):
         self.assertEqual(o.open(), 0)
         o.send(1, 20)
         o.ok("commit")
+        self.expect_committed(self.stack, list(range(1, 21)))
         records = self.stack.consume("llm.metrics", "read_committed")
-        self.assertEqual(sorted(int(r["payload"]) for r in records), list(range(1, 21)))
         for r in records:
             self.assertEqual(r["key"], "key-" + r["payload"])
             self.assertEqual((r["ts"], r["tstype"]), (TIME_MS + int(r["payload"]), "create"))
             self.assertEqual(r["headers"], ["content-type", "application/json", "schema-version", "1"])
         self.assertGreater(len({r["partition"] for r in records}), 1)
-        progress, = self.stack.consume("llm.metrics.progress", "read_committed")
+        progress, = wait_for(lambda: self.stack.consume("llm.metrics.progress", "read_committed"), "the progress",
+                             PATIENCE_S)
         self.assertEqual((progress["key"], json.loads(progress["payload"])), ("publisher", {"publish_seq": 20}))
         # Where any client of Kafka's own puts these keys.
         for seq in (1, 7, 20):
@@ -49,11 +50,11 @@ class Topics(OutletCase):
         first.end()  # killed, its transaction open
         second = self.outlet(self.stack)
         self.assertEqual(second.open(), 3)
-        self.assertEqual(self.sequences(self.stack), [1, 2, 3])
+        self.expect_committed(self.stack, [1, 2, 3])
         second.send(4, 5)
         second.ok("commit")
         self.assertEqual(self.outlet(self.stack).open(), 5)
-        self.assertEqual(self.sequences(self.stack), [1, 2, 3, 4, 5])
+        self.expect_committed(self.stack, [1, 2, 3, 4, 5])
         self.assertEqual(max(self.sequences(self.stack, "read_uncommitted")), 7)
 
     def test_the_next_one_fences_whoever_is_at_work(self):
@@ -66,7 +67,7 @@ class Topics(OutletCase):
         second.ok("commit")
         first.ok("close")
         self.assertEqual(first.open(), 2)
-        self.assertEqual(self.sequences(self.stack), [1, 2])
+        self.expect_committed(self.stack, [1, 2])
         second.ok("begin")
         answers = [second.until_decided("put", 3, "k", "3", 1), second.until_decided("commit")]
         self.assertEqual(answers[-1][0], "broken", answers)

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from stack import needed
+from stack import needed, wait_for
 
 PATIENCE_S = 60
 # A call waits for half a second; the rest is for a machine that is slow, in both directions.
@@ -76,3 +76,13 @@ class OutletCase(unittest.TestCase):
 
     def sequences(self, stack, isolation="read_committed"):
         return sorted(int(r["payload"]) for r in stack.consume("llm.metrics", isolation))
+
+    def expect_committed(self, stack, wanted):
+        """A commit is decided before its markers reach the partitions, one after the other: readers see it then."""
+        seen = []
+
+        def reached():
+            seen[:] = self.sequences(stack)
+            return seen == wanted or len(seen) > len(wanted)
+        wait_for(reached, f"the records of {len(wanted)} sequences", PATIENCE_S)
+        self.assertEqual(seen, wanted)
