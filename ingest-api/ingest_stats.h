@@ -13,6 +13,17 @@
     COUNTER(events_unacknowledged, "streamlens_ingest_events_total", "result=\"unacknowledged\"",  \
             "")                                                                                    \
     COUNTER(batches, "streamlens_ingest_batches_total", "", "Batches read.")                       \
+    COUNTER(compressed, "streamlens_ingest_compressed_requests_total", "",                         \
+            "Requests whose body came as gzip, refused ones included.")                            \
+    COUNTER(inflated_bytes, "streamlens_ingest_inflated_bytes_total", "",                          \
+            "Bytes that gzip bodies held, without those that were refused.")                       \
+    COUNTER(refused_coding, "streamlens_ingest_bodies_refused_total", "reason=\"coding\"",         \
+            "Bodies that were not read, by reason.")                                               \
+    COUNTER(refused_type, "streamlens_ingest_bodies_refused_total", "reason=\"type\"", "")         \
+    COUNTER(refused_gzip, "streamlens_ingest_bodies_refused_total", "reason=\"gzip\"", "")         \
+    COUNTER(refused_inflated, "streamlens_ingest_bodies_refused_total",                            \
+            "reason=\"inflated_size\"", "")                                                        \
+    COUNTER(refused_ratio, "streamlens_ingest_bodies_refused_total", "reason=\"ratio\"", "")       \
     COUNTER(accepted_bytes, "streamlens_ingest_accepted_bytes_total", "",                          \
             "Bytes of events that the log acknowledged.")                                          \
     COUNTER(failed_not_ready, "streamlens_ingest_produce_failures_total", "reason=\"not_ready\"",  \

@@ -5,8 +5,7 @@
 #include "common/io/auth_stats.h"
 #include "common/io/clock.h"
 #include "common/io/service.h"
-
-#include <strings.h>
+#include "ingest-api/body.h"
 
 #define RETRY_AFTER_S "1"
 #define JSON "application/json"
@@ -16,6 +15,7 @@
 struct routes {
     struct routes_options options;
     struct ingest *ingest;
+    struct body *body;
     struct sink *sink;
     struct auth *auth;
     struct ingest_stats *stats;
@@ -45,42 +45,6 @@ static void reply_unavailable(struct http_exchange *x, const char *why)
 {
     http_add_header(x, "Retry-After", RETRY_AFTER_S);
     http_problemf(x, 503, "%s", why);
-}
-
-// ---- what is wrong with a request before its body is looked at
-
-static bool type_is_json(struct str type)
-{
-    static const char *const known[] = {"application/json", "application/x-ndjson",
-                                        "application/ndjson", "application/jsonl",
-                                        "application/x-jsonlines"};
-    size_t n = 0;
-    while (n < type.n && type.p[n] != ';' && type.p[n] != ' ' && type.p[n] != '\t')
-        n++;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        if (n == strlen(known[i]) && strncasecmp(type.p, known[i], n) == 0)
-            return true;
-    }
-    return n > 5 && strncasecmp(type.p + n - 5, "+json", 5) == 0; // such as CloudEvents' own
-}
-
-// Answers, and returns false, where the body is not of a kind that is taken.
-static bool check_headers(struct http_exchange *x)
-{
-    struct str encoding = http_header(x, "content-encoding");
-    if (encoding.n > 0 && !(encoding.n == 8 && strncasecmp(encoding.p, "identity", 8) == 0)) {
-        http_add_header(x, "Accept-Encoding", "identity");
-        http_problemf(x, 415, "Content-Encoding is not taken: send the body as it is");
-        return false;
-    }
-    struct str type = http_header(x, "content-type");
-    if (type.n > 0 && !type_is_json(type)) {
-        http_problemf(x, 415,
-                      "Content-Type must be application/json, or application/x-ndjson for "
-                      "a batch of lines, or be left out");
-        return false;
-    }
-    return true;
 }
 
 // ---- answers
@@ -181,7 +145,7 @@ static void on_published(void *arg, const enum sink_result *results, size_t coun
 // is comes first: a stranger learns nothing about its request.
 static bool admit(struct http_exchange *x, struct routes *r, struct auth_identity *who)
 {
-    if (auth_check(r->auth, x, SCOPE_INGEST, who) != 0 || !check_headers(x))
+    if (auth_check(r->auth, x, SCOPE_INGEST, who) != 0 || !body_check_header(r->body, x))
         return false;
     assert(!who->authenticated || who->tenant.n > 0); // else its events could name any tenant
     return true;
@@ -196,12 +160,13 @@ static void post_single(struct http_exchange *x, struct routes *r, enum event_ki
 {
     struct auth_identity who;
     struct ingest_record record;
+    struct str body;
     struct err e;
 
-    if (!admit(x, r, &who))
+    if (!admit(x, r, &who) || !body_read(r->body, x, r->options.max_event_bytes, &body))
         return;
     enum ingest_verdict verdict =
-        ingest_single(r->ingest, kind, http_body(x), who.tenant, clock_wall_us(), &record, &e);
+        ingest_single(r->ingest, kind, body, who.tenant, clock_wall_us(), &record, &e);
     if (verdict != INGEST_TAKEN) {
         r->stats->events_rejected++;
         http_problem(x, verdict == INGEST_OTHER_TENANT ? 403 : 400, &e);
@@ -237,15 +202,16 @@ static void post_events(struct http_exchange *x, void *arg)
     struct auth_identity who;
     const struct ingest_record *records;
     size_t count;
+    struct str body;
     struct err e;
 
-    if (!admit(x, r, &who))
+    if (!admit(x, r, &who) || !body_read(r->body, x, r->options.max_batch_bytes, &body))
         return;
     struct post *p = xcalloc(1, sizeof(*p));
     *p = (struct post){.routes = r, .exchange = x, .batch = true};
     r->stats->batches++;
-    if (ingest_batch(r->ingest, http_body(x), who.tenant, clock_wall_us(), &records, &count,
-                     &p->report, &e) < 0) {
+    if (ingest_batch(r->ingest, body, who.tenant, clock_wall_us(), &records, &count, &p->report,
+                     &e) < 0) {
         http_problem(x, 413, &e);
         post_free(p);
         return;
@@ -327,6 +293,7 @@ struct routes *routes_new(const struct routes_options *options, struct sink *sin
     r->options = *options;
     r->ingest = ingest_new(&(struct ingest_limits){.max_event_bytes = options->max_event_bytes,
                                                    .max_batch_events = options->max_batch_events});
+    r->body = body_new(stats);
     r->sink = sink;
     r->auth = auth;
     r->stats = stats;
@@ -353,6 +320,7 @@ void routes_free(struct routes *r)
 {
     if (!r)
         return;
+    body_free(r->body);
     ingest_free(r->ingest);
     free(r);
 }

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ingest-api makes of bodies: gzip, and JSON that is wrong, one case a name."""
+import contextlib
+import gzip
+import http.client
+import json
+import re
+import unittest
+import zlib
+
+from test_ingest_api import REQUESTS, RESPONSES, Log, Process, ndjson, post, request_event, response_event, typed
+
+GZIP = {"Content-Encoding": "gzip"}
+REQUEST, RESPONSE, EVENTS = "/v1/llm/request", "/v1/llm/response", "/v1/llm/events"
+
+
+def to_bytes(event):
+    return json.dumps(event).encode()
+
+
+def exactly(size):
+    """An event of that many bytes, and one that compresses badly enough for any ratio."""
+    bare = len(to_bytes(request_event("a", x="")))
+    return to_bytes(request_event("a", x="".join(chr(97 + i * i % 23) for i in range(size - bare))))
+
+
+def bomb(size):
+    """That many blanks, a thousand times smaller."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(size >> 20)) + packer.flush()
+
+
+def peak_bytes(service):
+    with open(f"/proc/{service.process.pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) << 10
+
+
+class Fake(Process):
+    path = ("tests", "integration", "ingest_fake")
+
+    def refused(self, service, reason):
+        return service.metric('streamlens_ingest_bodies_refused_total{reason="%s"}' % reason)
+
+
+class GzipInTheLog(Log):
+    def test_the_log_holds_what_was_compressed(self):
+        self.create_both()
+        s = self.start()
+        events = [typed("request", request_event(f"b-{i}")) for i in range(2000)]
+        sent = [to_bytes(request_event("a")), *map(to_bytes, events)]
+        answer = to_bytes(response_event("a"))
+        # What is inflated next must not overwrite what waits for the log.
+        self.assertEqual(post(s, REQUEST, gzip.compress(sent[0]), GZIP)[0], 202)
+        self.assertEqual(post(s, RESPONSE, gzip.compress(answer), GZIP)[0], 202)
+        status, _, report = post(s, EVENTS, gzip.compress(ndjson(events).encode()), GZIP)
+        self.assertEqual((status, report), (202, {"accepted": 2000, "rejected": 0, "errors": []}))
+        self.assertEqual(sorted(r[2] for r in self.records(REQUESTS, len(sent))), sorted(sent))
+        self.assertEqual([r[2] for r in self.records(RESPONSES, 1)], [answer])
+
+
+class Gzip(Fake):
+    def setUp(self):
+        self.s = self.launch()
+
+    def test_it_is_taken_in_every_form(self):
+        event = to_bytes(request_event("a"))
+        for name in ("gzip", "x-gzip", "GZip"):
+            with self.subTest(name):
+                self.assertEqual(post(self.s, REQUEST, gzip.compress(event), {"Content-Encoding": name})[0], 202)
+        for level in (0, 1, 9):
+            with self.subTest(level=level):
+                self.assertEqual(post(self.s, REQUEST, gzip.compress(event, level), GZIP)[0], 202)
+        members = gzip.compress(event[:20]) + gzip.compress(event[20:]) + gzip.compress(b"")
+        self.assertEqual(post(self.s, REQUEST, members, GZIP)[0], 202)
+        named = b"\x1f\x8b\x08\x08\0\0\0\0\0\x03events.json\0" + gzip.compress(event)[10:]
+        self.assertEqual(post(self.s, REQUEST, named, GZIP)[0], 202)
+
+    def test_another_coding_is_415_and_says_what_is_taken(self):
+        event = to_bytes(request_event("a"))
+        codings = ("br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, identity", "gzip;q=1", "gzip,", "g")
+        for n, coding in enumerate(codings, 1):
+            with self.subTest(coding):
+                answer = post(self.s, EVENTS, gzip.compress(event), {"Content-Encoding": coding})
+                self.assert_problem(answer, 415)
+                self.assertEqual(answer[1]["Accept-Encoding"], "gzip")
+                self.assertEqual(self.refused(self.s, "coding"), n)
+
+    def test_two_fields_are_415_whatever_they_say(self):
+        for first, second in (("gzip", "gzip"), ("gzip", "identity"), ("identity", "identity"), ("br", "gzip")):
+            with self.subTest((first, second)), \
+                    contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.s.port)) as c:
+                c.putrequest("POST", REQUEST)
+                for coding in (first, second):
+                    c.putheader("Content-Encoding", coding)
+                body = gzip.compress(to_bytes(request_event("a")))
+                c.putheader("Content-Length", str(len(body)))
+                c.endheaders(body)
+                self.assertEqual(c.getresponse().status, 415)
+
+    def test_what_is_no_gzip_is_400(self):
+        event = to_bytes(request_event("a"))
+        good = gzip.compress(event)
+        raw = zlib.compressobj(9, zlib.DEFLATED, -15)
+        cases = {"nothing": b"", "the event itself": event, "zlib": zlib.compress(event),
+                 "raw deflate": raw.compress(event) + raw.flush(), "half": good[:len(good) // 2],
+                 "a header": good[:10], "all but a byte": good[:-1],
+                 "crc": good[:-8] + bytes([good[-8] ^ 1]) + good[-7:],
+                 "length": good[:-4] + bytes([good[-4] ^ 1]) + good[-3:],
+                 "flags": good[:3] + b"\xe0" + good[4:], "zeros behind it": good + b"\0\0",
+                 "half a member behind it": good + good[:15]}
+        for n, (name, body) in enumerate(cases.items(), 1):
+            for path in (REQUEST, EVENTS):
+                with self.subTest(name, path=path):
+                    answer = post(self.s, path, body, GZIP)
+                    self.assert_problem(answer, 400)
+                    self.assertIn("gzip", answer[2]["detail"])
+            self.assertEqual(self.refused(self.s, "gzip"), 2 * n)
+        self.assertEqual(self.s.metric("streamlens_ingest_inflated_bytes_total"), 0)
+        self.assertEqual(post(self.s, REQUEST, good, GZIP)[0], 202)
+
+    def test_what_it_holds_is_judged_as_if_it_were_plain(self):
+        bad = to_bytes(request_event(""))
+        self.assert_problem(post(self.s, REQUEST, gzip.compress(bad), GZIP), 400, "request_id")
+        self.assert_problem(post(self.s, REQUEST, gzip.compress(b""), GZIP), 400)
+
+    def test_both_sizes_have_the_limit(self):
+        s = self.launch({"MAX_BODY_BYTES": "1000", "MAX_BATCH_BYTES": "3000"})
+        self.assertEqual(post(s, REQUEST, gzip.compress(exactly(1000)), GZIP)[0], 202)
+        self.assert_problem(post(s, REQUEST, gzip.compress(exactly(1001)), GZIP), 413)
+        self.assertEqual(self.refused(s, "inflated_size"), 1)
+        line = to_bytes(typed("response", response_event("a"))) + b"\n"
+        for size, status in ((3000, 202), (3001, 413)):
+            self.assertEqual(post(s, EVENTS, gzip.compress(line.ljust(size)), GZIP)[0], status)
+        self.assertEqual(self.refused(s, "inflated_size"), 2)
+        stored = gzip.compress(exactly(1000), 0)  # fits only where it is not compressed
+        self.assertGreater(len(stored), 1000)
+        self.assert_problem(post(s, REQUEST, stored, GZIP), 413)
+
+    def test_a_bomb_is_413_and_costs_no_memory(self):
+        s = self.launch({"MAX_BATCH_BYTES": str(16 << 20)})
+        body = bomb(512 << 20)
+        self.assert_problem(post(s, EVENTS, bomb(8 << 20), GZIP), 413)
+        self.assertEqual(self.refused(s, "ratio"), 1)
+        before = peak_bytes(s)
+        for _ in range(20):
+            self.assert_problem(post(s, EVENTS, body, GZIP), 413)
+        self.assertEqual(self.refused(s, "inflated_size"), 20)
+        self.assertLess(peak_bytes(s) - before, 48 << 20)
+
+    def test_it_is_counted(self):
+        event = to_bytes(request_event("a"))
+        post(self.s, REQUEST, event)
+        post(self.s, REQUEST, gzip.compress(event), GZIP)
+        post(self.s, EVENTS, gzip.compress(event), GZIP)  # refused, but as an event
+        post(self.s, REQUEST, event, GZIP)
+        self.assertEqual(self.s.metric("streamlens_ingest_compressed_requests_total"), 3)
+        self.assertEqual(self.s.metric("streamlens_ingest_inflated_bytes_total"), 2 * len(event))
+
+
+if __name__ == "__main__":
+    unittest.main()
