@@ -151,7 +151,8 @@ struct http_server {
     void *on_drained_arg;
 
     int64_t date_s; // what date[] shows
-    char date[40];
+    char date[48];  // a header field with its line end
+    size_t date_n;
 };
 
 // http_server.c

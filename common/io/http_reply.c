@@ -155,7 +155,8 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
     buf_adds(&x->extra, "\r\n");
 }
 
-static const char *date_now(struct http_server *s)
+// The whole header field, so that an answer only copies it.
+static struct str date_field(struct http_server *s)
 {
     int64_t now_s = clock_wall_us() / 1000000;
     if (now_s != s->date_s) {
@@ -163,10 +164,10 @@ static const char *date_now(struct http_server *s)
         struct tm tm;
         gmtime_r(&t, &tm);
         // The C locale: nobody here calls setlocale, and RFC 9110 wants English.
-        strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        s->date_n = strftime(s->date, sizeof(s->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
         s->date_s = now_s;
     }
-    return s->date;
+    return (struct str){s->date, s->date_n};
 }
 
 static void count_answer(struct http_server *s, int status, size_t bytes)
@@ -177,30 +178,72 @@ static void count_answer(struct http_server *s, int status, size_t bytes)
     st->sent_bytes += (int64_t)bytes;
 }
 
+// printf would cost more than all else of an answer.
+static char *put(char *at, const char *p, size_t n)
+{
+    memcpy(at, p, n);
+    return at + n;
+}
+
+#define PUT_LIT(at, lit) put(at, "" lit, sizeof(lit) - 1)
+
+static char *put_number(char *at, size_t n)
+{
+    char digits[20];
+    size_t i = sizeof(digits);
+    do
+        digits[--i] = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    return put(at, digits + i, sizeof(digits) - i);
+}
+
+static char *put_head(char *at, struct http_server *s, int status, bool close,
+                      struct str content_type, const size_t *length)
+{
+    const char *reason = http_reason(status);
+    struct str date = date_field(s);
+    at = PUT_LIT(at, "HTTP/1.1 ");
+    at = put_number(at, (size_t)status);
+    at = PUT_LIT(at, " ");
+    at = put(at, reason, strlen(reason));
+    at = PUT_LIT(at, "\r\n");
+    at = put(at, date.p, date.n);
+    if (length) {
+        at = PUT_LIT(at, "Content-Length: ");
+        at = put_number(at, *length);
+        at = PUT_LIT(at, "\r\n");
+    }
+    if (content_type.n > 0) {
+        at = PUT_LIT(at, "Content-Type: ");
+        at = put(at, content_type.p, content_type.n);
+        at = PUT_LIT(at, "\r\n");
+    }
+    return close ? PUT_LIT(at, "Connection: close\r\n") : at;
+}
+
+#define HEAD_MAX 256 // of put_head(), the content type apart
+
 static void render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
                    const char *content_type, const void *body, size_t n)
 {
-    char head[512];
+    struct str type = content_type ? str_of(content_type) : (struct str){NULL, 0};
     bool bodiless = status == 204 || status == 304;
-    int used = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
-                        http_reason(status), date_now(x->server));
-    if (!bodiless)
-        used += snprintf(head + used, sizeof(head) - (size_t)used, "Content-Length: %zu\r\n", n);
-    if (content_type)
-        used += snprintf(head + used, sizeof(head) - (size_t)used, "Content-Type: %s\r\n",
-                         content_type);
-    if (close)
-        used += snprintf(head + used, sizeof(head) - (size_t)used, "Connection: close\r\n");
-    assert((size_t)used < sizeof(head));
-
     size_t body_n = x->is_head || bodiless ? 0 : n;
-    size_t total = (size_t)used + x->extra.n + 2 + body_n;
-    evbuffer_expand(out, total);
-    evbuffer_add(out, head, (size_t)used);
-    evbuffer_add(out, x->extra.p, x->extra.n);
-    evbuffer_add(out, "\r\n", 2);
-    evbuffer_add(out, body, body_n);
-    count_answer(x->server, status, total);
+    struct evbuffer_iovec room;
+    size_t most = HEAD_MAX + type.n + x->extra.n + 2 + body_n;
+    if (evbuffer_reserve_space(out, (ev_ssize_t)most, &room, 1) != 1)
+        abort(); // out of memory
+    char *begin = room.iov_base;
+    char *at = put_head(begin, x->server, status, close, type, bodiless ? NULL : &n);
+    assert((size_t)(at - begin) <= HEAD_MAX + type.n);
+    if (x->extra.n > 0)
+        at = put(at, x->extra.p, x->extra.n);
+    at = PUT_LIT(at, "\r\n");
+    if (body_n > 0)
+        at = put(at, body, body_n);
+    room.iov_len = (size_t)(at - begin);
+    evbuffer_commit_space(out, &room, 1);
+    count_answer(x->server, status, room.iov_len);
 }
 
 // A client that waits for "100 Continue" gets it once everything before has been answered, and not
