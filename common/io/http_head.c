@@ -79,28 +79,60 @@ bool http_is_token(struct str s)
     return s.n > 0;
 }
 
+static bool has_control(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 bool http_are_fields(const char *p, size_t n)
 {
     const char *end = p + n - 2; // the empty line
     while (p < end) {
         const char *lf = memchr(p, '\n', (size_t)(end - p));
         const char *colon = memchr(p, ':', (size_t)(lf - p));
-        if (!colon || !http_is_token((struct str){p, (size_t)(colon - p)}))
+        if (!colon || !http_is_token((struct str){p, (size_t)(colon - p)}) ||
+            has_control((struct str){colon, (size_t)(lf - 1 - colon)}))
             return false;
         p = lf + 1;
     }
     return true;
 }
 
+// The port and its colon, if any: what follows the host.
+static bool is_port(struct str s)
+{
+    for (size_t i = 1; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    }
+    return s.n == 0 || s.p[0] == ':';
+}
+
 bool http_is_host(struct str value)
 {
     static const char bad[] = " \t\"#,/<>?@\\^`{|}";
+    const char *end = value.p + value.n, *after = NULL;
     for (size_t i = 0; i < value.n; i++) {
         unsigned char c = (unsigned char)value.p[i];
         if (c <= ' ' || c >= 0x7f || memchr(bad, c, sizeof(bad) - 1))
             return false;
     }
-    return true;
+    if (value.n == 0)
+        return true;
+    if (value.p[0] == '[') {
+        after = memchr(value.p, ']', value.n);
+        if (!after)
+            return false;
+        after++;
+    } else {
+        after = memchr(value.p, ':', value.n);
+    }
+    return !after || is_port((struct str){after, (size_t)(end - after)});
 }
 
 static bool is_version(struct str s)
@@ -134,7 +166,7 @@ const char *http_parse_request_line(struct str line, struct http_request_line *o
     return out->target.n > 0 ? NULL : "the request target is empty";
 }
 
-void http_split_target(struct str target, struct str *path, struct str *query)
+bool http_split_target(struct str target, struct str *path, struct str *query)
 {
     const char *p = target.p, *end = target.p + target.n;
     size_t scheme = 0;
@@ -144,8 +176,11 @@ void http_split_target(struct str target, struct str *path, struct str *query)
         scheme = 8;
     if (scheme > 0) {
         p += scheme;
+        const char *authority = p;
         while (p < end && *p != '/' && *p != '?')
             p++;
+        if (p == authority || !http_is_host((struct str){authority, (size_t)(p - authority)}))
+            return false;
     }
     const char *question = p < end ? memchr(p, '?', (size_t)(end - p)) : NULL;
     *path = (struct str){p, (size_t)((question ? question : end) - p)};
@@ -154,4 +189,5 @@ void http_split_target(struct str target, struct str *path, struct str *query)
     *query = (struct str){NULL, 0};
     if (question)
         *query = (struct str){question + 1, (size_t)(end - question - 1)};
+    return true;
 }

@@ -29,12 +29,14 @@ struct http_request_line {
 const char *http_parse_request_line(struct str line, struct http_request_line *out);
 
 // origin-form and absolute-form are taken apart; anything else ("*") is a path that no route has.
-void http_split_target(struct str target, struct str *path, struct str *query);
+// False where an absolute-form names no host, or a user beside it.
+bool http_split_target(struct str target, struct str *path, struct str *query) MUST_CHECK;
 
-// Lines that passed the scan, the empty one at the end included: each is "name:…".
+// Lines that passed the scan, the empty one at the end included: each is "name:…", without control
+// characters.
 bool http_are_fields(const char *p, size_t n);
 
 bool http_is_token(struct str s);    // RFC 9110 5.6.2, at least one character
-bool http_is_host(struct str value); // a Host field's value, may be empty
+bool http_is_host(struct str value); // HOST[:PORT] of a Host field, may be empty
 
 #endif

@@ -180,7 +180,8 @@ static void read_request_line(struct head *h)
         fail(h, 501, "the method is not known here");
     x->is_head = strcmp(x->method, "HEAD") == 0;
     x->http_1_0 = line.minor == 0;
-    http_split_target(line.target, &x->path, &x->query);
+    if (!http_split_target(line.target, &x->path, &x->query))
+        fail(h, 400, "the request target names no proper host");
 }
 
 static void read_fields(struct http_conn *c, struct head *h)
