@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// No overflow: a burst or a charge is at most 10^12 tokens, 10^18 millionths, and a bucket owes at
-// most one charge, so every level and every difference of two is below 2.1 · 10^18.
+// No overflow: a burst or a charge is at most 10^12 tokens, 10^18 millionths. A bucket is charged
+// only when it owes nothing, so it never lacks more than a burst and a charge, 2 · 10^18.
 #include "common/core/token_bucket.h"
 
 #include "common/core/timeunit.h"
@@ -63,12 +63,20 @@ void token_bucket_change(struct token_bucket *b, struct token_limit limit, int64
 {
     if (token_limit_equal(b->limit, limit))
         return;
-    if (!has_limit(b) || limit.per_second == 0 || refill(b, now_us) == 0) {
+    if (!has_limit(b) || limit.per_second == 0) {
         token_bucket_fill(b, limit, now_us);
         return;
     }
+    refill(b, now_us);
     b->limit = limit;
     b->level = min_i64(b->level, limit.burst * WHOLE);
+}
+
+void token_bucket_change_shared(struct token_bucket *b, struct token_limit limit, int64_t now_us)
+{
+    int64_t missing = has_limit(b) && limit.per_second > 0 ? refill(b, now_us) : 0;
+    token_bucket_fill(b, limit, now_us);
+    b->level -= missing;
 }
 
 int64_t token_bucket_wait_us(struct token_bucket *b, int64_t n, int64_t now_us)

@@ -33,9 +33,12 @@ struct token_bucket {
 };
 
 void token_bucket_fill(struct token_bucket *b, struct token_limit limit, int64_t now_us);
-// A bucket that is full stays full: who has used nothing has all of the new burst. Any other keeps
-// what it holds, or owes, cut to the new burst: a change gives nobody tokens who has spent his.
+// What it holds, or owes, stays, cut to the new burst: a change gives nobody tokens, and what a
+// larger burst has room for comes in at the new rate. One without a limit so far becomes full.
 void token_bucket_change(struct token_bucket *b, struct token_limit limit, int64_t now_us);
+// The same, but what is missing stays, also where that is more than the new burst: so it is full
+// again only once all has come in that was taken out, whatever the limits were meanwhile.
+void token_bucket_change_shared(struct token_bucket *b, struct token_limit limit, int64_t now_us);
 
 // How long until a charge of n (0 to TOKEN_BUCKET_MOST) is admitted, if none comes before; 0: now.
 int64_t token_bucket_wait_us(struct token_bucket *b, int64_t n, int64_t now_us);

@@ -210,18 +210,7 @@ END_TEST
 
 // ---- changes ----
 
-START_TEST(a_full_bucket_stays_full_under_another_limit)
-{
-    begin(10, 20);
-    token_bucket_change(&bucket, (struct token_limit){5, 1000}, now_us);
-    ck_assert_int_eq(drain(), 1000);
-    begin(10, 20);
-    token_bucket_change(&bucket, (struct token_limit){5, 3}, now_us);
-    ck_assert_int_eq(drain(), 3);
-}
-END_TEST
-
-START_TEST(a_used_one_keeps_its_level_cut_to_the_new_burst)
+START_TEST(a_change_keeps_the_level_cut_to_the_new_burst)
 {
     begin(10, 20);
     ck_assert(charge(8));
@@ -252,12 +241,28 @@ END_TEST
 START_TEST(changing_back_and_forth_gives_nothing)
 {
     begin(10, 20);
-    ck_assert_int_eq(drain(), 20);
+    ck_assert(charge(13));
     for (int i = 0; i < 100; i++) {
         token_bucket_change(&bucket, (struct token_limit){1000, 100000}, now_us);
+        token_bucket_change(&bucket, (struct token_limit){10, 3}, now_us);
         token_bucket_change(&bucket, (struct token_limit){10, 20}, now_us);
     }
-    ck_assert_int_eq(drain(), 0);
+    ck_assert_int_eq(drain(), 3);
+}
+END_TEST
+
+START_TEST(what_is_missing_of_a_shared_one_stays_missing)
+{
+    begin(10, 20);
+    ck_assert(charge(13));
+    token_bucket_change_shared(&bucket, (struct token_limit){5, 3}, now_us);
+    ck_assert_int_eq(token_bucket_wait_us(&bucket, 1, now_us), 11 * US_PER_S / 5);
+    ck_assert_int_eq(token_bucket_full_in_us(&bucket, now_us), 13 * US_PER_S / 5);
+    token_bucket_change_shared(&bucket, (struct token_limit){10, 20}, now_us);
+    ck_assert_int_eq(drain(), 7);
+    token_bucket_change_shared(&bucket, (struct token_limit){0, 0}, now_us);
+    token_bucket_change_shared(&bucket, (struct token_limit){10, 20}, now_us);
+    ck_assert_int_eq(drain(), 20);
 }
 END_TEST
 
@@ -321,10 +326,10 @@ int main(void)
     tcase_add_test(t, a_clock_that_stands_gives_nothing);
     tcase_add_test(t, without_a_limit_everything_is_admitted);
     tcase_add_loop_test(t, it_agrees_with_a_rational_model, 0, 200);
-    tcase_add_test(t, a_full_bucket_stays_full_under_another_limit);
-    tcase_add_test(t, a_used_one_keeps_its_level_cut_to_the_new_burst);
+    tcase_add_test(t, a_change_keeps_the_level_cut_to_the_new_burst);
     tcase_add_test(t, the_time_before_a_change_counts_at_the_old_rate);
     tcase_add_test(t, changing_back_and_forth_gives_nothing);
+    tcase_add_test(t, what_is_missing_of_a_shared_one_stays_missing);
     tcase_add_test(t, a_debt_outlives_a_change);
     tcase_add_test(t, a_new_limit_begins_full);
     tcase_add_test(t, each_process_takes_its_part_and_one_at_least);
