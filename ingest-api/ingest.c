@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ingest-api/ingest.h"
 
+#include "common/core/event_keys.h"
 #include "common/core/json_split.h"
 
 struct ingest {
@@ -40,6 +41,8 @@ void ingest_report_add(struct ingest_report *r, size_t index, const struct err *
     buf_add_json_str(&r->errors, str_of(e->field));
     buf_adds(&r->errors, ",\"detail\":");
     buf_add_json_str(&r->errors, str_of(e->detail));
+    if (e->offset >= 0)
+        buf_addf(&r->errors, ",\"offset\":%lld", (long long)e->offset);
     buf_addc(&r->errors, '}');
 }
 
@@ -64,7 +67,7 @@ static int check_size(const struct ingest *in, struct str bytes, struct err *e)
 }
 
 // What the grammar cannot say, because it depends on who sends and when.
-static enum ingest_verdict check_context(const struct event *ev, struct str tenant, int64_t now_us,
+static enum ingest_verdict judge_context(const struct event *ev, struct str tenant, int64_t now_us,
                                          struct err *e)
 {
     if (tenant.p && ev->tenant_id.p && !str_eq(ev->tenant_id, tenant)) {
@@ -81,6 +84,15 @@ static enum ingest_verdict check_context(const struct event *ev, struct str tena
     return event_check_time(ev, now_us, 0, e) < 0 ? INGEST_MALFORMED : INGEST_TAKEN;
 }
 
+static enum ingest_verdict check_context(const struct event *ev, struct str bytes,
+                                         struct str tenant, int64_t now_us, struct err *e)
+{
+    enum ingest_verdict verdict = judge_context(ev, tenant, now_us, e);
+    if (verdict != INGEST_TAKEN)
+        e->offset = event_value_offset(bytes, e->field);
+    return verdict;
+}
+
 enum ingest_verdict ingest_single(struct ingest *in, enum event_kind kind, struct str body,
                                   struct str tenant, int64_t now_us, struct ingest_record *out,
                                   struct err *e)
@@ -88,7 +100,7 @@ enum ingest_verdict ingest_single(struct ingest *in, enum event_kind kind, struc
     struct event ev;
     if (check_size(in, body, e) < 0 || event_parse(in->parser, kind, body, &ev, e) < 0)
         return INGEST_MALFORMED;
-    enum ingest_verdict verdict = check_context(&ev, tenant, now_us, e);
+    enum ingest_verdict verdict = check_context(&ev, body, tenant, now_us, e);
     if (verdict == INGEST_TAKEN)
         *out = (struct ingest_record){
             .kind = kind, .key = ev.request_id, .value = body, .tenant = tenant};
@@ -126,7 +138,7 @@ static int read_item(struct ingest *in, size_t index, struct str item, struct st
 {
     struct event ev;
     if (check_size(in, item, e) < 0 || event_parse_typed(in->parser, item, &ev, e) < 0 ||
-        check_context(&ev, tenant, now_us, e) != INGEST_TAKEN)
+        check_context(&ev, item, tenant, now_us, e) != INGEST_TAKEN)
         return -1;
     keep_record(in, index, &ev, item, tenant);
     return 0;

@@ -58,7 +58,8 @@ enum ingest_verdict ingest_single(struct ingest *in, enum event_kind kind, struc
 // The items of a batch (NDJSON or a JSON array), each with its "type". Good ones come as *count
 // records in the order sent, that live until the next call; the others go to the report, which the
 // caller zero-initialised and frees. An array that breaks off counts as one more bad item, at its
-// end. Returns 0, or -1 where the batch has more than max_batch_events items: then no record is
+// end. Offsets of errors count from the item's beginning, and that of a broken array from the
+// body's. Returns 0, or -1 where the batch has more than max_batch_events items: then no record is
 // given.
 int ingest_batch(struct ingest *in, struct str body, struct str tenant, int64_t now_us,
                  const struct ingest_record **records, size_t *count, struct ingest_report *report,

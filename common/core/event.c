@@ -4,6 +4,7 @@
 #include "common/core/event.h"
 
 #include "common/core/event_json.h"
+#include "common/core/event_keys.h"
 #include "common/core/event_scan.h"
 #include "common/core/timeunit.h"
 
@@ -56,6 +57,15 @@ static const struct event_value *value_of(const struct event_parser *p, size_t f
     return p->values.sent & (1u << field) ? &p->values.of[field] : &none;
 }
 
+// Says where the value stands that a field's error is about. Looked for only now: readers keep no
+// offsets of good events.
+static int place_error(struct str bytes, struct err *e)
+{
+    if (e)
+        e->offset = event_value_offset(bytes, e->field);
+    return -1;
+}
+
 // In the order of the fields, which is that of the errors.
 static int take_fields(const struct event_parser *p, enum event_kind kind, struct event *out,
                        struct err *e)
@@ -78,17 +88,18 @@ int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, 
 {
     if (read_values(p, kind, bytes, e) != 0)
         return -1;
-    return take_fields(p, kind, out, e);
+    return take_fields(p, kind, out, e) == 0 ? 0 : place_error(bytes, e);
 }
 
 int event_parse_typed(struct event_parser *p, struct str bytes, struct event *out, struct err *e)
 {
     enum event_kind kind = p->last_item;
-    if (read_values(p, kind, bytes, e) != 0 ||
-        event_kind_of(value_of(p, EVENT_FIELD_TYPE), &kind, e) != 0)
+    if (read_values(p, kind, bytes, e) != 0)
         return -1;
+    if (event_kind_of(value_of(p, EVENT_FIELD_TYPE), &kind, e) != 0)
+        return place_error(bytes, e);
     p->last_item = kind;
-    return take_fields(p, kind, out, e);
+    return take_fields(p, kind, out, e) == 0 ? 0 : place_error(bytes, e);
 }
 
 int event_check_time(const struct event *ev, int64_t reference_us, int64_t margin_us, struct err *e)

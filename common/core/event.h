@@ -57,7 +57,9 @@ void event_parser_free(struct event_parser *p);
 // Parses and validates one event. The strings in *out live until the next call with the same
 // parser, and no longer than `bytes`, into which most point; none ends with a NUL. tenant_id is
 // optional here: who needs it checks. A "type" may be missing, but must name this kind where it is
-// sent. -1 with field, detail and, where known, byte offset.
+// sent. -1 with field, detail and byte offset: where the value begins that is out of bounds (-1
+// where none was sent), or where reading what is no JSON, or beyond its limits, came to an end.
+// Then the field is the outermost one; "" where that cannot be shown (event_keys.h).
 int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, struct event *out,
                 struct err *e) MUST_CHECK;
 

@@ -5,7 +5,11 @@
 // before that.
 #include "common/core/event_json.h"
 
+#include "common/core/event_keys.h"
+
 #include <jansson.h>
+
+#define FIELD_MAX sizeof(((struct err *)0)->field)
 
 struct event_json {
     json_t *root; // owned; the strings of the last event point into it
@@ -24,83 +28,35 @@ void event_json_free(struct event_json *j)
     free(j);
 }
 
-// The offset behind the string that begins at `at`, or the end of the bytes.
-static size_t string_end(struct str bytes, size_t at)
-{
-    for (at++; at < bytes.n && bytes.p[at] != '"'; at++) {
-        if (bytes.p[at] == '\\')
-            at++;
-    }
-    return at < bytes.n ? at + 1 : bytes.n;
-}
-
 // Before jansson builds anything: 1 MiB of "{}," costs it 79 MiB, and its own depth limit is far
 // above ours. Up to the first byte that is no JSON, this counts what jansson would build; behind it
 // jansson stops.
 static int check_size(struct str bytes, struct err *e)
 {
+    char field[FIELD_MAX];
     size_t depth = 0, tokens = 0;
     for (size_t at = 0; at < bytes.n;) {
         char c = bytes.p[at];
         if (c == '"') {
-            at = string_end(bytes, at);
+            at = event_string_end(bytes, at);
             continue;
         }
         at++;
         bool opens = c == '{' || c == '[';
-        if (opens && ++depth > EVENT_JSON_DEPTH)
-            return err_field(e, "", (int64_t)at - 1, "is nested deeper than %d levels",
+        if (opens && ++depth > EVENT_JSON_DEPTH) {
+            event_key_before(bytes, at - 1, field, sizeof(field));
+            return err_field(e, field, (int64_t)at - 1, "is nested deeper than %d levels",
                              EVENT_JSON_DEPTH);
+        }
         if ((c == '}' || c == ']') && depth > 0)
             depth--;
-        if ((opens || c == ',' || c == ':') && ++tokens > EVENT_JSON_TOKENS)
-            return err_field(e, "", (int64_t)at - 1, "holds more than %d values",
+        if ((opens || c == ',' || c == ':') && ++tokens > EVENT_JSON_TOKENS) {
+            event_key_before(bytes, at - 1, field, sizeof(field));
+            return err_field(e, field, (int64_t)at - 1, "holds more than %d values",
                              EVENT_JSON_TOKENS);
+        }
     }
     return 0;
-}
-
-// The outermost object's last key that begins before `offset`: the field that an error there
-// belongs to. Not found where the key is written with escapes: the sender's bytes are shown as they
-// are.
-static struct str key_before(struct str bytes, size_t offset)
-{
-    struct str key = {NULL, 0};
-    size_t depth = 0;
-    bool object = false, key_next = false;
-    for (size_t at = 0; at < bytes.n && at < offset;) {
-        char c = bytes.p[at];
-        if (c == '"') {
-            size_t end = string_end(bytes, at);
-            if (object && depth == 1 && key_next && end - at >= 2)
-                key = (struct str){bytes.p + at + 1, end - at - 2};
-            key_next = false;
-            at = end;
-            continue;
-        }
-        at++;
-        if ((c == '{' || c == '[') && depth++ == 0)
-            object = c == '{';
-        else if ((c == '}' || c == ']') && depth > 0)
-            depth--;
-        if (c == '{' || c == ',')
-            key_next = true;
-    }
-    return key;
-}
-
-// A key goes into an error only where it can stand there as it is: whole and in plain characters.
-static void name_field(struct str key, char *field, size_t size)
-{
-    field[0] = '\0';
-    if (key.n == 0 || key.n >= size)
-        return;
-    for (size_t i = 0; i < key.n; i++) {
-        if (key.p[i] < 0x21 || key.p[i] > 0x7e || key.p[i] == '\\')
-            return;
-    }
-    memcpy(field, key.p, key.n);
-    field[key.n] = '\0';
 }
 
 // jansson's reason without the bytes it quotes, which may end in the middle of a character. The
@@ -113,8 +69,8 @@ static size_t reason_length(const char *text)
 
 static int json_fault(struct str bytes, const json_error_t *je, struct err *e)
 {
-    char field[sizeof(((struct err *)0)->field)];
-    name_field(key_before(bytes, (size_t)je->position), field, sizeof(field));
+    char field[FIELD_MAX];
+    event_key_before(bytes, (size_t)je->position, field, sizeof(field));
     switch (json_error_code(je)) {
     case json_error_duplicate_key:
         return err_field(e, field, je->position, "a key stands twice in one object");

@@ -157,5 +157,78 @@ class Gzip(Fake):
         self.assertEqual(self.s.metric("streamlens_ingest_inflated_bytes_total"), 2 * len(event))
 
 
+class Faults(Fake):
+    """JSON that is refused: the field and the byte at which it shows, alone and in a batch."""
+
+    # By name: what stands behind a good event's fields, where the ^ is the offset; and the field.
+    CASES = {
+        "1e400": (b'"prompt_tokens":1e400^', "prompt_tokens"),
+        "1e400 in a field of others": (b'"x":1e400^', "x"),
+        "NaN": (b'"prompt_tokens":NaN^', "prompt_tokens"),
+        "NaN in metadata": (b'"metadata":{"a":{"b":NaN^}}', "metadata"),
+        "an integer beyond the bound": (b'"prompt_tokens": ^1000000000001', "prompt_tokens"),
+        "an integer beyond int64": (b'"max_tokens":^9223372036854775808', "max_tokens"),
+        "a negative integer": (b'"prompt_tokens":^-1', "prompt_tokens"),
+        "a key twice": (b'"x":1,"y":2,"x"^:3', "x"),
+        "a key twice by an escape": (b'"m\\u006fdel"^:"m"', "model"),
+        "a key twice in metadata": (b'"metadata":{"a":1,"a"^:2}', "metadata"),
+        "half a surrogate pair": (b'"provider":"\\ud83d"^', "provider"),
+        "half a surrogate pair in metadata": (b'"metadata":{"a":"\\ude00"^}', "metadata"),
+        "no UTF-8": (b'"provider":"a^\xff"', "provider"),
+        "no UTF-8 in a field of others": (b'"x":["^\xed\xa0\x80"]', "x"),
+        "U+0000": (b'"provider":"\\u0000"^', "provider"),
+        "a NUL": (b'"provider":"a^\x00"', "provider"),
+        "33 levels": (b'"metadata":{"a":' + b"[" * 30 + b"^[" + b"]" * 31 + b"}", "metadata"),
+        "32769 values": (b'"x":[0' + b",0" * (32768 - 15) + b"^,0]", "x"),
+        "a name of 256 bytes": (b'"user_id_hash":^"' + b"x" * 256 + b'"', "user_id_hash"),
+    }
+
+    def setUp(self):
+        self.s = self.launch()
+
+    def cases(self):
+        for name, (rest, field) in self.CASES.items():
+            begin = to_bytes(typed("request", request_event("a")))[:-1] + b","
+            yield name, begin + rest.replace(b"^", b"") + b"}", field, len(begin) + rest.index(b"^")
+
+    def test_alone(self):
+        for name, body, field, offset in self.cases():
+            with self.subTest(name):
+                answer = post(self.s, REQUEST, body)
+                self.assert_problem(answer, 400, field)
+                self.assertEqual(answer[2]["offset"], offset, answer[2])
+
+    def test_in_a_batch(self):
+        good = to_bytes(typed("request", request_event("a")))
+        for name, body, field, offset in self.cases():
+            for batch in (b"\n".join((good, body, good)), b"[" + b", ".join((good, body, good)) + b"]"):
+                with self.subTest(name, batch=batch[:1]):
+                    status, _, report = post(self.s, EVENTS, batch)
+                    self.assertEqual((status, report["accepted"], report["rejected"]), (202, 2, 1))
+                    (error,) = report["errors"]
+                    self.assertTrue(error.pop("detail"))
+                    self.assertEqual(error, {"index": 1, "field": field, "offset": offset})
+
+    def test_what_depends_on_the_sender_has_an_offset_too(self):
+        body = to_bytes(request_event("a", timestamp="2001-01-01T00:00:00Z"))
+        self.assertEqual(post(self.s, REQUEST, body)[2]["offset"], body.index(b'"2001'))
+        without = {k: v for k, v in request_event("a").items() if k != "route"}
+        self.assertNotIn("offset", post(self.s, REQUEST, without)[2])
+
+    def test_many_small_values_cost_no_memory(self):
+        mib = 1 << 20
+        s = self.launch({"MAX_BODY_BYTES": str(mib), "MAX_BATCH_BYTES": str(mib), "MAX_BATCH_EVENTS": str(mib)})
+        post(s, REQUEST, exactly(mib))  # what a good event of that size takes
+        before = peak_bytes(s)
+        many = b"{}," * (mib // 3 - 100)
+        begin = to_bytes(request_event("a"))[:-1]
+        for body in (begin + b',"x":[' + many + b"{}]}", b"[" + many + b"{}]", many, many.replace(b",", b"\n")):
+            for path in (REQUEST, EVENTS):
+                self.assertEqual(post(s, path, body)[0], 400)
+        at_limit = begin + b',"x":[' + b"{}," * 16000 + b"{}]}"
+        self.assertEqual(post(s, REQUEST, at_limit)[0], 202)
+        self.assertLess(peak_bytes(s) - before, 4 * mib)
+
+
 if __name__ == "__main__":
     unittest.main()
