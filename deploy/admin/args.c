@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "deploy/admin/args.h"
 
+#include <ctype.h>
+
 static bool is_named(const char *arg, const char *name)
 {
     size_t n = strlen(name);
@@ -82,4 +84,17 @@ struct str args_str(const struct args *a, const char *name, const char *dflt)
 {
     const char *given = args_get(a, name);
     return str_of(given ? given : dflt);
+}
+
+bool args_number(struct str text, int64_t *out)
+{
+    if (text.n == 0 || text.n > 18)
+        return false;
+    *out = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        if (!isdigit((unsigned char)text.p[i]))
+            return false;
+        *out = *out * 10 + (text.p[i] - '0');
+    }
+    return true;
 }

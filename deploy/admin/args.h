@@ -38,4 +38,7 @@ const char *args_get(const struct args *a, const char *name);
 // The same as a str, and dflt where not given.
 struct str args_str(const struct args *a, const char *name, const char *dflt);
 
+// A whole number of 1 to 18 digits, and nothing else.
+bool args_number(struct str text, int64_t *out);
+
 #endif

@@ -23,19 +23,6 @@ static const struct {
 
 // ---- options ----
 
-static bool read_number(struct str text, int64_t *out)
-{
-    if (text.n == 0 || text.n > 18)
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (!isdigit((unsigned char)text.p[i]))
-            return false;
-        *out = *out * 10 + (text.p[i] - '0');
-    }
-    return true;
-}
-
 // "90d", "12h", "30m", "45s", or 0.
 static bool read_duration(struct str text, int64_t *out_us)
 {
@@ -48,7 +35,7 @@ static bool read_duration(struct str text, int64_t *out_us)
         *out_us = 0;
         return true;
     }
-    if (text.n < 2 || !read_number((struct str){text.p, text.n - 1}, &n))
+    if (text.n < 2 || !args_number((struct str){text.p, text.n - 1}, &n))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         if (text.p[text.n - 1] == units[i].letter)
@@ -127,7 +114,7 @@ static int read_rate(const struct args *a, int64_t *out, struct err *e)
 {
     struct str text = args_str(a, "rate", NULL);
     *out = 0;
-    if (!text.p || (read_number(text, out) && *out >= 1 && *out <= RATE_MOST))
+    if (!text.p || (args_number(text, out) && *out >= 1 && *out <= RATE_MOST))
         return 0;
     err_field(e, "--rate", -1, "is \"%.60s\"; want events a second, 1 to %" PRId64, text.p,
               RATE_MOST);

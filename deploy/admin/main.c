@@ -6,6 +6,7 @@
 #include "common/io/log.h"
 #include "deploy/admin/dead_letters.h"
 #include "deploy/admin/key.h"
+#include "deploy/admin/limit.h"
 #include "deploy/admin/price.h"
 #include "deploy/admin/republish.h"
 #include "deploy/admin/settings.h"
@@ -71,6 +72,17 @@ static const struct command {
      {{"overlap", "TIME", "24h, 90m, 0 = at once (24h)"},
       {"expires", "WHEN", "of the new key; else it lives as long as this one was made for"}},
      key_rotate},
+    {"limit", "set", "TENANT NAME=VALUE...",
+     "how much a tenant may send: events_per_second, events_burst, bytes_per_second, bytes_burst", 2,
+     ARGS_WORDS_MAX,
+     {{0}},
+     limit_set},
+    {"limit", "list", "", "the limits of tenants; '*' is each without one of its own", 0, 0,
+     {{"tenant", "T", "only that of this tenant"}, JSON},
+     limit_list},
+    {"limit", "remove", "TENANT", "end a tenant's limit; that of '*' holds for it again", 1, 1,
+     {{0}},
+     limit_remove},
     {"dead-letters", NULL, "", "what could not be read or matched: the newest ones, and counts by reason",
      0, 0,
      {{"reason", "R", "only those of this reason, such as unmatched"},
@@ -126,6 +138,8 @@ static void help_of(const char *name, const char *verb, FILE *to)
     }
     if (strcmp(name, "price") == 0)
         price_help_columns(to);
+    if (strcmp(name, "limit") == 0)
+        limit_help_columns(to);
     fputs("\nEvery setting is a flag too (--postgres-dsn=...): streamlens-admin --help\n", to);
 }
 
