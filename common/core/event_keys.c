@@ -103,7 +103,7 @@ int64_t event_value_offset(struct str bytes, const char *field)
         if (strcmp(text, field) != 0)
             continue;
         size_t at = w.at;
-        while (at < bytes.n && memchr(" \t\r\n:", bytes.p[at], 5))
+        while (at < bytes.n && bytes.p[at] != '\0' && strchr(" \t\r\n:", bytes.p[at]))
             at++;
         return at < bytes.n ? (int64_t)at : -1;
     }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The input as a request, as a response and as an item of a batch. What is accepted keeps the
-// bounds of event.h, and written out again from struct event it is read as the same; what is
-// refused says why in words that can be sent back as JSON.
+// The input, or an event made of it, as a request, as a response and as an item of a batch. What is
+// accepted keeps the bounds of event.h, and written out again from struct event it is read as the
+// same; what is refused says why in words that can be sent back as JSON.
 #include "tests/fuzz/fuzz.h"
 
 #include "common/core/buf.h"
 #include "common/core/event.h"
 #include "common/core/money.h"
 #include "common/core/timeunit.h"
+#include "tests/fuzz/event_maker.h"
+#include "tests/support/event_same.h"
 
 #include <jansson.h>
 
@@ -104,19 +106,10 @@ static void write_event(struct buf *out, const struct event *ev)
 
 static void check_same(const struct event *a, const struct event *b)
 {
-    FUZZ_CHECK(a->kind == b->kind && a->timestamp_us == b->timestamp_us);
-    FUZZ_CHECK(str_eq(a->request_id, b->request_id) && str_eq(a->tenant_id, b->tenant_id));
-    FUZZ_CHECK(str_eq(a->route, b->route) && str_eq(a->model, b->model));
-    FUZZ_CHECK(str_eq(a->provider, b->provider) && str_eq(a->finish_reason, b->finish_reason));
-    FUZZ_CHECK(str_eq(a->error, b->error) && str_eq(a->service_tier, b->service_tier));
-    FUZZ_CHECK(a->prompt_tokens == b->prompt_tokens);
-    FUZZ_CHECK(a->completion_tokens == b->completion_tokens);
-    FUZZ_CHECK(a->cached_prompt_tokens == b->cached_prompt_tokens);
-    FUZZ_CHECK(a->cache_write_tokens == b->cache_write_tokens);
-    FUZZ_CHECK(a->cache_write_1h_tokens == b->cache_write_1h_tokens);
-    FUZZ_CHECK(a->reasoning_tokens == b->reasoning_tokens);
-    FUZZ_CHECK(a->latency_us == b->latency_us && a->ttft_us == b->ttft_us);
-    FUZZ_CHECK(a->cost_pusd == b->cost_pusd && a->stream == b->stream);
+    const char *difference = event_difference(a, b);
+    if (difference)
+        fprintf(stderr, "%s\n", difference);
+    FUZZ_CHECK(!difference);
 }
 
 static void check_accepted(const struct event *ev, struct event_parser *other)
@@ -143,7 +136,7 @@ static void check_refused(const struct err *e, size_t size)
     FUZZ_CHECK(e->offset >= -1 && e->offset <= (int64_t)size);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check(struct str bytes)
 {
     static struct event_parser *parser, *other, *typed_parser; // for the life of the process
     if (!parser) {
@@ -151,12 +144,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         other = event_parser_new();
         typed_parser = event_parser_new();
     }
-    struct str bytes = {(const char *)data, size};
     struct event typed;
     struct err e = {.offset = -2};
     bool is_item = event_parse_typed(typed_parser, bytes, &typed, &e) == 0;
     if (!is_item)
-        check_refused(&e, size);
+        check_refused(&e, bytes.n);
     for (int kind = EVENT_REQUEST; kind <= EVENT_RESPONSE; kind++) {
         struct event ev;
         e = (struct err){.offset = -2};
@@ -164,12 +156,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (accepted)
             check_accepted(&ev, other);
         else
-            check_refused(&e, size);
+            check_refused(&e, bytes.n);
         // An item is read as its endpoint would read it, and by no other endpoint.
         if (is_item)
             FUZZ_CHECK(accepted == (kind == (int)typed.kind));
         if (is_item && accepted)
             check_same(&ev, &typed);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0 || data[0] != EVENT_MADE) {
+        check((struct str){(const char *)data, size});
+        return 0;
+    }
+    struct buf made = {0};
+    event_make(data + 1, size - 1, &made);
+    check((struct str){made.p, made.n});
+    buf_free(&made);
     return 0;
 }
