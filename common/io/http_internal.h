@@ -73,6 +73,7 @@ struct http_exchange {
     struct buf body;
     size_t accounted; // bytes of the server's budget held
     int64_t received_us;
+    size_t remembered;     // the handler's own
     struct buf extra;      // header fields of the answer
     struct evbuffer *late; // an answer whose turn has not come
     void (*on_gone)(void *arg);
@@ -102,6 +103,8 @@ struct http_conn {
     bool dead;      // the socket is broken
     bool lingering; // all is answered and our side is shut
     bool blocked;   // requests wait unread until answers have gone out
+    size_t begun;   // requests since it was its turn
+    uint64_t turn;  // of the server, in which it was marked
     size_t lingered;
 
     enum http_phase phase;
@@ -139,6 +142,8 @@ struct http_server {
     size_t conn_count;
     size_t held_bytes; // request bodies, all connections
     struct event *settle;
+    uint64_t turn; // each settles what was marked before it; then others are listened to
+    bool settling;
 
     struct http_deadline_list deadlines[DEADLINE_KINDS];
     int64_t duration_us[DEADLINE_KINDS];

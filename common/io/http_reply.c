@@ -139,6 +139,16 @@ int64_t http_received_us(const struct http_exchange *x)
     return x->received_us;
 }
 
+void http_remember(struct http_exchange *x, size_t number)
+{
+    x->remembered = number;
+}
+
+size_t http_remembered(const struct http_exchange *x)
+{
+    return x->remembered;
+}
+
 void http_on_gone(struct http_exchange *x, void (*gone)(void *arg), void *arg)
 {
     x->on_gone = gone;

@@ -78,7 +78,8 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
 int http_server_listen(struct http_server *s, const char *addr, int port, struct err *e) MUST_CHECK;
 // admit is asked where a request's header is there and its body not yet in whole, before `100
 // Continue`: whether to wait for the body. Where it returns false it has answered, and the
-// connection ends. It says nothing to the handler, which must judge for itself.
+// connection ends. The handler must judge for itself all the same; http_remember() tells it what
+// was done already.
 void http_server_guard_bodies(struct http_server *s,
                               bool (*admit)(struct http_exchange *x, void *arg));
 // Stops accepting, closes idle connections (after 0.1 s, in which a request on its way gets its
@@ -100,6 +101,10 @@ size_t http_header_count(const struct http_exchange *x, const char *lower_name);
 // "" once the client is gone.
 const char *http_peer(const struct http_exchange *x);
 int64_t http_received_us(const struct http_exchange *x); // monotonic, when the body was complete
+
+// A number of the handler's own, 0 before it is set; stays until the answer.
+void http_remember(struct http_exchange *x, size_t number);
+size_t http_remembered(const struct http_exchange *x);
 
 // Calls gone(arg) once if the client goes away before the answer: whoever worked for it may stop.
 // The exchange is still to be answered, then or later.
