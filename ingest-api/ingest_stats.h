@@ -41,6 +41,23 @@
             "Producers made; more than one means fatal errors.")                                   \
     COUNTER(probes_failed, "streamlens_ingest_probes_failed_total", "",                            \
             "Looks at the topics that the broker did not answer.")                                 \
+    COUNTER(limited_events, "streamlens_ingest_rate_limited_total", "limit=\"events\"",            \
+            "Requests that were answered 429, by the limit that they met.")                        \
+    COUNTER(limited_bytes, "streamlens_ingest_rate_limited_total", "limit=\"bytes\"", "")          \
+    COUNTER(limited_key, "streamlens_ingest_rate_limited_total", "limit=\"key\"", "")              \
+    COUNTER(limit_buckets_shared, "streamlens_ingest_rate_limit_buckets_shared_total", "",         \
+            "Looks for a tenant's or key's buckets that found no room for ones of its own.")       \
+    COUNTER(limit_readings_ok, "streamlens_ingest_rate_limit_readings_total", "result=\"ok\"",     \
+            "Readings of all rate limits from PostgreSQL, by result.")                             \
+    COUNTER(limit_readings_failed, "streamlens_ingest_rate_limit_readings_total",                  \
+            "result=\"failed\"", "")                                                               \
+    GAUGE(limit_buckets, "streamlens_ingest_rate_limit_buckets", "",                               \
+          "Tenants and keys that have buckets of their own.")                                      \
+    GAUGE(limit_reading_age_seconds, "streamlens_ingest_rate_limit_reading_age_seconds", "",       \
+          "Time since rate limits were last read, as of the last look at them.")                   \
+    GAUGE(limits, "streamlens_ingest_rate_limits", "", "Rows of streamlens_limit that hold.")      \
+    GAUGE(limits_left_out, "streamlens_ingest_rate_limits_left_out", "",                           \
+          "Rows of streamlens_limit that were not taken: too many, or of another form.")           \
     GAUGE(ready, "streamlens_ingest_ready", "", "1 while the log can be expected to take events.") \
     GAUGE(pending, "streamlens_ingest_pending_events", "",                                         \
           "Events whose senders wait for the log.")                                                \

@@ -9,6 +9,7 @@
 #include "common/io/log.h"
 #include "common/io/loop.h"
 #include "common/io/service.h"
+#include "ingest-api/limits_pg.h"
 #include "ingest-api/routes.h"
 #include "ingest-api/sink_kafka.h"
 
@@ -20,6 +21,7 @@ struct app {
     struct loop *loop;
     struct sink *sink;
     struct auth *auth;
+    struct limits_pg *limits;
     struct routes *routes;
     struct http_server *server;
     int exit_code;
@@ -65,7 +67,11 @@ static int start(struct app *a, struct err *e)
     a->auth = auth_new(base, c, "ingest-api", &a->auth_stats, e);
     if (!a->auth)
         return -1;
-    a->routes = routes_new(&options, a->sink, a->auth, &a->stats, &a->auth_stats, &a->http_stats);
+    a->limits = limits_pg_new(base, c, &a->stats, e);
+    if (!a->limits)
+        return -1;
+    a->routes = routes_new(&options, a->sink, a->auth, limits_pg_limits(a->limits), &a->stats,
+                           &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(a->routes, &count);
     a->server = service_listen(c, base, table, count, a->routes, &a->http_stats, e);
     if (!a->server)
@@ -85,6 +91,7 @@ static void run(struct app *a)
     http_server_free(a->server);
     sink_free(a->sink);
     routes_free(a->routes);
+    limits_pg_free(a->limits);
     auth_free(a->auth);
     loop_free(a->loop);
     if (a->exit_code == 0)

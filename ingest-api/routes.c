@@ -7,6 +7,8 @@
 #include "common/io/service.h"
 #include "ingest-api/body.h"
 
+#include <stdio.h>
+
 #define RETRY_AFTER_S "1"
 #define JSON "application/json"
 #define PROBLEM_JSON "application/problem+json"
@@ -18,6 +20,7 @@ struct routes {
     struct body *body;
     struct sink *sink;
     struct auth *auth;
+    struct limits *limits;
     struct ingest_stats *stats;
     const struct auth_stats *auth_stats;
     const struct http_stats *http_stats;
@@ -139,16 +142,84 @@ static void on_published(void *arg, const enum sink_result *results, size_t coun
     post_free(p);
 }
 
+// ---- rate limits
+
+static void add_limit_fields(struct http_exchange *x, const struct limits_account *account,
+                             const struct limits_refusal *refusal)
+{
+    char policy[LIMITS_FIELD_MAX], state[LIMITS_FIELD_MAX];
+    if (!limits_render(account, refusal, policy, state))
+        return;
+    http_add_header(x, "RateLimit-Policy", policy);
+    http_add_header(x, "RateLimit", state);
+}
+
+static void reply_limited(struct http_exchange *x, struct routes *r,
+                          const struct limits_account *account,
+                          const struct limits_refusal *refusal)
+{
+    static const char *const whose[LIMIT_KINDS] = {
+        [LIMIT_EVENTS] = "events than the tenant's",
+        [LIMIT_BYTES] = "bytes than the tenant's",
+        [LIMIT_KEY] = "events than the key's",
+    };
+    int64_t *const counters[LIMIT_KINDS] = {[LIMIT_EVENTS] = &r->stats->limited_events,
+                                            [LIMIT_BYTES] = &r->stats->limited_bytes,
+                                            [LIMIT_KEY] = &r->stats->limited_key};
+    char seconds[24];
+    (*counters[refusal->kind])++;
+    snprintf(seconds, sizeof(seconds), "%lld", (long long)refusal->retry_after_s);
+    http_add_header(x, "Retry-After", seconds);
+    add_limit_fields(x, account, refusal);
+    http_problemf(x, 429, "more %s limit allows: nothing was taken, send all again in %s s",
+                  whose[refusal->kind], seconds);
+}
+
+// Finds the sender's account and charges the bytes. Answers, and returns false, where it must wait.
+static bool charge_bytes(struct http_exchange *x, struct routes *r, const struct auth_identity *who,
+                         size_t bytes, int64_t now_us, struct limits_account *out)
+{
+    struct limits_sender sender = {
+        .tenant = who->tenant, .key_id = who->id, .key_events_per_second = who->events_per_second};
+    struct limits_refusal refusal;
+    struct err why;
+    if (limits_ready(r->limits, &why) != 0) {
+        reply_unavailable(x, "rate limits cannot be judged yet");
+        return false;
+    }
+    limits_find(r->limits, &sender, now_us, out);
+    if (bytes == 0 || limits_charge_bytes(out, (int64_t)bytes, &refusal) == 0)
+        return true;
+    reply_limited(x, r, out, &refusal);
+    return false;
+}
+
+// The last that can refuse a request before the log. The same.
+static bool charge_events(struct http_exchange *x, struct routes *r,
+                          const struct limits_account *account, size_t events)
+{
+    struct limits_refusal refusal;
+    if (limits_charge_events(account, (int64_t)events, &refusal) == 0) {
+        add_limit_fields(x, account, NULL);
+        return true;
+    }
+    limits_give_back_bytes(account, (int64_t)http_body(x).n);
+    reply_limited(x, r, account, &refusal);
+    return false;
+}
+
 // ---- POST
 
-// Answers, and returns false, where the sender may not send, or not what it says it sends. Who it
-// is comes first: a stranger learns nothing about its request.
-static bool admit(struct http_exchange *x, struct routes *r, struct auth_identity *who)
+// Answers, and returns false, where the sender may not send, or not what it says it sends, or not
+// so much. Who it is comes first: a stranger learns nothing about its request.
+static bool admit(struct http_exchange *x, struct routes *r, struct auth_identity *who,
+                  struct limits_account *account)
 {
     if (auth_check(r->auth, x, SCOPE_INGEST, who) != 0 || !body_check_header(r->body, x))
         return false;
     assert(!who->authenticated || who->tenant.n > 0); // else its events could name any tenant
-    return true;
+    return charge_bytes(x, r, who, http_body(x).n - http_remembered(x), http_received_us(x),
+                        account);
 }
 
 static int64_t deadline_of(const struct routes *r, const struct http_exchange *x)
@@ -159,19 +230,23 @@ static int64_t deadline_of(const struct routes *r, const struct http_exchange *x
 static void post_single(struct http_exchange *x, struct routes *r, enum event_kind kind)
 {
     struct auth_identity who;
+    struct limits_account account;
     struct ingest_record record;
     struct str body;
     struct err e;
 
-    if (!admit(x, r, &who) || !body_read(r->body, x, r->options.max_event_bytes, &body))
+    if (!admit(x, r, &who, &account) || !body_read(r->body, x, r->options.max_event_bytes, &body))
         return;
     enum ingest_verdict verdict =
         ingest_single(r->ingest, kind, body, who.tenant, clock_wall_us(), &record, &e);
     if (verdict != INGEST_TAKEN) {
         r->stats->events_rejected++;
+        add_limit_fields(x, &account, NULL);
         http_problem(x, verdict == INGEST_OTHER_TENANT ? 403 : 400, &e);
         return;
     }
+    if (!charge_events(x, r, &account, 1))
+        return;
     struct post *p = xcalloc(1, sizeof(*p));
     *p = (struct post){.routes = r, .exchange = x, .bytes = record.value.n};
     sink_publish(r->sink, &record, 1, deadline_of(r, x), on_published, p);
@@ -200,25 +275,32 @@ static void post_events(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
     struct auth_identity who;
+    struct limits_account account;
     const struct ingest_record *records;
     size_t count;
     struct str body;
     struct err e;
 
-    if (!admit(x, r, &who) || !body_read(r->body, x, r->options.max_batch_bytes, &body))
+    if (!admit(x, r, &who, &account) || !body_read(r->body, x, r->options.max_batch_bytes, &body))
         return;
     struct post *p = xcalloc(1, sizeof(*p));
     *p = (struct post){.routes = r, .exchange = x, .batch = true};
     r->stats->batches++;
     if (ingest_batch(r->ingest, body, who.tenant, clock_wall_us(), &records, &count, &p->report,
                      &e) < 0) {
+        add_limit_fields(x, &account, NULL);
         http_problem(x, 413, &e);
         post_free(p);
         return;
     }
     if (count == 0) {
+        add_limit_fields(x, &account, NULL);
         count_answer(r, p, 0, 0);
         finish_batch(p, 0);
+        post_free(p);
+        return;
+    }
+    if (!charge_events(x, r, &account, count)) {
         post_free(p);
         return;
     }
@@ -226,18 +308,35 @@ static void post_events(struct http_exchange *x, void *arg)
     sink_publish(r->sink, records, count, deadline_of(r, x), on_published, p);
 }
 
-// Only events have a body. A stranger's is not waited for: all senders share the room for them.
+static size_t length_of(struct str digits)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < digits.n; i++)
+        n = n * 10 + (size_t)(digits.p[i] - '0');
+    return n;
+}
+
+// Only events have a body. A stranger's is not waited for, nor one that is too much: all senders
+// share the room for them. What says how long it is is charged here, so that many at once are too.
 bool routes_admit_body(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
-    return auth_admit(r->auth, x, SCOPE_INGEST) == 0;
+    struct auth_identity who;
+    struct limits_account account;
+    size_t length = length_of(http_header(x, "content-length")); // checked by the server; or none
+    if (auth_admit(r->auth, x, SCOPE_INGEST, &who) != 0 ||
+        !charge_bytes(x, r, &who, length, clock_mono_us(), &account))
+        return false;
+    http_remember(x, length);
+    return true;
 }
 
 // ---- health and metrics
 
 static bool is_ready(const struct routes *r, struct err *why)
 {
-    return auth_ready(r->auth, why) == 0 && sink_ready(r->sink, why) == 0;
+    return auth_ready(r->auth, why) == 0 && limits_ready(r->limits, why) == 0 &&
+           sink_ready(r->sink, why) == 0;
 }
 
 // Also behind /health: the original's knew nothing of the broker, but a load balancer that follows
@@ -261,7 +360,9 @@ static void get_startupz(struct http_exchange *x, void *arg)
     if (!sink_started(r->sink))
         service_reply_health(x, "the topics have not been checked yet");
     else
-        service_reply_health(x, auth_ready(r->auth, &why) == 0 ? NULL : why.detail);
+        service_reply_health(x, auth_ready(r->auth, &why) == 0 && limits_ready(r->limits, &why) == 0
+                                    ? NULL
+                                    : why.detail);
 }
 
 static void get_metrics(struct http_exchange *x, void *arg)
@@ -270,6 +371,8 @@ static void get_metrics(struct http_exchange *x, void *arg)
     struct buf own = {0};
     struct err why;
     r->stats->ready = is_ready(r, &why);
+    r->stats->limit_buckets = (int64_t)limits_buckets(r->limits);
+    r->stats->limit_buckets_shared = limits_shared(r->limits);
     ingest_stats_render(r->stats, &own);
     auth_stats_render(r->auth_stats, &own);
     service_reply_metrics(x, &own, r->http_stats, "ingest-api");
@@ -286,7 +389,7 @@ static void add_route(struct routes *r, const char *method, const char *path, ht
 }
 
 struct routes *routes_new(const struct routes_options *options, struct sink *sink,
-                          struct auth *auth, struct ingest_stats *stats,
+                          struct auth *auth, struct limits *limits, struct ingest_stats *stats,
                           const struct auth_stats *auth_stats, const struct http_stats *http_stats)
 {
     struct routes *r = xcalloc(1, sizeof(*r));
@@ -296,6 +399,7 @@ struct routes *routes_new(const struct routes_options *options, struct sink *sin
     r->body = body_new(stats);
     r->sink = sink;
     r->auth = auth;
+    r->limits = limits;
     r->stats = stats;
     r->auth_stats = auth_stats;
     r->http_stats = http_stats;

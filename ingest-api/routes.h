@@ -7,6 +7,7 @@
 #include "common/io/http_server.h"
 #include "ingest-api/ingest.h"
 #include "ingest-api/ingest_stats.h"
+#include "ingest-api/limits.h"
 #include "ingest-api/sink.h"
 
 struct routes_options {
@@ -17,7 +18,7 @@ struct routes_options {
 struct routes;
 // All but the options is borrowed for the routes' life.
 struct routes *routes_new(const struct routes_options *options, struct sink *sink,
-                          struct auth *auth, struct ingest_stats *stats,
+                          struct auth *auth, struct limits *limits, struct ingest_stats *stats,
                           const struct auth_stats *auth_stats, const struct http_stats *http_stats);
 // For http_server_new, with the struct routes itself as its arg.
 const struct http_route *routes_table(const struct routes *r, size_t *count);

@@ -46,7 +46,7 @@ struct config {
     char *jwt_jwks_file, *jwt_issuer, *jwt_audience, *jwt_tenant_claim;
     // ingest-api
     int64_t max_body_bytes, max_batch_bytes, max_batch_events, ack_timeout_ms, linger_ms,
-        produce_buffer_bytes;
+        produce_buffer_bytes, rate_limits, rate_limits_refresh_ms, ingests;
     // pinned (CONFIG_UNSET where not given)
     int64_t partitions, join_ttl_ms, join_skew_ms, max_series_per_tenant;
     // processor

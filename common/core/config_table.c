@@ -40,8 +40,8 @@ const struct setting config_settings[] = {
      .help = "Brokers to begin with, host:port, separated by commas."},
     {.name = "POSTGRES_DSN", .programs = POSTGRES,
      STRING(postgres_dsn, "postgres://streamlens@127.0.0.1:15432/streamlens", 1, 4096),
-     .help = "The database, as a URL or as key=value pairs. ingest-api asks it for API keys alone, "
-             "with AUTH=key."},
+     .help = "The database, as a URL or as key=value pairs. ingest-api asks it for API keys, with "
+             "AUTH=key, and for limits, with RATE_LIMITS=1."},
     {.name = "TOPIC_PREFIX", .programs = KAFKA,
      NAME(topic_prefix, "", 100),
      .help = "Put in front of the names of topics, group and transactional ids, so that two "
@@ -124,6 +124,15 @@ const struct setting config_settings[] = {
      NUMBER(produce_buffer_bytes, 64 * MIB, 4096, 1024 * 1024 * MIB),
      .help = "Memory for events that are not acknowledged yet; when it is full, new ones are "
              "answered 503."},
+    {.name = "RATE_LIMITS", .programs = INGEST, NUMBER(rate_limits, 0, 0, 1),
+     .help = "1 holds tenants to what streamlens-admin limit set allows them; what is more is "
+             "answered 429. Without it, or a limit, only those of keys hold."},
+    {.name = "RATE_LIMITS_REFRESH_MS", .programs = INGEST,
+     NUMBER(rate_limits_refresh_ms, 5000, 10, HOUR_MS),
+     .help = "How often limits are read anew; without PostgreSQL the last reading holds."},
+    {.name = "INGESTS", .programs = INGEST, NUMBER(ingests, 1, 1, 1024),
+     .help = "Processes that share the load evenly: each allows its part of a limit, and one event "
+             "or byte a second at least."},
 
     {.name = "PARTITIONS", .section = "Pinned at setup", .programs = KAFKA,
      PINNED(partitions, 12, 1, 10000),

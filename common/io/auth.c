@@ -261,8 +261,8 @@ int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of, struct 
     return 0;
 }
 
-int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of)
+int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of, struct auth_identity *out)
 {
-    struct auth_identity who = {0};
-    return a->keys || a->tokens ? check(a, x, any_of, &who) : 0;
+    *out = (struct auth_identity){0};
+    return a->keys || a->tokens ? check(a, x, any_of, out) : 0;
 }

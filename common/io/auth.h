@@ -60,7 +60,8 @@ struct auth_identity {
 int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of,
                struct auth_identity *out) MUST_CHECK;
 // The same before the body is there, for http_server_guard_bodies(): whether auth_check() would now
-// let the request pass.
-int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of) MUST_CHECK;
+// let the request pass, and who it is.
+int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of,
+               struct auth_identity *out) MUST_CHECK;
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/io/http_server_stats.h"
 #include "common/io/loop.h"
 #include "common/io/service.h"
+#include "ingest-api/limits_pg.h"
 #include "ingest-api/routes.h"
 #include "tests/support/fake_sink.h"
 
@@ -66,8 +67,11 @@ static int run(struct app *a)
     struct auth *auth = auth_new(base, c, "ingest-api", &a->auth_stats, &e);
     if (!auth)
         return service_failed(&e);
-    struct routes *routes =
-        routes_new(&options, a->sink, auth, &a->stats, &a->auth_stats, &a->http_stats);
+    struct limits_pg *limits = limits_pg_new(base, c, &a->stats, &e);
+    if (!limits)
+        return service_failed(&e);
+    struct routes *routes = routes_new(&options, a->sink, auth, limits_pg_limits(limits), &a->stats,
+                                       &a->auth_stats, &a->http_stats);
     const struct http_route *table = routes_table(routes, &count);
     a->server = service_listen(c, base, table, count, routes, &a->http_stats, &e);
     if (a->server)
@@ -76,6 +80,7 @@ static int run(struct app *a)
     http_server_free(a->server);
     sink_free(a->sink);
     routes_free(routes);
+    limits_pg_free(limits);
     auth_free(auth);
     event_free(usr1);
     event_free(usr2);
