@@ -29,7 +29,7 @@ struct choice {
     {                                                                                              \
         right, wrong, ARRAY_LEN(right), ARRAY_LEN(wrong)                                           \
     }
-#define FIRST_WRONG 0xe8
+#define FIRST_WRONG 0xd0
 
 static void add_one(struct maker *m, const struct choice *c)
 {
@@ -431,15 +431,17 @@ static void begin_member(struct maker *m, bool *first)
     *first = false;
 }
 
-static void add_name(struct maker *m, const struct event_field *f, bool escaped)
+// As it is, or with one of its characters escaped, or with something else for its last quote.
+static void add_name(struct maker *m, const struct event_field *f, bool strange)
 {
-    if (escaped) {
-        unsigned at = next(m) % (unsigned)f->name.n;
+    unsigned at = strange ? next(m) % (unsigned)(f->name.n + 1) : 0;
+    if (!strange)
+        buf_addf(m->out, "\"%s\"", f->name.p);
+    else if (at < f->name.n)
         buf_addf(m->out, "\"%.*s\\u%04x%s\"", (int)at, f->name.p, f->name.p[at],
                  f->name.p + at + 1);
-    } else {
-        buf_addf(m->out, "\"%s\"", f->name.p);
-    }
+    else
+        buf_addf(m->out, "\"%sx", f->name.p);
 }
 
 static void add_unknown(struct maker *m, bool *first)
@@ -450,7 +452,7 @@ static void add_unknown(struct maker *m, bool *first)
     add_value(m, 1);
 }
 
-enum { AS_USUAL, GOOD, ODD, ANY, TWICE, BEHIND_UNKNOWN, LEFT_OUT, ESCAPED_KEY };
+enum { AS_USUAL, GOOD, ODD, ANY, TWICE, BEHIND_UNKNOWN, LEFT_OUT, STRANGE_KEY };
 
 static void add_member(struct maker *m, const struct event_field *f, enum event_kind kind,
                        bool *first)
@@ -465,7 +467,7 @@ static void add_member(struct maker *m, const struct event_field *f, enum event_
         begin_member(m, first);
         if (form & 8)
             add_space(m);
-        add_name(m, f, what == ESCAPED_KEY);
+        add_name(m, f, what == STRANGE_KEY);
         if (form & 16)
             add_colon(m);
         else
@@ -507,7 +509,7 @@ static void add_much(struct maker *m, bool *first)
     size_t n = m->out->n < EVENT_JSON_TOKENS - 100 ? EVENT_JSON_TOKENS - 20 - m->out->n : 0;
     if (form & 2) {
         buf_adds(m->out, "\"long\":[0");
-        add_many(m, ",0", EVENT_JSON_TOKENS - 40 + (form >> 2 & 31));
+        add_many(m, ",0", EVENT_JSON_TOKENS - 28 + (form >> 2 & 31));
         buf_addc(m->out, ']');
     } else {
         buf_adds(m->out, "\"long\":\"");
