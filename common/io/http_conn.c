@@ -91,9 +91,14 @@ void http_conn_mark(struct http_conn *c)
 {
     if (c->dirty)
         return;
+    struct http_server *s = c->server;
     c->dirty = true;
-    TAILQ_INSERT_TAIL(&c->server->dirty, c, dirty_link);
-    event_active(c->server->settle, 0, 0);
+    c->turn = s->turn;
+    TAILQ_INSERT_TAIL(&s->dirty, c, dirty_link);
+    if (s->settling)
+        event_add(s->settle, &(struct timeval){0}); // behind what the others have sent by now
+    else
+        event_active(s->settle, 0, 0);
 }
 
 static void on_bytes(struct bufferevent *bev, void *arg)
@@ -135,6 +140,8 @@ void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct socka
     int on = 1;
     // Without it the second of two pipelined answers waits for the ack of the first, 40 ms.
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    // Or the kernel takes megabytes of answers that nobody reads, and each has to be made first.
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){HTTP_OUT_HIGH}, sizeof(int));
     struct http_conn *c = xcalloc(1, sizeof(*c));
     c->server = s;
     peer_text(peer, c->peer);
@@ -245,7 +252,7 @@ static bool is_over(struct http_conn *c)
         return c->eof;
     if (c->eof)
         drop_partial(c);
-    if (!(c->closing || c->eof) || c->queue_n > 0 || unsent(c) > 0)
+    if (!(c->closing || c->eof) || c->blocked || c->queue_n > 0 || unsent(c) > 0)
         return false;
     if (c->eof || shutdown(bufferevent_getfd(c->bev), SHUT_WR) != 0)
         return true;
@@ -273,9 +280,23 @@ static void update_read_deadline(struct http_conn *c)
 
 bool http_conn_is_blocked(struct http_conn *c)
 {
-    return c->queue_n >= c->server->limits.pipeline_depth ||
+    size_t depth = c->server->limits.pipeline_depth;
+    return c->queue_n >= depth || c->begun >= depth ||
            evbuffer_get_length(c->out) > HTTP_OUT_HIGH ||
            evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+}
+
+// At its watermark libevent calls for the input to be taken again and again, without a pause.
+static void update_reading(struct http_conn *c)
+{
+    bool full = evbuffer_get_length(bufferevent_get_input(c->bev)) >= c->server->read_high;
+    if (full == c->full)
+        return;
+    c->full = full;
+    if (full)
+        bufferevent_disable(c->bev, EV_READ);
+    else
+        bufferevent_enable(c->bev, EV_READ);
 }
 
 void http_conn_settle(struct http_conn *c)
@@ -292,8 +313,10 @@ void http_conn_settle(struct http_conn *c)
         http_conn_free(c);
         return;
     }
+    c->begun = 0;
     if (c->blocked && !http_conn_is_blocked(c))
         http_conn_mark(c);
+    update_reading(c);
     update_read_deadline(c);
 }
 

@@ -103,6 +103,7 @@ struct http_conn {
     bool dead;      // the socket is broken
     bool lingering; // all is answered and our side is shut
     bool blocked;   // requests wait unread until answers have gone out
+    bool full;      // as much as may wait unread is there
     size_t begun;   // requests since it was its turn
     uint64_t turn;  // of the server, in which it was marked
     size_t lingered;

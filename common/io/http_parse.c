@@ -460,6 +460,7 @@ static bool read_head(struct http_conn *c, struct evbuffer *in)
     const char *head = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
     struct http_exchange *x = http_exchange_new(c, head, n);
     evbuffer_drain(in, n);
+    c->begun++;
     accept_head(c, x);
     return true;
 }

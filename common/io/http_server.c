@@ -119,10 +119,13 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     struct http_server *s = arg;
     struct http_conn *c;
-    while ((c = TAILQ_FIRST(&s->dirty))) {
+    s->turn++;
+    s->settling = true;
+    while ((c = TAILQ_FIRST(&s->dirty)) && c->turn != s->turn) {
         TAILQ_REMOVE(&s->dirty, c, dirty_link);
         http_conn_settle(c);
     }
+    s->settling = false;
     finish_drain(s);
 }
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/io/process_stats.h"
 
+#include "common/io/clock.h"
+
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define KEPT_US 250000 // what is told is at most that old
 
 #ifndef STREAMLENS_VERSION
 #define STREAMLENS_VERSION "unknown"
@@ -79,7 +83,7 @@ static void add_proc_stat(struct buf *out)
         (double)boot_time_s() + (double)start / hz);
 }
 
-void process_stats_render(const char *program, struct buf *out)
+static void render(const char *program, struct buf *out)
 {
     buf_adds(out, "# HELP streamlens_build_info What is running; always 1.\n"
                   "# TYPE streamlens_build_info gauge\n");
@@ -91,4 +95,19 @@ void process_stats_render(const char *program, struct buf *out)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         add(out, "process_max_fds", "gauge", "Most descriptors the process may open.",
             (double)limit.rlim_cur);
+}
+
+// Counting descriptors takes a millisecond for some thousands. Whoever asks again and again must
+// not hold up the others with it.
+void process_stats_render(const char *program, struct buf *out)
+{
+    static struct buf text;
+    static int64_t rendered_us;
+    int64_t now_us = clock_mono_us();
+    if (text.n == 0 || now_us - rendered_us > KEPT_US) {
+        text.n = 0;
+        render(program, &text);
+        rendered_us = now_us;
+    }
+    buf_add(out, text.p, text.n);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP server (common/io/http_server) by raw sockets. Simplest first."""
 
+import contextlib
 import json
 import os
 import select
@@ -186,6 +187,14 @@ class Basics(WithServer):
         c.sock.shutdown(socket.SHUT_WR)
         self.assertEqual(c.answer().body, b"x")
         self.assertEqual(c.answer().body, b"hello\n")
+        self.assertEqual(c.rest(), b"")
+
+    def test_a_client_that_asks_for_much_and_shuts_its_side_gets_all_of_it(self):
+        c = self.client()
+        c.send(b"".join(post("/echo", b"number %d" % i) for i in range(300)))
+        c.sock.shutdown(socket.SHUT_WR)
+        for i in range(300):
+            self.assertEqual(c.answer().body, b"number %d" % i)
         self.assertEqual(c.rest(), b"")
 
     def test_half_a_request_and_then_the_end_is_just_an_end(self):
@@ -540,8 +549,25 @@ class Pipelining(WithServer):
             sent += c.sock.send(get("/hello") * 1000)
         self.assertLess(sent, 64 << 20)
         self.assertLess(self.server.rss_bytes() - before, 4 << 20)
+        used = self.server.cpu_seconds()
+        time.sleep(0.5)
+        self.assertLess(self.server.cpu_seconds() - used, 0.1, "it must not spin meanwhile")
         c.reset()
         self.release()
+
+    def test_one_that_asks_and_asks_does_not_keep_others_waiting(self):
+        mad, before = self.client(), self.server.cpu_seconds()
+        mad.sock.setblocking(False)
+        data, sent, took = get("/big?60000") * 2000, 0, []
+        while self.server.cpu_seconds() - before < 0.5:
+            with contextlib.suppress(BlockingIOError):
+                sent += mad.sock.send(data[sent % len(data):])
+            with contextlib.suppress(BlockingIOError):
+                mad.sock.recv(1 << 20)
+            begin = time.monotonic()
+            self.assertTrue(self.client().is_open())
+            took.append(time.monotonic() - begin)
+        self.assertLess(sorted(took)[len(took) // 2], 0.1)
 
     def test_big_answers_come_whole_and_in_order(self):
         c = self.client().send((get("/big?3000000") + get("/hello")) * 5)
