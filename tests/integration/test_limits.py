@@ -358,6 +358,7 @@ class DatabaseAway(LimitCase):
             wait_for(lambda x=service: '"events";q=77;' in call(x, "POST", REQUEST, event)[1]["RateLimit-Policy"],
                      "the new limit", 30)
         self.assertLess(s.metric("streamlens_ingest_rate_limit_reading_age_seconds"), 3)
+        self.assertEqual([service.terminate() for service in (s, late)], [0, 0])
 
 
 if __name__ == "__main__":
