@@ -23,7 +23,7 @@ EVENTS_PER_S = 4000
 class BrokerStopped(unittest.TestCase):
     def setUp(self):
         base = int(needed("SL_PORT_BASE"))
-        self.own = OwnServices(os.path.join(needed("SL_TMP"), "broker-stopped"), base + 60, base + 63)
+        self.own = OwnServices(os.path.join(needed("SL_TMP"), f"broker-stopped-{base}"), base + 60, base + 63)
         self.addCleanup(self.own.run, "down", "--wipe")
         self.s = self.enterContext(Stack(brokers=self.own.brokers, pg_dsn=self.own.pg_dsn, env={
             "ACK_TIMEOUT_MS": str(ACK_S * 1000), "PRODUCE_BUFFER_BYTES": str(BUFFER),

@@ -23,7 +23,7 @@ CATCH_UP_S = 60 + 2 * SECONDS  # on a machine that has other things to do
 class Restarts(unittest.TestCase):
     def setUp(self):
         base = int(needed("SL_PORT_BASE"))
-        self.own = OwnServices(os.path.join(needed("SL_TMP"), "restarts"), base + 70, base + 73)
+        self.own = OwnServices(os.path.join(needed("SL_TMP"), f"restarts-{base}"), base + 70, base + 73)
         self.addCleanup(self.own.run, "down", "--wipe")
         self.s = self.enterContext(Stack(brokers=self.own.brokers, pg_dsn=self.own.pg_dsn, partitions=4, env={
             "ACK_TIMEOUT_MS": "2000", "SESSION_TIMEOUT_MS": "6000", "FLUSH_INTERVAL_MS": "1000"}))
