@@ -12,7 +12,7 @@
 #define EVENT_MADE 's'
 
 // Adds an event to *out, of at most EVENT_MADE_MAX bytes.
-#define EVENT_MADE_MAX 200000
+#define EVENT_MADE_MAX 65536
 void event_make(const uint8_t *data, size_t size, struct buf *out);
 
 #endif

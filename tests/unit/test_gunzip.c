@@ -32,7 +32,7 @@ static void add_deflated(const void *p, size_t n, int window_bits, gz_header *he
     ck_assert_int_eq(deflateInit2(&z, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
     if (header)
         ck_assert_int_eq(deflateSetHeader(&z, header), Z_OK);
-    size_t most = deflateBound(&z, (uLong)n);
+    size_t most = deflateBound(&z, (uLong)n) + (header ? header->extra_len : 0);
     buf_reserve(&in, most);
     z.next_out = (Bytef *)in.p + in.n;
     z.avail_out = (uInt)most;
@@ -226,6 +226,31 @@ START_TEST(the_ratio_is_bounded)
 }
 END_TEST
 
+// An empty member, that many bytes larger than it must be.
+static void add_padding(size_t n)
+{
+    Bytef *zeros = xcalloc(n, 1);
+    gz_header header = {.extra = zeros, .extra_len = (uInt)n};
+    add_deflated("", 0, 31, &header);
+    free(zeros);
+}
+
+START_TEST(the_ratio_holds_to_the_byte)
+{
+    const size_t n = 4 << 20;
+    add_zeros(n);
+    size_t zeros_n = in.n;
+    add_padding(1);
+    size_t padding = n / GUNZIP_MAX_RATIO - (in.n - 1);
+    for (size_t less = 0; less <= 1; less++) {
+        in.n = zeros_n;
+        add_padding(padding - less);
+        ck_assert_uint_eq(in.n, n / GUNZIP_MAX_RATIO - less);
+        ck_assert_int_eq(inflate_within(PLENTY), less ? GUNZIP_TOO_DENSE : GUNZIP_DONE);
+    }
+}
+END_TEST
+
 START_TEST(the_ratio_is_that_of_all_members)
 {
     const size_t n = 4 << 20;
@@ -287,6 +312,7 @@ int main(void)
     tcase_add_test(tc, bytes_behind_the_end_are_refused);
     tcase_add_test(tc, the_output_is_at_most_as_large_as_said);
     tcase_add_test(tc, the_ratio_is_bounded);
+    tcase_add_test(tc, the_ratio_holds_to_the_byte);
     tcase_add_test(tc, the_ratio_is_that_of_all_members);
     tcase_add_test(tc, a_bomb_costs_no_more_room_than_the_limit);
     tcase_add_test(tc, one_body_leaves_nothing_in_the_next);
