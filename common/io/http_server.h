@@ -13,7 +13,8 @@
 //   400 syntax or framing: a bare LF or CR, NUL, a folded line, a space before a colon, a field
 //       without a name, Content-Length twice or not in digits or beside Transfer-Encoding, any
 //       Transfer-Encoding but one `chunked`, chunk lines with anything but size and extensions,
-//       no Host or several (HTTP/1.1), a target with control characters or `#`
+//       no Host or several (HTTP/1.1) or one that is no HOST[:PORT], a target with control
+//       characters or `#`, an absolute one with a user or without a host
 //   404 no such path     405 with Allow       408 too slow         413 body too large, found from
 //   Content-Length or while chunks arrive     414 target too long  417 not `100-continue`
 //   431 header too large or more than 100 fields                   501 unknown method (CONNECT too)
@@ -27,6 +28,9 @@
 // answer. One empty line before a request is skipped. Trailers are checked and dropped. A client
 // that shuts its sending side still gets its answers. Deadlines are absolute: a byte a second does
 // not extend them. Handlers have none: whoever lets an exchange wait sees to its end.
+//
+// Connections take turns: of one that asks without end `pipeline_depth` requests are begun, then
+// others are listened to.
 //
 // When max_connections is reached, or descriptors run out, accepting pauses; further clients wait
 // in the listen backlog.
