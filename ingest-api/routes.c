@@ -36,6 +36,7 @@ struct post {
     size_t bytes; // of its records
     struct ingest_report report;
     size_t *index; // of each record in the batch; NULL for a single event
+    bool *is_over; // told when the log has answered
 };
 
 static void reply_json(struct http_exchange *x, int status, const char *type, struct buf *body)
@@ -124,6 +125,8 @@ static void on_published(void *arg, const enum sink_result *results, size_t coun
     struct post *p = arg;
     struct err too_large;
     size_t acked = 0, failed = 0;
+    if (p->is_over)
+        *p->is_over = true;
     err_set(&too_large, "the event is larger than its topic takes");
     for (size_t i = 0; i < count; i++) {
         if (results[i] == SINK_ACKED)
@@ -210,6 +213,21 @@ static bool charge_events(struct http_exchange *x, struct routes *r,
 
 // ---- POST
 
+// The sink copies the records: unless it has answered at once, the body is needed no more, and need
+// not stand in the way of other requests for as long as the log takes.
+static void publish(struct post *p, const struct ingest_record *records, size_t count,
+                    int64_t deadline_us)
+{
+    struct http_exchange *x = p->exchange;
+    bool is_over = false;
+    p->is_over = &is_over;
+    sink_publish(p->routes->sink, records, count, deadline_us, on_published, p);
+    if (is_over)
+        return;
+    p->is_over = NULL;
+    http_release_body(x);
+}
+
 // Answers, and returns false, where the sender may not send, or not what it says it sends, or not
 // so much. Who it is comes first: a stranger learns nothing about its request.
 static bool admit(struct http_exchange *x, struct routes *r, struct auth_identity *who,
@@ -249,7 +267,7 @@ static void post_single(struct http_exchange *x, struct routes *r, enum event_ki
         return;
     struct post *p = xcalloc(1, sizeof(*p));
     *p = (struct post){.routes = r, .exchange = x, .bytes = record.value.n};
-    sink_publish(r->sink, &record, 1, deadline_of(r, x), on_published, p);
+    publish(p, &record, 1, deadline_of(r, x));
 }
 
 static void post_request(struct http_exchange *x, void *arg)
@@ -305,7 +323,7 @@ static void post_events(struct http_exchange *x, void *arg)
         return;
     }
     remember_records(p, records, count);
-    sink_publish(r->sink, records, count, deadline_of(r, x), on_published, p);
+    publish(p, records, count, deadline_of(r, x));
 }
 
 static size_t length_of(struct str digits)

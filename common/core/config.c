@@ -356,6 +356,17 @@ static bool is_loopback(const char *addr)
            strcmp(addr, "localhost") == 0;
 }
 
+#define NO_TCP "none"
+
+static int check_listeners(const struct config *c, struct err *e)
+{
+    if (strcmp(c->http_addr, NO_TCP) != 0 || (c->http_socket && *c->http_socket))
+        return 0;
+    if (!c->http_socket)
+        return err_field(e, "HTTP_ADDR", -1, "is none; wanted is a numeric address");
+    return err_field(e, "HTTP_SOCKET", -1, "is not set; HTTP_ADDR=none needs it");
+}
+
 static int check_auth(const struct config *c, struct err *e)
 {
     const struct {
@@ -367,7 +378,8 @@ static int check_auth(const struct config *c, struct err *e)
         if (!*needed[i].value)
             return err_field(e, needed[i].name, -1, "is not set; AUTH=%s needs it", c->auth);
     }
-    if (strcmp(c->auth, "none") == 0 && !is_loopback(c->http_addr) && !c->allow_insecure)
+    bool is_local = is_loopback(c->http_addr) || strcmp(c->http_addr, NO_TCP) == 0;
+    if (strcmp(c->auth, "none") == 0 && !is_local && !c->allow_insecure)
         return err_field(e, "AUTH", -1,
                          "is none, and HTTP_ADDR=%.60s can be reached by others, who could then "
                          "read and write every tenant's data. Set AUTH=key or AUTH=jwt, or "
@@ -389,9 +401,24 @@ static int check_buffer(const struct config *c, struct err *e)
     return 0;
 }
 
+// Else the largest request would be answered 503 for ever.
+static int check_memory(const struct config *c, struct err *e)
+{
+    int64_t largest = max_i64(c->max_batch_bytes, c->max_body_bytes) + c->http_max_header_bytes;
+    if (c->http_memory_bytes < largest)
+        return err_field(e, "HTTP_MEMORY_BYTES", -1,
+                         "is %" PRId64 "; wanted is at least the largest body and its header, "
+                         "which is %" PRId64,
+                         c->http_memory_bytes, largest);
+    return 0;
+}
+
 // What no single range can say.
 static int check_together(const struct config *c, struct err *e)
 {
+    bool serves = c->program != PROGRAM_ADMIN;
+    if (serves && (check_listeners(c, e) != 0 || check_memory(c, e) != 0))
+        return -1;
     if ((c->program == PROGRAM_INGEST || c->program == PROGRAM_METRICS) && check_auth(c, e) != 0)
         return -1;
     return c->program == PROGRAM_INGEST ? check_buffer(c, e) : 0;

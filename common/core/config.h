@@ -36,10 +36,11 @@ struct config {
     struct config_kafka_prop kafka_props[CONFIG_KAFKA_PROPS_MAX];
     size_t kafka_prop_count;
     // HTTP
-    char *http_addr;
+    char *http_addr, *http_socket;
     int64_t http_port; // 0 = any free one
-    int64_t http_max_connections, http_header_timeout_ms, http_body_timeout_ms,
-        http_idle_timeout_ms, http_max_header_bytes, http_drain_timeout_ms;
+    int64_t http_max_connections, http_max_connections_per_address, http_memory_bytes,
+        http_header_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms, http_write_timeout_ms,
+        http_max_header_bytes, http_drain_timeout_ms, http_reuseport, access_log_every;
     // authentication (common/io/auth.h)
     char *auth; // "none", "key", "jwt" or "key,jwt"
     int64_t auth_refresh_ms, auth_failures_per_minute, allow_insecure;

@@ -258,6 +258,7 @@ int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of, struct 
     if (check(a, x, any_of, out) != 0)
         return -1;
     a->stats->accepted++;
+    http_note_key(x, out->id);
     return 0;
 }
 

@@ -101,7 +101,51 @@ void http_conn_mark(struct http_conn *c)
         event_active(s->settle, 0, 0);
 }
 
-static void on_bytes(struct bufferevent *bev, void *arg)
+// Nothing that comes after the last request is looked at. Before the last answer it is only not
+// kept; after it, it is what the closing side waits for, up to a point.
+static void discard(struct http_conn *c)
+{
+    struct evbuffer *in = bufferevent_get_input(c->bev);
+    c->discarded += evbuffer_get_length(in);
+    evbuffer_drain(in, evbuffer_get_length(in));
+    c->blocked = false;
+    if (c->lingering && c->discarded > HTTP_LINGER_BYTES)
+        c->dead = true;
+}
+
+static void consume(struct http_conn *c)
+{
+    if (!c->closing && !c->dead)
+        http_conn_parse(c);
+    if (c->closing)
+        discard(c);
+}
+
+// More has come than the budget has room for. What makes a whole request is begun; the rest is
+// refused here and now, not from the settle event: thousands of connections may have been found
+// readable at once, and each would have read its share before.
+static void relieve(struct http_conn *c)
+{
+    consume(c);
+    bool fits = http_conn_charge(c);
+    bool wants_more = c->reading || evbuffer_get_length(bufferevent_get_input(c->bev)) > 0;
+    if (fits || !wants_more || c->closing || c->dead)
+        return;
+    http_conn_refuse(c, 503, "too many requests are under way");
+    consume(c);
+    http_conn_charge(c);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+    (void)bev;
+    struct http_conn *c = arg;
+    http_conn_mark(c); // first: what the handlers answer in here is written by the settle event
+    if (!http_conn_charge(c))
+        relieve(c);
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
 {
     (void)bev;
     http_conn_mark(arg);
@@ -118,13 +162,15 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     http_conn_mark(c);
 }
 
-static void peer_text(const struct sockaddr *addr, char out[INET6_ADDRSTRLEN])
+void http_peer_text(const struct sockaddr *addr, char out[INET6_ADDRSTRLEN])
 {
     union {
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } peer;
-    if (addr->sa_family == AF_INET) {
+    if (addr->sa_family == AF_UNIX) {
+        memcpy(out, "unix", sizeof("unix"));
+    } else if (addr->sa_family == AF_INET) {
         memcpy(&peer.v4, addr, sizeof(peer.v4));
         inet_ntop(AF_INET, &peer.v4.sin_addr, out, INET6_ADDRSTRLEN);
     } else {
@@ -135,23 +181,28 @@ static void peer_text(const struct sockaddr *addr, char out[INET6_ADDRSTRLEN])
     }
 }
 
-void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer)
+void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer,
+                   struct http_peer *address)
 {
     int on = 1;
     // Without it the second of two pipelined answers waits for the ack of the first, 40 ms.
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    // Or the kernel takes megabytes of answers that nobody reads, and each has to be made first.
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){HTTP_OUT_HIGH}, sizeof(int));
+    if (peer->sa_family != AF_UNIX) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        // Or the kernel takes megabytes of answers that nobody reads, and each has to be made
+        // first.
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){HTTP_OUT_HIGH}, sizeof(int));
+    }
     struct http_conn *c = xcalloc(1, sizeof(*c));
     c->server = s;
-    peer_text(peer, c->peer);
+    http_peer_text(peer, c->peer);
+    c->address = address;
     c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
     c->out = evbuffer_new();
     TAILQ_INIT(&c->queue);
     c->read_deadline.conn = c->write_deadline.conn = c;
-    bufferevent_setcb(c->bev, on_bytes, on_bytes, on_event, c);
+    bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
     bufferevent_setwatermark(c->bev, EV_READ, 0, s->read_high);
-    bufferevent_set_max_single_read(c->bev, s->read_high);
+    bufferevent_set_max_single_read(c->bev, HTTP_READ_MAX);
     bufferevent_enable(c->bev, EV_READ | EV_WRITE);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conn_count++;
@@ -166,11 +217,11 @@ void http_conn_free(struct http_conn *c)
     struct http_exchange *x;
     while ((x = TAILQ_FIRST(&c->queue))) {
         TAILQ_REMOVE(&c->queue, x, link);
-        x->conn = NULL;
         if (x->state != EXCHANGE_HANDLING) {
             http_exchange_free(x);
             continue;
         }
+        http_exchange_orphan(x);
         TAILQ_INSERT_TAIL(&s->orphans, x, link);
         if (x->on_gone)
             x->on_gone(x->on_gone_arg); // may answer, which frees x
@@ -181,6 +232,9 @@ void http_conn_free(struct http_conn *c)
         TAILQ_REMOVE(&s->dirty, c, dirty_link);
     TAILQ_REMOVE(&s->conns, c, link);
     s->conn_count--;
+    http_conn_discharge(c);
+    if (c->address)
+        http_peers_leave(s->peers, c->address);
     evbuffer_free(c->out);
     bufferevent_free(c->bev);
     free(c);
@@ -233,15 +287,6 @@ static void drop_partial(struct http_conn *c)
     http_exchange_free(x);
 }
 
-static void linger(struct http_conn *c)
-{
-    struct evbuffer *in = bufferevent_get_input(c->bev);
-    c->lingered += evbuffer_get_length(in);
-    evbuffer_drain(in, evbuffer_get_length(in));
-    if (c->lingered > HTTP_LINGER_BYTES)
-        c->dead = true;
-}
-
 // Whether the connection is over. Closing at once would make the kernel answer what is still coming
 // in with RST, and that can overtake our answer; so our side is shut and theirs read until it ends.
 static bool is_over(struct http_conn *c)
@@ -257,8 +302,8 @@ static bool is_over(struct http_conn *c)
     if (c->eof || shutdown(bufferevent_getfd(c->bev), SHUT_WR) != 0)
         return true;
     c->lingering = true;
-    linger(c);
-    return c->dead;
+    c->discarded = 0;
+    return false;
 }
 
 static void update_read_deadline(struct http_conn *c)
@@ -283,17 +328,22 @@ bool http_conn_is_blocked(struct http_conn *c)
     size_t depth = c->server->limits.pipeline_depth;
     return c->queue_n >= depth || c->begun >= depth ||
            evbuffer_get_length(c->out) > HTTP_OUT_HIGH ||
-           evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+           evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 ||
+           (c->queue_n > 0 && !http_conn_has_room_to_begin(c));
 }
 
-// At its watermark libevent calls for the input to be taken again and again, without a pause.
+// A connection whose requests wait unread is not read, so that it holds one read at most; nor one
+// that sends on and on behind its last request while that is not answered. Left to libevent's
+// watermark it would be called for its input again and again, without a pause.
 static void update_reading(struct http_conn *c)
 {
     bool full = evbuffer_get_length(bufferevent_get_input(c->bev)) >= c->server->read_high;
-    if (full == c->full)
+    bool off = full || (c->blocked && http_conn_is_blocked(c)) ||
+               (c->closing && !c->lingering && c->discarded > HTTP_LINGER_BYTES);
+    if (off == c->reads_off || c->eof)
         return;
-    c->full = full;
-    if (full)
+    c->reads_off = off;
+    if (off)
         bufferevent_disable(c->bev, EV_READ);
     else
         bufferevent_enable(c->bev, EV_READ);
@@ -302,10 +352,7 @@ static void update_reading(struct http_conn *c)
 void http_conn_settle(struct http_conn *c)
 {
     // Still counted as marked while it parses: what the handlers answer is written right below.
-    if (c->lingering)
-        linger(c);
-    else if (!c->dead)
-        http_conn_parse(c);
+    consume(c);
     c->dirty = false;
     if (!c->dead)
         write_out(c);
@@ -314,6 +361,7 @@ void http_conn_settle(struct http_conn *c)
         return;
     }
     c->begun = 0;
+    http_conn_charge(c);
     if (c->blocked && !http_conn_is_blocked(c))
         http_conn_mark(c);
     update_reading(c);

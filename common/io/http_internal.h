@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What http_server.c (listeners, drain), http_conn.c (a connection's life, deadlines), http_parse.c
-// (bytes to requests) and http_reply.c (answers) share. Nobody else includes this.
+// What http_server.c (the whole, drain), http_listen.c (listeners), http_conn.c (a connection's
+// life, deadlines), http_budget.c (memory), http_parse.c (bytes to requests), http_reply.c
+// (answers) and http_route_stats.c (what is told of them) share. Nobody else includes this.
 //
 // Who may destroy what: a connection is freed only by http_conn_settle() (from the server's settle
 // event), by a deadline's timer and by http_server_free(). Everything else marks it dirty and goes
@@ -12,8 +13,10 @@
 #define STREAMLENS_HTTP_INTERNAL_H
 
 #include "common/io/http_head.h"
+#include "common/io/http_peers.h"
 #include "common/io/http_server.h"
 #include "common/io/http_server_stats.h"
+#include "common/io/log.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -21,6 +24,7 @@
 #include <llhttp.h>
 #include <netinet/in.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #define HTTP_MAX_FIELDS 100    // header fields of a request: 431 beyond
 #define HTTP_MAX_LISTENERS 4   // one server may listen on several addresses
@@ -29,6 +33,15 @@
     (16 << 20)               // … or for this many bytes, so that the answer is not lost to RST
 #define HTTP_GRACE_US 100000 // a drain waits this long for requests under way on idle connections
 #define HTTP_OUT_HIGH (64 << 10) // no further request is begun while this much waits to be sent
+#define HTTP_READ_MAX (64 << 10) // bytes taken from a socket at a time
+// A connection's first bytes cost the budget nothing: so small requests get through while large
+// ones have used it up.
+#define HTTP_CONN_ALLOWANCE (8 << 10)
+#define HTTP_ANSWER_ROOM 1024        // charged with a request, so that a small answer always fits
+#define HTTP_ANSWER_SMALL (64 << 10) // may exceed the budget by an eighth
+#define HTTP_KEY_MAX 64              // of a credential's id, as logged
+#define HTTP_METHODS 8               // known ones
+#define HTTP_STATUSES 35             // with a reason
 
 // The kinds have one duration each, so a list for each kind is in order of time by itself: setting
 // and clearing is O(1) and one timer serves all connections.
@@ -71,11 +84,13 @@ struct http_exchange {
     char method[16];
     struct str path, query; // into head
     struct buf body;
-    size_t accounted; // bytes of the server's budget held
+    size_t held;       // bytes: itself, head, body, and its answer or the room for it
+    size_t received_n; // bytes of head and body, for the log
     int64_t received_us;
-    size_t remembered;     // the handler's own
-    struct buf extra;      // header fields of the answer
-    struct evbuffer *late; // an answer whose turn has not come
+    size_t remembered;      // the handler's own
+    char key[HTTP_KEY_MAX]; // http_note_key
+    struct buf extra;       // header fields of the answer
+    struct evbuffer *late;  // an answer whose turn has not come
     void (*on_gone)(void *arg);
     void *on_gone_arg;
     size_t field_count;
@@ -93,9 +108,12 @@ struct http_conn {
     struct http_server *server;
     struct bufferevent *bev;
     char peer[INET6_ADDRSTRLEN];
+    struct http_peer *address;       // where connections of an address are counted
     struct evbuffer *out;            // answers in order that the socket has not seen
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
+    size_t exchanges_held; // of the queue
+    size_t charged;        // of the server's budget
     struct http_deadline read_deadline, write_deadline;
     bool dirty;
     bool closing;   // no request is read any more; ends when the queue is answered
@@ -103,10 +121,11 @@ struct http_conn {
     bool dead;      // the socket is broken
     bool lingering; // all is answered and our side is shut
     bool blocked;   // requests wait unread until answers have gone out
-    bool full;      // as much as may wait unread is there
     size_t begun;   // requests since it was its turn
     uint64_t turn;  // of the server, in which it was marked
-    size_t lingered;
+    bool reads_off; // the socket is not read
+    bool used;      // a request was read; the first one is served also during a drain
+    size_t discarded;
 
     enum http_phase phase;
     struct http_scan scan;
@@ -122,9 +141,23 @@ struct http_conn {
     llhttp_t parser;
 };
 
+// The answers of one route, or of one method where no route was found.
+struct http_route_stats {
+    int64_t answers[HTTP_STATUSES + 1]; // by place in the list of reasons; the last: not in it
+    struct stats_histogram seconds;     // of all routes with the same path, at the first of them
+    int64_t logged_of;                  // requests that the access log chooses from
+};
+
+struct http_listener {
+    struct evconnlistener *listener;
+    char *path; // of a Unix socket, else NULL
+    dev_t device;
+    ino_t inode;
+};
+
 struct http_server {
     struct event_base *base;
-    struct http_limits limits; // none is 0
+    struct http_limits limits; // none is 0 but those that mean "none" by it
     size_t read_high;          // bytes that wait unread in a connection
     const struct http_route *routes;
     size_t route_count;
@@ -132,8 +165,17 @@ struct http_server {
     void *arg;
     struct http_stats *stats, own_stats;
 
-    struct evconnlistener *listeners[HTTP_MAX_LISTENERS];
+    struct http_route_stats *route_stats; // of each route, then of each method, then of none
+    struct {
+        int64_t second; // of the last line
+        int64_t lines;  // in that second
+        int64_t unlogged;
+    } access_log;
+
+    struct http_listener listeners[HTTP_MAX_LISTENERS];
     size_t listener_count;
+    struct http_peers *peers; // NULL: no limit for an address
+    struct log_limit log_refused;
     struct event *resume; // re-enables the listeners after an accept error
     bool paused_by_cap, paused_by_error;
 
@@ -141,7 +183,8 @@ struct http_server {
     TAILQ_HEAD(, http_conn) dirty;
     struct http_exchange_list orphans; // their clients are gone, their handlers not done
     size_t conn_count;
-    size_t held_bytes; // request bodies, all connections
+    size_t held_bytes;   // what counts against max_memory_bytes
+    size_t orphan_bytes; // part of it
     struct event *settle;
     uint64_t turn; // each settles what was marked before it; then others are listened to
     bool settling;
@@ -164,8 +207,30 @@ struct http_server {
 // http_server.c
 void http_server_conn_count_changed(struct http_server *s); // pauses or resumes accepting
 
+// http_listen.c
+void http_listeners_enable(struct http_server *s); // or disables, as the two pauses say
+void http_listeners_accept_rest(struct http_server *s);
+void http_listeners_free(struct http_server *s);
+
+// http_budget.c
+void http_exchange_hold(struct http_exchange *x, size_t more);
+void http_exchange_unhold(struct http_exchange *x, size_t less);
+void http_exchange_drop_body(struct http_exchange *x);
+void http_exchange_orphan(struct http_exchange *x); // its connection goes
+// Brings the budget up to date; false: the connection holds more than there is room for.
+bool http_conn_charge(struct http_conn *c);
+void http_conn_discharge(struct http_conn *c); // at its end
+// Whether the connection may hold so many bytes more.
+bool http_conn_has_room(const struct http_conn *c, size_t more);
+bool http_conn_has_room_to_answer(const struct http_conn *c, size_t more);
+// Whether it may begin another request whose bytes are there.
+bool http_conn_has_room_to_begin(const struct http_conn *c);
+
 // http_conn.c
-void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer);
+// Takes the socket. address: as http_peers_enter() gave it, or NULL.
+void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct sockaddr *peer,
+                   struct http_peer *address);
+void http_peer_text(const struct sockaddr *addr, char out[INET6_ADDRSTRLEN]);
 void http_conn_free(struct http_conn *c);
 void http_conn_mark(struct http_conn *c); // settle it soon
 void http_conn_settle(struct http_conn *c);
@@ -175,6 +240,7 @@ void http_conn_drain(struct http_conn *c);
 void http_deadlines_run(struct http_server *s); // expires what is due, arms the timer
 
 // http_parse.c
+extern const char *const http_known_methods[HTTP_METHODS];
 void http_conn_parse(struct http_conn *c);
 // Answers the request being read, or one that could not be read at all, and ends the connection.
 void http_conn_refuse(struct http_conn *c, int status, const char *why);
@@ -183,5 +249,13 @@ void http_conn_refuse(struct http_conn *c, int status, const char *why);
 struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, size_t n);
 void http_exchange_free(struct http_exchange *x);
 void http_conn_advance(struct http_conn *c); // writes answers whose turn has come
+size_t http_status_index(int status);        // into the list of reasons; HTTP_STATUSES: not in it
+int http_status_at(size_t index);
+
+// http_route_stats.c
+void http_route_stats_new(struct http_server *s);
+void http_route_stats_count(struct http_exchange *x, int status);
+void http_route_stats_observe(struct http_exchange *x, int64_t duration_us);
+void http_access_log(struct http_exchange *x, int status, size_t sent_n, int64_t now_us);
 
 #endif

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <strings.h>
 
-static const char *const known_methods[] = {"GET",    "HEAD",  "POST",    "PUT",
-                                            "DELETE", "PATCH", "OPTIONS", "TRACE"};
+const char *const http_known_methods[HTTP_METHODS] = {"GET",    "HEAD",  "POST",    "PUT",
+                                                      "DELETE", "PATCH", "OPTIONS", "TRACE"};
 
 // --- refusals ---
 
@@ -97,16 +97,12 @@ static int on_headers_complete(llhttp_t *p)
     return HPE_PAUSED;
 }
 
-static bool account(struct http_conn *c, size_t n)
+// The bytes were charged when they came into the input: whether they fit has been decided there.
+static void take_body(struct http_exchange *x, size_t n)
 {
-    struct http_server *s = c->server;
-    if (n > s->limits.max_in_flight_bytes - s->held_bytes)
-        return false;
-    s->held_bytes += n;
-    s->stats->in_flight_bytes = (int64_t)s->held_bytes;
-    s->stats->received_body_bytes += (int64_t)n;
-    c->reading->accounted += n;
-    return true;
+    http_exchange_hold(x, n);
+    x->received_n += n;
+    x->server->stats->received_bytes += (int64_t)n;
 }
 
 static int on_chunk_header(llhttp_t *p)
@@ -127,8 +123,7 @@ static int on_chunk_header(llhttp_t *p)
 static int on_body(llhttp_t *p, const char *at, size_t n)
 {
     struct http_conn *c = p->data;
-    if (!account(c, n))
-        return refuse_later(c, 503, "too many requests are under way");
+    take_body(c->reading, n);
     buf_add(&c->reading->body, at, n);
     return 0;
 }
@@ -170,8 +165,8 @@ static void read_request_line(struct head *h)
         fail(h, 400, why);
         return;
     }
-    for (size_t i = 0; i < ARRAY_LEN(known_methods); i++) {
-        if (str_eq(line.method, str_of(known_methods[i])))
+    for (size_t i = 0; i < HTTP_METHODS; i++) {
+        if (str_eq(line.method, str_of(http_known_methods[i])))
             memcpy(x->method, line.method.p, line.method.n);
     }
     if (line.major != 1 || line.minor > 1)
@@ -312,11 +307,20 @@ static void add_allow(struct http_server *s, struct http_exchange *x)
     free(text);
 }
 
+// Not what is there already: that has been charged.
+static bool has_room_for_body(const struct http_conn *c, size_t n)
+{
+    size_t there = evbuffer_get_length(bufferevent_get_input(c->bev));
+    return n <= there || http_conn_has_room(c, n - there);
+}
+
 static void route(struct http_conn *c, struct head *h)
 {
     struct http_server *s = c->server;
     struct http_exchange *x = h->x;
-    if (s->draining) {
+    bool first = !c->used;
+    c->used = true;
+    if (s->draining && !first) {
         fail(h, 503, "the service is shutting down");
         return;
     }
@@ -330,7 +334,7 @@ static void route(struct http_conn *c, struct head *h)
         fail(h, 417, "the only expectation met is 100-continue");
     else if (h->length > x->route->max_body_bytes)
         fail(h, 413, "the body is larger than is allowed here");
-    else if (h->length > s->limits.max_in_flight_bytes - s->held_bytes)
+    else if (!has_room_for_body(c, (size_t)h->length))
         fail(h, 503, "too many requests are under way");
 }
 
@@ -457,8 +461,15 @@ static bool read_head(struct http_conn *c, struct evbuffer *in)
     }
     if (n == 0)
         return false;
+    if (!http_conn_has_room_to_begin(c)) {
+        http_conn_refuse(c, 503, "too many requests are under way");
+        return false;
+    }
+    if (c->queue_n > 0)
+        c->server->stats->pipelined++;
     const char *head = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
     struct http_exchange *x = http_exchange_new(c, head, n);
+    x->server->stats->received_bytes += (int64_t)n;
     evbuffer_drain(in, n);
     c->begun++;
     accept_head(c, x);
@@ -473,10 +484,7 @@ static bool read_length(struct http_conn *c, struct evbuffer *in)
         return false;
     if (n > c->body_left)
         n = c->body_left;
-    if (!account(c, n)) {
-        http_conn_refuse(c, 503, "too many requests are under way");
-        return false;
-    }
+    take_body(x, n);
     buf_reserve(&x->body, n);
     evbuffer_remove(in, x->body.p + x->body.n, n);
     x->body.n += n;

@@ -51,13 +51,25 @@ static const struct {
     {505, "HTTP Version Not Supported"},
 };
 
+_Static_assert(ARRAY_LEN(reasons) == HTTP_STATUSES, "HTTP_STATUSES is not their number");
+
+size_t http_status_index(int status)
+{
+    size_t i = 0;
+    while (i < HTTP_STATUSES && reasons[i].status != status)
+        i++;
+    return i;
+}
+
+int http_status_at(size_t index)
+{
+    return reasons[index].status;
+}
+
 const char *http_reason(int status)
 {
-    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    }
-    return "Unknown";
+    size_t i = http_status_index(status);
+    return i < HTTP_STATUSES ? reasons[i].reason : "Unknown";
 }
 
 struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, size_t n)
@@ -66,7 +78,8 @@ struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, s
     memset(x, 0, offsetof(struct http_exchange, fields)); // the fields are counted, not zeroed
     x->server = c->server;
     x->conn = c;
-    x->head_n = n;
+    x->head_n = x->received_n = n;
+    http_exchange_hold(x, sizeof(*x) + n + HTTP_ANSWER_ROOM);
     if (n > 0)
         memcpy(x->head, head, n);
     TAILQ_INSERT_TAIL(&c->queue, x, link);
@@ -77,10 +90,7 @@ struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, s
 // The caller has taken it out of its list.
 void http_exchange_free(struct http_exchange *x)
 {
-    if (x->server) {
-        x->server->held_bytes -= x->accounted;
-        x->server->stats->in_flight_bytes = (int64_t)x->server->held_bytes;
-    }
+    http_exchange_unhold(x, x->held);
     buf_free(&x->body);
     buf_free(&x->extra);
     if (x->late)
@@ -180,14 +190,6 @@ static struct str date_field(struct http_server *s)
     return (struct str){s->date, s->date_n};
 }
 
-static void count_answer(struct http_server *s, int status, size_t bytes)
-{
-    struct http_stats *st = s->stats;
-    int64_t *class[] = {&st->requests_2xx, &st->requests_3xx, &st->requests_4xx, &st->requests_5xx};
-    (*class[status / 100 - 2])++;
-    st->sent_bytes += (int64_t)bytes;
-}
-
 // printf would cost more than all else of an answer.
 static char *put(char *at, const char *p, size_t n)
 {
@@ -233,8 +235,9 @@ static char *put_head(char *at, struct http_server *s, int status, bool close,
 
 #define HEAD_MAX 256 // of put_head(), the content type apart
 
-static void render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
-                   const char *content_type, const void *body, size_t n)
+// Returns the bytes of the answer.
+static size_t render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
+                     const char *content_type, const void *body, size_t n)
 {
     struct str type = content_type ? str_of(content_type) : (struct str){NULL, 0};
     bool bodiless = status == 204 || status == 304;
@@ -253,7 +256,7 @@ static void render(struct http_exchange *x, struct evbuffer *out, int status, bo
         at = put(at, body, body_n);
     room.iov_len = (size_t)(at - begin);
     evbuffer_commit_space(out, &room, 1);
-    count_answer(x->server, status, room.iov_len);
+    return room.iov_len;
 }
 
 // A client that waits for "100 Continue" gets it once everything before has been answered, and not
@@ -283,6 +286,15 @@ void http_conn_advance(struct http_conn *c)
     maybe_continue(c);
 }
 
+void http_note_key(struct http_exchange *x, struct str id)
+{
+    if (!x->server || x->server->limits.access_log_every == 0)
+        return;
+    size_t n = id.n < HTTP_KEY_MAX ? id.n : HTTP_KEY_MAX - 1;
+    memcpy(x->key, id.p, n);
+    x->key[n] = '\0';
+}
+
 static void drop_answer(struct http_exchange *x)
 {
     if (x->server) {
@@ -291,6 +303,54 @@ static void drop_answer(struct http_exchange *x)
         x->server->stats->answers_dropped++;
     }
     http_exchange_free(x);
+}
+
+// Whether the answer fits the budget. One that is no larger than what its exchange holds always
+// does: it takes that room over.
+static bool fits(const struct http_exchange *x, size_t body_n)
+{
+    size_t n = x->is_head ? 0 : body_n;
+    return n <= x->held || http_conn_has_room_to_answer(x->conn, n - x->held);
+}
+
+// In place of an answer that is too large for now. Requests after it whose bodies are still coming
+// get their answer, and then the connection ends; it ends at once where there are none.
+static void refuse_answer(struct http_exchange *x)
+{
+    struct http_conn *c = x->conn;
+    x->server->stats->refused_busy++;
+    buf_free(&x->extra);
+    if (c->reading)
+        c->reading->wants_close = true;
+    else
+        c->closing = true;
+    http_add_header(x, "Retry-After", "1");
+    http_problemf(x, 503, "the answer is too large while so many are under way");
+}
+
+// Counts the answer and logs it.
+static void tell(struct http_exchange *x, int status, size_t sent_n)
+{
+    struct http_server *s = x->server;
+    bool handled = x->state == EXCHANGE_HANDLING;
+    int64_t now_us = handled ? clock_mono_us() : 0;
+    s->stats->sent_bytes += (int64_t)sent_n;
+    http_route_stats_count(x, status);
+    if (handled) {
+        s->stats->in_flight--;
+        http_route_stats_observe(x, now_us - x->received_us);
+    }
+    if (s->limits.access_log_every > 0)
+        http_access_log(x, status, sent_n, handled ? now_us : clock_mono_us());
+}
+
+// Answered, but not its turn: what the answer takes is held in place of the body and of the room
+// that was kept for it.
+static void settle_held(struct http_exchange *x, size_t sent_n)
+{
+    http_exchange_drop_body(x);
+    http_exchange_unhold(x, HTTP_ANSWER_ROOM);
+    http_exchange_hold(x, sent_n);
 }
 
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
@@ -303,17 +363,22 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
         drop_answer(x);
         return;
     }
-    if (x->state == EXCHANGE_HANDLING) {
-        x->server->stats->in_flight--;
-        stats_observe_us(&x->server->stats->request_seconds, clock_mono_us() - x->received_us);
+    if (!fits(x, n)) {
+        refuse_answer(x);
+        return;
     }
     bool last = !TAILQ_NEXT(x, link);
     bool first = x == TAILQ_FIRST(&c->queue);
-    if (!first && !x->late)
+    if (!first)
         x->late = evbuffer_new();
+    size_t sent_n =
+        render(x, first ? c->out : x->late, status, c->closing && last, content_type, body, n);
+    tell(x, status, sent_n);
     x->state = EXCHANGE_ANSWERED;
-    render(x, first ? c->out : x->late, status, c->closing && last, content_type, body, n);
+    if (!first)
+        settle_held(x, sent_n);
     http_conn_advance(c);
+    http_conn_charge(c);
     http_conn_mark(c);
 }
 

@@ -18,7 +18,8 @@
 //   404 no such path     405 with Allow       408 too slow         413 body too large, found from
 //   Content-Length or while chunks arrive     414 target too long  417 not `100-continue`
 //   431 header too large or more than 100 fields                   501 unknown method (CONNECT too)
-//   503 with Retry-After: bodies in flight at their limit, or a request that began during a drain
+//   503 with Retry-After: the memory of all connections is used up, or a request that began during
+//   a drain and is not its connection's first
 //   505 not HTTP/1.0 or 1.1
 // After each but a 404 or 405 without a body the connection is closed, in order: our side first,
 // then theirs is read and ignored for up to 2 s, so that a client that is still sending sees the
@@ -33,7 +34,16 @@
 // others are listened to.
 //
 // When max_connections is reached, or descriptors run out, accepting pauses; further clients wait
-// in the listen backlog.
+// in the listen backlog. A connection beyond max_connections_per_address is closed at once.
+//
+// Memory: what connections hold (unread input, requests, answers that clients have not taken)
+// counts as a whole against max_memory_bytes, but for the first 8 KiB of each, so that small
+// requests pass while large ones have used it up. Whoever wants more than there is, a request to
+// begin, a body to send, an answer to take, gets 503 with Retry-After and the end of its
+// connection; nobody waits for room, but a client with requests under way, whose further ones stay
+// unread. What is held stays below 9/8 × max_memory_bytes + 12 KiB a connection; buffers are at
+// least half full, and an idle connection takes 2 KiB, so the process needs no more than
+// 9/4 × max_memory_bytes + 26 KiB × max_connections for them.
 //
 // It does not: TLS, compression, chunked answers, upgrade.
 #ifndef STREAMLENS_HTTP_SERVER_H
@@ -44,17 +54,20 @@
 
 #include <event2/event.h>
 
-// 0 means the default, given in brackets.
+// 0 means the default, given in brackets; "none" where that stands there.
 struct http_limits {
-    size_t max_connections;     // [10000]
-    size_t max_header_bytes;    // [16 KiB] request line and header fields, to the empty line: 431
-    size_t max_target_bytes;    // [8 KiB] request target: 414
-    size_t pipeline_depth;      // [16] requests waiting for their answer, a connection
-    size_t max_in_flight_bytes; // [64 MiB] request bodies held for all connections: 503 beyond
-    int64_t header_timeout_us;  // [10 s] first byte of a request to the end of its header: 408
-    int64_t body_timeout_us;    // [30 s] end of header to end of body: 408
-    int64_t idle_timeout_us;    // [75 s] between requests
-    int64_t write_timeout_us;   // [30 s] an answer that the client does not take
+    size_t max_connections;  // [10000]
+    size_t max_header_bytes; // [16 KiB] request line and header fields, to the empty line: 431
+    size_t max_target_bytes; // [8 KiB] request target: 414
+    size_t pipeline_depth;   // [16] requests waiting for their answer, a connection
+    size_t max_memory_bytes; // [64 MiB] of all connections: 503 beyond
+    size_t max_connections_per_address; // [none] IPv6: of a /64
+    int64_t access_log_every;           // [none] log every n-th request of a route
+    bool reuse_port;           // other processes that say so too may listen on the same port
+    int64_t header_timeout_us; // [10 s] first byte of a request to the end of its header: 408
+    int64_t body_timeout_us;   // [30 s] end of header to end of body: 408
+    int64_t idle_timeout_us;   // [75 s] between requests
+    int64_t write_timeout_us;  // [30 s] an answer that the client does not take
 };
 
 struct http_exchange; // one request and its answer
@@ -80,15 +93,19 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
 // Numeric address; port 0 takes any free one. Returns the port, or -1 with "address in use" and
 // such.
 int http_server_listen(struct http_server *s, const char *addr, int port, struct err *e) MUST_CHECK;
+// A Unix socket, mode 0660, removed at the end. A socket left behind, on which nobody accepts, is
+// replaced; anything else in its place is an error. Peers are "unix", and no address to be limited.
+int http_server_listen_unix(struct http_server *s, const char *path, struct err *e) MUST_CHECK;
 // admit is asked where a request's header is there and its body not yet in whole, before `100
 // Continue`: whether to wait for the body. Where it returns false it has answered, and the
 // connection ends. The handler must judge for itself all the same; http_remember() tells it what
 // was done already.
 void http_server_guard_bodies(struct http_server *s,
                               bool (*admit)(struct http_exchange *x, void *arg));
-// Stops accepting, closes idle connections (after 0.1 s, in which a request on its way gets its
-// 503), answers what is in flight with Connection: close, and calls done once nothing is left or
-// timeout_us has passed (the rest is then closed). done may free the server.
+// Accepts what waits in the backlogs and no more; closes idle connections (after 0.1 s, in which a
+// request on its way is served if it is the connection's first, else gets its 503), answers what is
+// in flight with Connection: close, and calls done once nothing is left or timeout_us has passed
+// (the rest is then closed). done may free the server.
 void http_server_drain(struct http_server *s, int64_t timeout_us, void (*done)(void *), void *arg);
 // Closes everything. Exchanges still unanswered stay valid until answered. Not from a handler.
 void http_server_free(struct http_server *s);
@@ -102,13 +119,17 @@ struct str http_body(const struct http_exchange *x);
 struct str http_header(const struct http_exchange *x, const char *lower_name);
 size_t http_header_count(const struct http_exchange *x, const char *lower_name);
 // The client's address, numeric, without the port; an IPv4 address in IPv6's form is given as IPv4.
-// "" once the client is gone.
+// "unix" from a Unix socket, "" once the client is gone.
 const char *http_peer(const struct http_exchange *x);
 int64_t http_received_us(const struct http_exchange *x); // monotonic, when the body was complete
 
 // A number of the handler's own, 0 before it is set; stays until the answer.
 void http_remember(struct http_exchange *x, size_t number);
 size_t http_remembered(const struct http_exchange *x);
+// The handler needs the body no more: its memory is given back before the answer.
+void http_release_body(struct http_exchange *x);
+// Who asks, for the access log: the id of a credential that holds, never the credential.
+void http_note_key(struct http_exchange *x, struct str id);
 
 // Calls gone(arg) once if the client goes away before the answer: whoever worked for it may stop.
 // The exchange is still to be answered, then or later.
@@ -126,6 +147,11 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
 void http_problem(struct http_exchange *x, int status, const struct err *e);
 void http_problemf(struct http_exchange *x, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 const char *http_reason(int status);
+
+// Metrics by route, for the answer to x: streamlens_http_requests_total{route,method,status} (pairs
+// that occurred) and streamlens_http_request_duration_seconds{route}. route is the path in the
+// table, method that of the route; "other" and the request's method where no route was found.
+void http_render_routes(const struct http_exchange *x, struct buf *out);
 
 // Query strings: application/x-www-form-urlencoded pairs, decoded. 1 and the next pair (in
 // *scratch), 0 at the end, -1 where the encoding is broken.

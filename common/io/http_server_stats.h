@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the HTTP server counts of itself (common/core/stats.h tells how the list works). A service
-// renders them with http_stats_render() beside its own.
+// renders them with http_stats_render() beside its own; what is counted by route stands beside them
+// in http_render_routes().
 #ifndef STREAMLENS_HTTP_SERVER_STATS_H
 #define STREAMLENS_HTTP_SERVER_STATS_H
 
 #include "common/core/stats.h"
 
 #define HTTP_STATS(COUNTER, GAUGE, HISTOGRAM)                                                      \
-    COUNTER(requests_2xx, "streamlens_http_requests_total", "class=\"2xx\"",                       \
-            "Requests answered, by class of status.")                                              \
-    COUNTER(requests_3xx, "streamlens_http_requests_total", "class=\"3xx\"", "")                   \
-    COUNTER(requests_4xx, "streamlens_http_requests_total", "class=\"4xx\"", "")                   \
-    COUNTER(requests_5xx, "streamlens_http_requests_total", "class=\"5xx\"", "")                   \
     COUNTER(answers_dropped, "streamlens_http_answers_dropped_total", "",                          \
             "Answers to clients that had gone before.")                                            \
     COUNTER(refused_framing, "streamlens_http_refused_total", "reason=\"framing\"",                \
@@ -26,21 +22,23 @@
     COUNTER(timeouts_write, "streamlens_http_timeouts_total", "phase=\"write\"", "")               \
     COUNTER(connections_accepted, "streamlens_http_connections_accepted_total", "",                \
             "Connections accepted.")                                                               \
+    COUNTER(connections_refused_address, "streamlens_http_connections_refused_total",              \
+            "reason=\"address\"", "Connections closed unanswered right after accept, by reason.")  \
     COUNTER(listener_paused_cap, "streamlens_http_listener_paused_total",                          \
             "reason=\"max_connections\"", "Times that accepting was paused, by reason.")           \
     COUNTER(listener_paused_error, "streamlens_http_listener_paused_total",                        \
             "reason=\"accept_error\"", "")                                                         \
-    COUNTER(received_body_bytes, "streamlens_http_received_body_bytes_total", "",                  \
-            "Bytes of request bodies received.")                                                   \
+    COUNTER(pipelined, "streamlens_http_pipelined_requests_total", "",                             \
+            "Requests read while an earlier one of their connection was unanswered.")              \
+    COUNTER(received_bytes, "streamlens_http_received_bytes_total", "",                            \
+            "Bytes of requests, headers included.")                                                \
     COUNTER(sent_bytes, "streamlens_http_sent_bytes_total", "",                                    \
             "Bytes of answers, headers included.")                                                 \
     GAUGE(connections, "streamlens_http_connections", "", "Open connections.")                     \
     GAUGE(in_flight, "streamlens_http_in_flight_requests", "",                                     \
           "Requests handed to a handler and not answered yet.")                                    \
-    GAUGE(in_flight_bytes, "streamlens_http_in_flight_body_bytes", "",                             \
-          "Bytes of request bodies held.")                                                         \
-    HISTOGRAM(request_seconds, "streamlens_http_request_duration_seconds", "",                     \
-              "From the complete request to its answer.")
+    GAUGE(memory_bytes, "streamlens_http_memory_bytes", "",                                        \
+          "Bytes of requests, answers and unread input that count against HTTP_MEMORY_BYTES.")
 STATS_DECLARE(http_stats, HTTP_STATS)
 
 #endif

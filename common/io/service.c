@@ -45,33 +45,58 @@ int service_failed(const struct err *e)
 
 #define MAX_TARGET_BYTES 8192
 #define PIPELINE_DEPTH 64
-#define MAX_IN_FLIGHT_BYTES (64u << 20)
-#define WRITE_TIMEOUT_US (30 * US_PER_S)
+
+static struct http_limits limits_of(const struct config *c)
+{
+    return (struct http_limits){
+        .max_connections = (size_t)c->http_max_connections,
+        .max_connections_per_address = (size_t)c->http_max_connections_per_address,
+        .max_header_bytes = (size_t)c->http_max_header_bytes,
+        .max_target_bytes = MAX_TARGET_BYTES,
+        .max_memory_bytes = (size_t)c->http_memory_bytes,
+        .pipeline_depth = PIPELINE_DEPTH,
+        .header_timeout_us = c->http_header_timeout_ms * US_PER_MS,
+        .body_timeout_us = c->http_body_timeout_ms * US_PER_MS,
+        .idle_timeout_us = c->http_idle_timeout_ms * US_PER_MS,
+        .write_timeout_us = c->http_write_timeout_ms * US_PER_MS,
+        .access_log_every = c->access_log_every,
+        .reuse_port = c->http_reuseport != 0,
+    };
+}
+
+static int listen_tcp(struct http_server *s, const struct config *c, struct err *e)
+{
+    int port = http_server_listen(s, c->http_addr, (int)c->http_port, e);
+    if (port < 0) {
+        struct err why = *e;
+        return err_field(e, "HTTP_PORT", -1, "%s", why.detail);
+    }
+    log_info("listening", "addr", c->http_addr, "port", log_num(port));
+    return 0;
+}
+
+static int listen_unix(struct http_server *s, const struct config *c, struct err *e)
+{
+    if (http_server_listen_unix(s, c->http_socket, e) != 0) {
+        struct err why = *e;
+        return err_field(e, "HTTP_SOCKET", -1, "%s", why.detail);
+    }
+    log_info("listening", "socket", c->http_socket);
+    return 0;
+}
 
 struct http_server *service_listen(const struct config *c, struct event_base *base,
                                    const struct http_route *routes, size_t route_count, void *arg,
                                    struct http_stats *stats, struct err *e)
 {
-    struct http_limits limits = {
-        .max_connections = (size_t)c->http_max_connections,
-        .max_header_bytes = (size_t)c->http_max_header_bytes,
-        .max_target_bytes = MAX_TARGET_BYTES,
-        .pipeline_depth = PIPELINE_DEPTH,
-        .max_in_flight_bytes = MAX_IN_FLIGHT_BYTES,
-        .header_timeout_us = c->http_header_timeout_ms * US_PER_MS,
-        .body_timeout_us = c->http_body_timeout_ms * US_PER_MS,
-        .idle_timeout_us = c->http_idle_timeout_ms * US_PER_MS,
-        .write_timeout_us = WRITE_TIMEOUT_US,
-    };
+    struct http_limits limits = limits_of(c);
     struct http_server *s = http_server_new(base, &limits, routes, route_count, arg, stats);
-    int port = http_server_listen(s, c->http_addr, (int)c->http_port, e);
-    if (port < 0) {
-        struct err why = *e;
-        err_field(e, "HTTP_PORT", -1, "%s", why.detail);
+    bool tcp = strcmp(c->http_addr, "none") != 0;
+    bool local = c->http_socket && *c->http_socket;
+    if ((tcp && listen_tcp(s, c, e) != 0) || (local && listen_unix(s, c, e) != 0)) {
         http_server_free(s);
         return NULL;
     }
-    log_info("listening", "addr", c->http_addr, "port", log_num(port));
     return s;
 }
 
@@ -107,6 +132,7 @@ void service_reply_metrics(struct http_exchange *x, struct buf *own, const struc
                            const char *name)
 {
     http_stats_render(http, own);
+    http_render_routes(x, own);
     process_stats_render(name, own);
     http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", own->p, own->n);
     buf_free(own);

@@ -18,7 +18,7 @@ bool service_configure(struct config *c, enum config_program program, const char
 int service_failed(const struct err *e);
 
 // Makes the server with the limits that the settings give, listens, and logs address and port (also
-// where HTTP_PORT was 0). NULL with the reason.
+// where HTTP_PORT was 0) and the Unix socket. NULL with the reason.
 struct http_server *service_listen(const struct config *c, struct event_base *base,
                                    const struct http_route *routes, size_t route_count, void *arg,
                                    struct http_stats *stats, struct err *e);

@@ -203,7 +203,7 @@ class Ingest(Case):
                         c.sendall(b"x" * (size - 1))
                     except OSError:
                         pass  # it need not take what it has refused
-                self.assertEqual(self.s.metric("streamlens_http_in_flight_body_bytes"), 0)
+                self.assertEqual(self.s.metric("streamlens_http_memory_bytes"), 0)
                 self.assertEqual(self.post(REQUEST, request_event(), self.acme)[0], 202)
 
     def test_a_key_revoked_while_its_body_comes_is_refused(self):

@@ -134,7 +134,9 @@ class Server:
 
     @staticmethod
     def _read_metrics(client):
-        text = client.send(get("/metrics")).answer().body.decode()
+        answer = client.send(get("/metrics")).answer()
+        assert answer.status == 200, answer
+        text = answer.body.decode()
         pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name.replace("{}", ""): float(value) for name, value in pairs}
 

@@ -27,6 +27,7 @@ struct app {
     size_t held_n;
     size_t gone_n; // clients that left before the answer of /hold
     int64_t drain_timeout_us;
+    const char *socket; // to listen on besides; NULL: none
 };
 
 static void handle_hello(struct http_exchange *x, void *arg)
@@ -76,8 +77,50 @@ static void handle_hold(struct http_exchange *x, void *arg)
     http_on_gone(x, on_gone, app);
 }
 
+static void handle_release_body(struct http_exchange *x, void *arg)
+{
+    http_release_body(x);
+    handle_hold(x, arg);
+}
+
+static void handle_keyed(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    http_note_key(x, STR_LIT("key-7"));
+    http_reply(x, 200, "text/plain", "yours\n", 6);
+}
+
+static void handle_unavailable(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    http_problemf(x, 503, "not now");
+}
+
+static int64_t query_number(struct http_exchange *x)
+{
+    struct str q = http_query(x);
+    int64_t n = 0;
+    for (size_t i = 0; i < q.n && q.p[i] >= '0' && q.p[i] <= '9' && n < INT64_C(1) << 32; i++)
+        n = n * 10 + (q.p[i] - '0');
+    return n;
+}
+
+static void handle_big(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    size_t n = (size_t)query_number(x);
+    char *body = xmalloc(n + 1);
+    memset(body, 'x', n);
+    http_reply(x, 200, "text/plain", body, n);
+    free(body);
+}
+
 static void answer_held(struct http_exchange *x)
 {
+    if (str_eq(http_path(x), STR_LIT("/big-later"))) {
+        handle_big(x, NULL);
+        return;
+    }
     struct str body = http_body(x), query = http_query(x);
     struct buf out = {0};
     buf_add(&out, query.p, query.n);
@@ -109,25 +152,6 @@ static void handle_release(struct http_exchange *x, void *arg)
     else
         release(arg, str_eq(http_query(x), STR_LIT("newest-first")));
     http_reply(x, 204, NULL, NULL, 0);
-}
-
-static int64_t query_number(struct http_exchange *x)
-{
-    struct str q = http_query(x);
-    int64_t n = 0;
-    for (size_t i = 0; i < q.n && q.p[i] >= '0' && q.p[i] <= '9' && n < INT64_C(1) << 32; i++)
-        n = n * 10 + (q.p[i] - '0');
-    return n;
-}
-
-static void handle_big(struct http_exchange *x, void *arg)
-{
-    (void)arg;
-    size_t n = (size_t)query_number(x);
-    char *body = xmalloc(n + 1);
-    memset(body, 'x', n);
-    http_reply(x, 200, "text/plain", body, n);
-    free(body);
 }
 
 static void handle_query(struct http_exchange *x, void *arg)
@@ -192,20 +216,32 @@ static void handle_metrics(struct http_exchange *x, void *arg)
     struct app *app = arg;
     struct buf out = {0};
     http_stats_render(&app->stats, &out);
+    http_render_routes(x, &out);
     process_stats_render("http-test-server", &out);
     http_reply(x, 200, "text/plain; version=0.0.4", out.p, out.n);
     buf_free(&out);
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/hello", handle_hello, 0},         {"GET", "/big", handle_big, 0},
-    {"GET", "/query", handle_query, 0},         {"GET", "/describe", handle_describe, 0},
-    {"GET", "/peer", handle_peer, 0},           {"GET", "/problem", handle_problem, 0},
-    {"GET", "/gone", handle_gone, 0},           {"GET", "/metrics", handle_metrics, 0},
-    {"GET", "/hold", handle_hold, 0},           {"POST", "/hold", handle_hold, 1 << 20},
-    {"POST", "/release", handle_release, 0},    {"POST", "/echo", handle_echo, 1 << 20},
-    {"PUT", "/echo", handle_echo, 1 << 20},     {"POST", "/small", handle_echo, 16},
+    {"GET", "/hello", handle_hello, 0},
+    {"GET", "/big", handle_big, 0},
+    {"GET", "/query", handle_query, 0},
+    {"GET", "/describe", handle_describe, 0},
+    {"GET", "/peer", handle_peer, 0},
+    {"GET", "/problem", handle_problem, 0},
+    {"GET", "/gone", handle_gone, 0},
+    {"GET", "/metrics", handle_metrics, 0},
+    {"GET", "/hold", handle_hold, 0},
+    {"POST", "/hold", handle_hold, 1 << 20},
+    {"POST", "/release", handle_release, 0},
+    {"POST", "/echo", handle_echo, 1 << 20},
+    {"PUT", "/echo", handle_echo, 1 << 20},
+    {"POST", "/small", handle_echo, 16},
     {"POST", "/guarded", handle_echo, 1 << 20},
+    {"POST", "/keyed", handle_keyed, 1 << 20},
+    {"GET", "/unavailable", handle_unavailable, 0},
+    {"GET", "/big-later", handle_hold, 0},
+    {"POST", "/hold-without-body", handle_release_body, 1 << 20},
 };
 
 static void on_drained(void *arg)
@@ -233,6 +269,10 @@ static void on_usr1(evutil_socket_t signum, short what, void *arg)
 
 static int set_flag(const char *flag, struct http_limits *l, struct app *app, int *port)
 {
+    if (strncmp(flag, "--socket=", 9) == 0) {
+        app->socket = flag + 9;
+        return 0;
+    }
     int64_t n;
     char name[64];
     if (sscanf(flag, "--%63[a-z-]=%" SCNd64, name, &n) != 2)
@@ -246,7 +286,8 @@ static int set_flag(const char *flag, struct http_limits *l, struct app *app, in
         {"max-header-bytes", &l->max_header_bytes, NULL},
         {"max-target-bytes", &l->max_target_bytes, NULL},
         {"pipeline-depth", &l->pipeline_depth, NULL},
-        {"max-in-flight-bytes", &l->max_in_flight_bytes, NULL},
+        {"memory-bytes", &l->max_memory_bytes, NULL},
+        {"max-connections-per-address", &l->max_connections_per_address, NULL},
         {"header-timeout-ms", NULL, &l->header_timeout_us},
         {"body-timeout-ms", NULL, &l->body_timeout_us},
         {"idle-timeout-ms", NULL, &l->idle_timeout_us},
@@ -254,7 +295,15 @@ static int set_flag(const char *flag, struct http_limits *l, struct app *app, in
         {"drain-timeout-ms", NULL, &app->drain_timeout_us},
     };
     if (strcmp(name, "port") == 0) {
-        *port = (int)n;
+        *port = (int)n; // -1: none
+        return 0;
+    }
+    if (strcmp(name, "access-log-every") == 0) {
+        l->access_log_every = n;
+        return 0;
+    }
+    if (strcmp(name, "reuse-port") == 0) {
+        l->reuse_port = n != 0;
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -267,6 +316,19 @@ static int set_flag(const char *flag, struct http_limits *l, struct app *app, in
         return 0;
     }
     return -1;
+}
+
+static int listen_all(struct app *app, int port, struct err *e)
+{
+    if (app->socket && http_server_listen_unix(app->server, app->socket, e) != 0)
+        return 1;
+    if (port >= 0) {
+        port = http_server_listen(app->server, "127.0.0.1", port, e);
+        if (port < 0)
+            return 1;
+    }
+    printf("listening %d\n", port);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -293,12 +355,11 @@ int main(int argc, char **argv)
     evsignal_add(usr1, NULL);
     app.server = http_server_new(base, &limits, routes, ARRAY_LEN(routes), &app, &app.stats);
     http_server_guard_bodies(app.server, admit_body);
-    port = http_server_listen(app.server, "127.0.0.1", port, &e);
-    if (port < 0)
+    int rc = listen_all(&app, port, &e);
+    if (rc != 0)
         log_error("cannot start", "error", e.detail);
     else
-        printf("listening %d\n", port);
-    int rc = port < 0 || loop_run(app.loop) != 0;
+        rc = loop_run(app.loop) != 0;
     http_server_free(app.server);
     event_free(usr1);
     loop_free(app.loop);

@@ -317,6 +317,29 @@ START_TEST(without_authentication_only_loopback_is_listened_on)
 }
 END_TEST
 
+START_TEST(no_tcp_wants_a_socket_and_is_as_private_as_loopback)
+{
+    accept(PROGRAM_INGEST, ENV("HTTP_ADDR=none", "HTTP_SOCKET=/run/a"), ARGS());
+    accept(PROGRAM_METRICS, ENV("HTTP_ADDR=none", "HTTP_SOCKET=/run/a", "AUTH=none"), ARGS());
+    refuse(PROGRAM_INGEST, ENV("HTTP_ADDR=none"), ARGS(), "HTTP_SOCKET", "HTTP_ADDR=none");
+    refuse(PROGRAM_METRICS, ENV("HTTP_ADDR=none", "HTTP_SOCKET="), ARGS(), "HTTP_SOCKET",
+           "not set");
+    refuse(PROGRAM_PROCESSOR, ENV("HTTP_ADDR=none", "HTTP_SOCKET=/run/a"), ARGS(), "HTTP_ADDR",
+           "none");
+    refuse(PROGRAM_INGEST, ENV("HTTP_ADDR=0.0.0.0", "HTTP_SOCKET=/run/a"), ARGS(), "AUTH",
+           "HTTP_ADDR=0.0.0.0");
+}
+END_TEST
+
+START_TEST(the_memory_for_http_has_room_for_the_largest_request)
+{
+    refuse(PROGRAM_INGEST, ENV("HTTP_MEMORY_BYTES=1048576"), ARGS(), "HTTP_MEMORY_BYTES",
+           "1064960");
+    accept(PROGRAM_INGEST, ENV("HTTP_MEMORY_BYTES=1064960"), ARGS());
+    accept(PROGRAM_METRICS, ENV("HTTP_MEMORY_BYTES=1048576"), ARGS());
+}
+END_TEST
+
 START_TEST(tokens_need_keys_issuer_and_audience)
 {
     static const char *const modes[] = {"AUTH=jwt", "AUTH=key,jwt"};
@@ -596,6 +619,8 @@ static void add_reading(Suite *suite)
     tcase_add_test(tc, a_required_text_cannot_be_emptied_by_a_flag);
     tcase_add_test(tc, a_batch_larger_than_the_produce_buffer_is_refused);
     tcase_add_test(tc, without_authentication_only_loopback_is_listened_on);
+    tcase_add_test(tc, no_tcp_wants_a_socket_and_is_as_private_as_loopback);
+    tcase_add_test(tc, the_memory_for_http_has_room_for_the_largest_request);
     tcase_add_test(tc, tokens_need_keys_issuer_and_audience);
     tcase_add_test(tc, the_value_of_a_dsn_is_never_in_an_error);
     tcase_add_test(tc, kafka_properties_pass_through);
