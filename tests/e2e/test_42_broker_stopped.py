@@ -17,6 +17,7 @@ SLACK_S = 2.0       # of a machine on which broker, database and sender compete 
 BUFFER = 256 << 10  # PRODUCE_BUFFER_BYTES: less than arrives until what is too old is dropped
 # The buffer, with the records that are taken in any case (MAX_BATCH_EVENTS), and what the producer keeps beside each.
 MEMORY = BUFFER + 10_000 * 512
+SANITIZED = "ASAN_OPTIONS" in os.environ  # keeps what was freed, for a while
 EVENTS_PER_S = 4000
 
 
@@ -82,7 +83,8 @@ class BrokerStopped(unittest.TestCase):
                   f" {pump.answers(503)} times 503 of {pump.events()} events")
             self.assertGreater(slowest_s, 0.0)
             self.assertLess(slowest_s, ACK_S + SLACK_S)
-            self.assertLess(grown, MEMORY)
+            if not SANITIZED:
+                self.assertLess(grown, MEMORY)
             wait_for(self.ingest.is_ready, "readiness again", 60)
             pump.wait_events(EVENTS_PER_S)
         self.assertGreater(pump.answers(503), 0)
