@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP server (common/io/http_server) by raw sockets. Simplest first."""
 
-<<<<<<< /tmp/w7/h1/m.ours
-import json
 import os
-=======
-import contextlib
->>>>>>> /tmp/w7/h1/src/tests/integration/test_http_server.py
 import select
 import signal
 import socket
 import time
 import unittest
 
-<<<<<<< /tmp/w7/h1/m.ours
-from http_raw import Client, Server, chunks, get, post, request
-from stack import freeze
-=======
 from http_case import WithServer
 from http_raw import Server, chunks, get, post, request
->>>>>>> /tmp/w7/h1/src/tests/integration/test_http_server.py
+from stack import freeze
 
 HOST = b"Host: test\r\n"
 CHUNKED = "Transfer-Encoding: chunked"
