@@ -70,7 +70,8 @@ int main(int argc, char **argv)
 {
     static struct epoll_event events[EVENTS];
     struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0")),
+                               .sin_port =
+                                   htons((uint16_t)strtoul(argc > 1 ? argv[1] : "0", NULL, 10)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
