@@ -138,20 +138,23 @@ port_taken() {
     fi
 }
 
-port_holder() {
-    have ss || return 0
-    ss -ltnpH "sport = :$1" |
-        sed -nE 's/.*users:\(\("([^"]+)",pid=([0-9]+).*/ by \1 (pid \2)/p' | head -n 1
+# port_holders PORT: a line "PID PROGRAM" each.
+port_holders() {
+    ! have ss || ss -ltnpH "sport = :$1" | grep -oE '"[^"]+",pid=[0-9]+' | sed -E 's/"(.*)",pid=(.*)/\2 \1/'
 }
 
-# port_need PORT VARIABLE [PID]: free, or held by PID. Else says who has it and which variable moves it.
+# port_need PORT VARIABLE [PID]...: free, or held by these alone. Else says who has it and which variable moves it.
 port_need() {
+    local pid program ours=0 others=''
     if ! [[ $1 =~ ^[0-9]{1,5}$ ]] || [ "$1" -lt 1 ] || [ "$1" -gt 65535 ]; then
         die "$2 is '$1'; a port from 1 to 65535 is wanted"
     fi
     port_taken "$1" || return 0
-    [ -z "${3:-}" ] || ! ss -ltnpH "sport = :$1" | grep -q "pid=$3," || return 0
-    die "port $1 ($2) is taken$(port_holder "$1")" \
+    while read -r pid program; do
+        if [[ " ${*:3} " == *" $pid "* ]]; then ours=1; else others=" by $program (pid $pid)"; fi
+    done < <(port_holders "$1")
+    if [ "$ours" = 1 ] && [ -z "$others" ]; then return 0; fi
+    die "port $1 ($2) is taken$others" \
         "End that program, or choose another port: $2=$(($1 + 10000 > 65000 ? $1 - 10000 : $1 + 10000)) $0"
 }
 
@@ -233,6 +236,3 @@ process_stop() {
     fi
     rm -f "$STREAMLENS_HOME/run/$name.pid" "$STREAMLENS_HOME/run/$name.id"
 }
-
-# A proxy of the environment is for the outside, not for this machine's own services.
-http_ok() { curl --noproxy '*' -fsS -o /dev/null --max-time 3 "$1"; }

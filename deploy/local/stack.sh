@@ -18,7 +18,9 @@ ENV_FILE=$STREAMLENS_HOME/env
 PROGRAMS=(ingest-api/streamlens-ingest-api processor/streamlens-processor
     metrics-api/streamlens-metrics-api deploy/admin/streamlens-admin)
 
-STARTED=0 # 1 when something had to be started
+SOCKET_PATH_MAX=107 # the kernel's
+
+STARTED=0 # 1 when something had to be started or stopped
 
 # --- settings ---------------------------------------------------------------------------------------
 
@@ -47,7 +49,7 @@ settings_load() {
     done
     export KAFKA_PORT=${KAFKA_PORT:-19092} PG_PORT=${PG_PORT:-15432} INGEST_PORT=${INGEST_PORT:-8080}
     export METRICS_PORT=${METRICS_PORT:-8081} PROCESSOR_PORT=${PROCESSOR_PORT:-8082}
-    export PROCESSORS=${PROCESSORS:-1} STREAMLENS_HOME
+    export PROCESSORS=${PROCESSORS:-1} INGESTS=${INGESTS:-1} STREAMLENS_HOME
     # A file with the DSN beats the DSN we wrote ourselves.
     if [ -n "${POSTGRES_DSN_FILE:-}" ] && [ "${POSTGRES_DSN:-}" = "$saved_postgres" ]; then unset POSTGRES_DSN; fi
     # What is set and is not what we ourselves wrote was given by the user: then nothing is started.
@@ -69,7 +71,15 @@ settings_check() {
     if ! [[ $PROCESSORS =~ ^[1-9][0-9]{0,2}$ ]]; then
         die "PROCESSORS is '$PROCESSORS'; a number from 1 to 999 is wanted"
     fi
+    if ! [[ $INGESTS =~ ^[1-9][0-9]?$ ]] || [ "$INGESTS" -gt 64 ]; then
+        die "INGESTS is '$INGESTS'; a number from 1 to 64 is wanted"
+    fi
     local name
+    for name in $(ingest_names); do
+        [ "$INGESTS" = 1 ] || [ -n "$(service_socket "$name")" ] ||
+            die "$STREAMLENS_HOME is too long a path for the socket of $name, which INGESTS=$INGESTS needs" \
+                "Set STREAMLENS_HOME to a directory of at most $((SOCKET_PATH_MAX - ${#name} - 10)) characters."
+    done
     for name in KAFKA_PORT PG_PORT INGEST_PORT METRICS_PORT PROCESSOR_PORT; do
         [[ ${!name} =~ ^[1-9][0-9]{0,4}$ ]] && [ "${!name}" -le 65535 ] && continue
         die "$name is '${!name}'; a port from 1 to 65535 is wanted"
@@ -83,20 +93,22 @@ ports_wanted() {
         printf '%s KAFKA_PORT kafka\n' "$KAFKA_PORT" "$((KAFKA_PORT + 1))"
     fi
     if owns postgres; then printf '%s PG_PORT postgres\n' "$PG_PORT"; fi
-    for name in $(service_names); do
+    printf '%s INGEST_PORT ingest-api\n' "$INGEST_PORT"
+    for name in metrics-api $(processor_names); do
         printf '%s %s %s\n' "$(service_port "$name")" "$(service_port_variable "$name")" "$name"
     done
 }
 
 # Before anything is stopped or started. A port held by the very process that is to have it is no clash.
 ports_check() {
-    local port variable name
+    local port variable name pids
     local -A taken
     while read -r port variable name; do
         [ -z "${taken[$port]:-}" ] || die "port $port is given to two: ${taken[$port]} and $variable" \
             "KAFKA_PORT takes two, PROCESSOR_PORT one a processor, upwards."
         taken[$port]=$variable
-        port_need "$port" "$variable" "$(process_pid_alive "$name")"
+        mapfile -t pids < <(port_pids "$name")
+        port_need "$port" "$variable" "${pids[@]}"
     done < <(ports_wanted)
 }
 
@@ -121,7 +133,8 @@ settings_known() {
 # setting_given NAME: one that a program knows, directly or as NAME_FILE, or that goes to librdkafka.
 setting_given() {
     case $1 in
-    HTTP_PORT | GROUP_INSTANCE_ID) return 1 ;; # each process has its own
+    HTTP_PORT | HTTP_SOCKET | HTTP_REUSEPORT | GROUP_INSTANCE_ID) return 1 ;; # each process has its own
+    INGESTS) return 1 ;;                                                      # ours as well
     KAFKA_CONF_*) return 0 ;;
     esac
     [[ " $SETTINGS_KNOWN " == *" ${1%_FILE} "* ]]
@@ -136,7 +149,7 @@ env_write() {
         printf '#   . %q && %q\n' "$ENV_FILE" "$BUILD_DIR/processor/streamlens-processor"
         printf 'export STREAMLENS_OWN=%q\n' "$OWN"
         for name in STREAMLENS_HOME BUILD_DIR KAFKA_PORT PG_PORT INGEST_PORT METRICS_PORT \
-            PROCESSOR_PORT PROCESSORS; do
+            PROCESSOR_PORT PROCESSORS INGESTS; do
             printf 'export %s=%q\n' "$name" "${!name}"
         done
         printf 'export INGEST_URL=http://%s:%s\n' "$(http_host)" "$INGEST_PORT"
@@ -170,24 +183,35 @@ build_programs() {
 
 # --- services ---------------------------------------------------------------------------------------
 
+processor_names() {
+    local i
+    for ((i = 1; i <= PROCESSORS; i++)); do printf 'processor-%d\n' "$i"; done
+}
+
+ingest_names() {
+    local i
+    if [ "$INGESTS" = 1 ]; then printf 'ingest-api\n' && return; fi
+    for ((i = 1; i <= INGESTS; i++)); do printf 'ingest-api-%d\n' "$i"; done
+}
+
 # service_names: in the order of starting.
 service_names() {
-    local i
     printf 'metrics-api\n'
-    for ((i = 1; i <= PROCESSORS; i++)); do printf 'processor-%d\n' "$i"; done
-    printf 'ingest-api\n'
+    processor_names
+    ingest_names
 }
 
 service_program() {
     case $1 in
     processor-*) printf '%s/processor/streamlens-processor' "$BUILD_DIR" ;;
+    ingest-api*) printf '%s/ingest-api/streamlens-ingest-api' "$BUILD_DIR" ;;
     *) printf '%s/%s/streamlens-%s' "$BUILD_DIR" "$1" "$1" ;;
     esac
 }
 
 service_port() {
     case $1 in
-    ingest-api) printf '%s' "$INGEST_PORT" ;;
+    ingest-api*) printf '%s' "$INGEST_PORT" ;;
     metrics-api) printf '%s' "$METRICS_PORT" ;;
     processor-*) printf '%s' $((PROCESSOR_PORT + ${1#processor-} - 1)) ;;
     esac
@@ -195,17 +219,47 @@ service_port() {
 
 service_port_variable() {
     case $1 in
-    ingest-api) printf INGEST_PORT ;;
+    ingest-api*) printf INGEST_PORT ;;
     metrics-api) printf METRICS_PORT ;;
     processor-*) printf PROCESSOR_PORT ;;
     esac
 }
 
+# port_pids NAME: of those who may hold its port, a line each: itself; the ingest processes share theirs.
+port_pids() {
+    local name names=$1
+    [[ $1 != ingest-api* ]] || names=$(running_names ingest-api)
+    for name in $names; do process_pid_alive "$name"; done
+}
+
 service_url() { printf 'http://%s:%s' "$(http_host)" "$(service_port "$1")"; }
+
+# service_socket NAME: where an API listens beside its port, for a proxy and for ourselves: behind a shared port
+# nobody can choose a process. Nothing where the path is too long for a socket.
+service_socket() {
+    local path=$STREAMLENS_HOME/run/$1.sock
+    [[ $1 == processor-* ]] || [ "${#path}" -gt "$SOCKET_PATH_MAX" ] || printf '%s' "$path"
+}
+
+# service_curl NAME PATH OPTION...: asks this very process.
+service_curl() {
+    local name=$1 path=$2 socket
+    shift 2
+    socket=$(service_socket "$name")
+    # A proxy of the environment is for the outside, not for this machine's own services.
+    curl --noproxy '*' -sS --max-time 3 ${socket:+--unix-socket "$socket"} "$@" "$(service_url "$name")$path"
+}
+
+service_ready() { service_curl "$1" /readyz -f -o /dev/null; }
 
 # service_env NAME: sets SERVICE_ENV to what only this service gets.
 service_env() {
     SERVICE_ENV=("HTTP_PORT=$(service_port "$1")")
+    local socket
+    socket=$(service_socket "$1")
+    [ -z "$socket" ] || SERVICE_ENV+=("HTTP_SOCKET=$socket")
+    # Also for one: it goes on while those that take its place are started, see services_start.
+    [[ $1 != ingest-api* ]] || SERVICE_ENV+=(HTTP_REUSEPORT=1)
     [[ $1 == processor-* ]] || return 0
     # At a broker shared with other installations of the same group, a name that none of them has: two of
     # one name throw each other out.
@@ -237,18 +291,19 @@ service_check() {
 # service_ensure NAME: runs with the present program and settings afterwards, though perhaps not ready
 # yet. Sets STARTED=1 when it had to do something.
 service_ensure() {
-    local name=$1 stamp old why=
+    local name=$1 stamp old why='' pids
     stamp=$(service_stamp "$name")
     old=$(cat "$STREAMLENS_HOME/run/$name.stamp" 2>/dev/null || true)
+    mapfile -t pids < <(port_pids "$name")
     if process_alive "$name"; then
         [ "$stamp" != "$old" ] || return 0
-        port_need "$(service_port "$name")" "$(service_port_variable "$name")" "$(process_pid "$name")"
+        port_need "$(service_port "$name")" "$(service_port_variable "$name")" "${pids[@]}"
         why=' with its new settings'
         [ "${stamp%%$'\n'*}" = "${old%%$'\n'*}" ] || why=' as newly built'
         note "restarting $name$why"
         process_stop "$name" TERM 30
     else
-        port_need "$(service_port "$name")" "$(service_port_variable "$name")"
+        port_need "$(service_port "$name")" "$(service_port_variable "$name")" "${pids[@]}"
     fi
     service_env "$name"
     process_start "$name" env "${SERVICE_ENV[@]}" "$(service_program "$name")"
@@ -259,7 +314,7 @@ service_ensure() {
 # service_says NAME: why it is not ready, or how it is degraded; nothing where it is whole.
 service_says() {
     local answer
-    answer=$(curl --noproxy '*' -sS --max-time 3 "$(service_url "$1")/readyz" 2>&1) || true
+    answer=$(service_curl "$1" /readyz 2>&1) || true
     case $answer in
     *'"reason":"'* | *'"degraded":"'*) sed -E 's/^.*"(reason|degraded)":"(.*)"\}$/\2/' <<<"$answer" ;;
     '{"status":"healthy"}') ;;
@@ -269,7 +324,7 @@ service_says() {
 
 service_wait_ready() {
     local name=$1 result=0
-    STEP_TAIL=0 step "waiting for $name" process_wait "$name" "${READY_SECONDS:-90}" http_ok "$(service_url "$name")/readyz" ||
+    STEP_TAIL=0 step "waiting for $name" process_wait "$name" "${READY_SECONDS:-90}" service_ready "$name" ||
         result=$?
     if [ "$result" -ne 0 ]; then
         tail_log "$STREAMLENS_HOME/log/$name.log"
@@ -280,27 +335,36 @@ service_wait_ready() {
     fi
 }
 
-# Names that have a pid file, in the order of stopping: no events in, then what processes them, then
-# what shows them.
+# running_names KIND: ingest-api, processor or metrics-api: those that have a pid file.
 running_names() {
     local file
-    printf 'ingest-api\n'
-    for file in "$STREAMLENS_HOME"/run/processor-*.id; do
+    for file in "$STREAMLENS_HOME/run/$1".id "$STREAMLENS_HOME/run/$1"-*.id; do
         [ ! -e "$file" ] || basename "$file" .id
     done | sort -V
-    printf 'metrics-api\n'
 }
 
-# All processors are asked at once, so that each drains while the others do.
-services_stop() {
+# services_surplus_stop KIND VARIABLE: those that the variable leaves no room for.
+services_surplus_stop() {
     local name
-    process_stop ingest-api TERM 30
-    for name in $(running_names); do
-        if [[ $name == processor-* ]] && process_alive "$name"; then
-            kill -TERM "$(process_pid "$name")" 2>/dev/null || true
-        fi
+    for name in $(running_names "$1"); do
+        [[ " $(service_names | tr '\n' ' ') " == *" $name "* ]] && continue
+        note "stopping $name: $2 is ${!2}"
+        process_stop "$name" TERM 30
+        rm -f "$STREAMLENS_HOME/run/$name.stamp"
+        STARTED=1
     done
-    for name in $(running_names); do process_stop "$name" TERM 30; done
+}
+
+# No events in, then what processes them, then what shows them. Those of a kind are asked at once, so that
+# each drains while the others do.
+services_stop() {
+    local kind name
+    for kind in ingest-api processor metrics-api; do
+        for name in $(running_names "$kind"); do
+            ! process_alive "$name" || kill -TERM "$(process_pid "$name")" 2>/dev/null || true
+        done
+        for name in $(running_names "$kind"); do process_stop "$name" TERM 30; done
+    done
     rm -f "$STREAMLENS_HOME"/run/*.stamp
 }
 

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one command, in a fresh copy of the tracked files. The tests run in order: each leaves the
 installation as the next one finds it."""
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(os.environ.get("SL_ROOT", Path(__file__).resolve().parents[2]))
@@ -63,6 +67,49 @@ def processes_of(home):
         if str(home).encode() in words and int(proc.name) != os.getpid():
             found.append((int(proc.name), words[:200]))
     return found
+
+
+# A proxy of the environment is for the outside.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Sender(threading.Thread):
+    """Sends events, each on a connection of its own and again until it is taken, inside `with`."""
+
+    def __init__(self, tenant):
+        super().__init__()
+        self.tenant, self.end, self.acked, self.refused = tenant, threading.Event(), 0, 0
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.join()
+
+    def run(self):
+        while not self.end.is_set():
+            event = {"request_id": f"{self.tenant}-{self.acked}", "tenant_id": self.tenant, "route": "/", "model": "m",
+                     "timestamp": int(time.time() * 1000)}
+            body = json.dumps(event).encode()
+            while not (taken := self.taken(body)) and not self.end.is_set():
+                pass
+            self.acked += taken
+
+    def taken(self, body):
+        request = urllib.request.Request(f"http://127.0.0.1:{BASE + 3}/v1/llm/request", body,
+                                         {"Content-Type": "application/json"})
+        try:
+            with DIRECT.open(request, timeout=10):
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code == 503:
+                return False
+            raise
+        except OSError as error:
+            self.refused += isinstance(getattr(error, "reason", error), ConnectionRefusedError)
+            return False
 
 
 class Up(unittest.TestCase):
@@ -298,6 +345,73 @@ class Up(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertNotIn("processor-2", pids())
         self.assertFalse(alive(second))
+
+    def ingests(self, expected, **env):
+        """up with these settings; the ingest processes are these afterwards, and others have ended."""
+        before = {name: pid for name, pid in pids().items() if name.startswith("ingest-api")}
+        status, text, _ = script("up", env=env)
+        self.assertEqual(status, 0, text)
+        self.assertNotIn("nothing had to change", text)
+        after = {name: pid for name, pid in pids().items() if name.startswith("ingest-api")}
+        self.assertEqual(set(after), set(expected))
+        self.assertTrue(all(map(alive, after.values())))
+        self.assertFalse([pid for pid in before.values() if pid not in after.values() and alive(pid)])
+        status, text, _ = script("status")
+        self.assertEqual(status, 0, text)
+        self.assertEqual(re.findall(r"(?m)^(ingest-api\S*) +\d+ +ready ", text), sorted(expected))
+        return before, after
+
+    def test_10_ingest_processes_more_and_fewer(self):
+        three = ["ingest-api-1", "ingest-api-2", "ingest-api-3"]
+        with Sender("several") as sender:
+            self.ingests(three, INGESTS="3")
+            self.assertTrue(sender.is_alive())
+            self.assertIn("nothing had to change", script("up")[1])
+            before, after = self.ingests(three, LINGER_MS="1")
+            self.assertFalse(set(before.values()) & set(after.values()), "not all have the new setting")
+            # More than the topics take: the first that has it ends, and the others are left as they are.
+            status, text, _ = script("up", env={"KAFKA_CONF_message_max_bytes": "2000000"})
+            self.assertEqual(status, 1)
+            self.assertIn("ingest-api-1 ended at its start", text)
+            self.assertEqual({name: pids()[name] for name in three[1:]}, {name: after[name] for name in three[1:]})
+            self.assertTrue(all(alive(after[name]) for name in three[1:]))
+            self.ingests(three)
+            self.ingests(["ingest-api"], INGESTS="", LINGER_MS="")
+        self.assertEqual(sender.refused, 0, "for a while nobody was on the port")
+        self.assertGreater(sender.acked, 0)
+        deadline = time.monotonic() + 30
+        url = f"http://127.0.0.1:{BASE + 4}/v1/metrics?tenant_id=several&limit=1000"
+        while (counted := sum(row["requests"] for row in json.load(DIRECT.open(url))["metrics"])) != sender.acked:
+            self.assertLess(time.monotonic(), deadline, f"{sender.acked} were acknowledged, {counted} are counted")
+            time.sleep(0.1)
+
+    def test_10_killed_one_of_several_is_brought_back_alone(self):
+        before = self.ingests(["ingest-api-1", "ingest-api-2"], INGESTS="2")[1]
+        os.kill(before["ingest-api-2"], signal.SIGKILL)
+        while alive(before["ingest-api-2"]):
+            time.sleep(0.01)
+        status, text, _ = script("status")
+        self.assertEqual(status, 1)
+        self.assertRegex(text, r"(?m)^ingest-api-1 +\d+ +ready ")
+        self.assertRegex(text, r"(?m)^ingest-api-2 +- +down ")
+        after = self.ingests(["ingest-api-1", "ingest-api-2"])[1]
+        self.assertEqual(after["ingest-api-1"], before["ingest-api-1"])
+
+    def test_10_one_more_on_the_port_of_several_is_no_part_of_it(self):
+        before = pids()
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            other.bind(("127.0.0.1", BASE + 3))
+            other.listen()
+            status, text, _ = script("up")
+        self.assertEqual(status, 1)
+        self.assertRegex(text, rf"port {BASE + 3} \(INGEST_PORT\) is taken by \S+ \(pid {os.getpid()}\)")
+        for number in ("0", "65", "two"):
+            status, text, _ = script("up", env={"INGESTS": number})
+            self.assertEqual(status, 1)
+            self.assertIn(f"INGESTS is '{number}'", text)
+        self.assertEqual(pids(), before)
+        self.ingests(["ingest-api"], INGESTS="")
 
     def test_11_a_taken_port_is_named(self):
         with socket.create_server(("127.0.0.1", BASE + 13)):
