@@ -2,6 +2,7 @@
 """What the HTTP server lets its clients hold: memory of all of them together, connections of one address."""
 
 import contextlib
+import os
 import re
 import select
 import socket
@@ -15,6 +16,7 @@ IN_FLIGHT = "streamlens_http_in_flight_requests"
 BUSY = 'streamlens_http_refused_total{reason="busy"}'
 CHUNKED = "Transfer-Encoding: chunked"
 BUDGET = 2_000_000
+SANITIZED = "ASAN_OPTIONS" in os.environ  # then freed memory is kept back, and the process says nothing
 MIB = 1 << 20
 
 
@@ -43,6 +45,8 @@ class WithBudget(unittest.TestCase):
     def assert_within(self, connections):
         """Now, and at any time before: the bound that http_server.h states."""
         self.assertLessEqual(self.server.metrics()[MEMORY], 9 * self.budget // 8 + 12288 * connections)
+        if SANITIZED:
+            return
         with open("/proc/%d/status" % self.server.process.pid) as f:
             peak = int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1)) * 1024
         self.assertLess(peak - self.idle_rss, 9 * self.budget // 4 + 26624 * connections + MIB)
@@ -246,7 +250,8 @@ class Memory(WithBudget):
         self.wait_in_flight(1)
         before = self.server.rss_bytes()
         self.send_while_taken(c, b"x" * (8 * MIB))
-        self.assertLess(self.server.rss_bytes() - before, MIB)
+        if not SANITIZED:
+            self.assertLess(self.server.rss_bytes() - before, MIB)
         self.assertEqual(self.server.metrics()[MEMORY], 0)
         self.release()
         self.assertEqual(c.answer().status, 200)
