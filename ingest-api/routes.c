@@ -11,6 +11,7 @@
 
 #define RETRY_AFTER_S "1"
 #define JSON "application/json"
+#define TOO_LARGE "the event is larger than its topic takes"
 #define PROBLEM_JSON "application/problem+json"
 #define ROUTES_MAX 16
 
@@ -69,7 +70,7 @@ static void reply_single(struct http_exchange *x, enum sink_result result)
         http_reply(x, 202, JSON, "{\"status\":\"accepted\"}", 21);
         return;
     case SINK_TOO_LARGE:
-        http_problemf(x, 413, "the event is larger than its topic takes");
+        http_problemf(x, 413, TOO_LARGE);
         return;
     case SINK_BUSY:
         reply_unavailable(x, "too many events wait for the log: send it again");

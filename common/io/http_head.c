@@ -66,14 +66,29 @@ size_t http_scan_head(struct http_scan *s, const char *p, size_t n, size_t max_t
     return 0;
 }
 
+// ASCII characters as two words of bits: looked at for every byte of every header.
+struct charset {
+    uint64_t low, high;
+};
+
+#define BIT(c) (UINT64_C(1) << ((c)&63))
+#define DIGITS (UINT64_C(0x3ff) << '0')
+#define LETTERS (UINT64_C(0x3ffffff) << ('A' & 63) | UINT64_C(0x3ffffff) << ('a' & 63))
+
+static bool is_in(struct charset set, char c)
+{
+    unsigned char at = (unsigned char)c;
+    return at < 128 && ((at < 64 ? set.low >> at : set.high >> (at - 64)) & 1) != 0;
+}
+
 bool http_is_token(struct str s)
 {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
+    static const struct charset token = {
+        DIGITS | BIT('!') | BIT('#') | BIT('$') | BIT('%') | BIT('&') | BIT('\'') | BIT('*') |
+            BIT('+') | BIT('-') | BIT('.'),
+        LETTERS | BIT('^') | BIT('_') | BIT('`') | BIT('|') | BIT('~')};
     for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        char lower = (char)(c | 0x20);
-        bool alnum = (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z' && (c & 0x40));
-        if (!alnum && (c == '\0' || !memchr(marks, c, sizeof(marks) - 1)))
+        if (!is_in(token, s.p[i]))
             return false;
     }
     return s.n > 0;
@@ -115,11 +130,13 @@ static bool is_port(struct str s)
 
 bool http_is_host(struct str value)
 {
-    static const char bad[] = " \t\"#,/<>?@\\^`{|}";
+    static const struct charset host = {
+        ~(BIT(' ') - 1) & ~(BIT(' ') | BIT('"') | BIT('#') | BIT(',') | BIT('/') | BIT('<') |
+                            BIT('>') | BIT('?')),
+        ~(BIT('@') | BIT('\\') | BIT('^') | BIT('`') | BIT('{') | BIT('|') | BIT('}') | BIT(0x7f))};
     const char *end = value.p + value.n, *after = NULL;
     for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if (c <= ' ' || c >= 0x7f || memchr(bad, c, sizeof(bad) - 1))
+        if (!is_in(host, value.p[i]))
             return false;
     }
     if (value.n == 0)

@@ -32,6 +32,8 @@
 #define HTTP_LINGER_BYTES                                                                          \
     (16 << 20)               // … or for this many bytes, so that the answer is not lost to RST
 #define HTTP_GRACE_US 100000 // a drain waits this long for requests under way on idle connections
+#define HTTP_SPARES 256 // exchanges kept for use, with room for heads of so many bytes
+#define HTTP_SPARE_HEAD 1024
 #define HTTP_OUT_HIGH (64 << 10) // no further request is begun while this much waits to be sent
 #define HTTP_READ_MAX (64 << 10) // bytes taken from a socket at a time
 // A connection's first bytes cost the budget nothing: so small requests get through while large
@@ -95,7 +97,7 @@ struct http_exchange {
     void *on_gone_arg;
     size_t field_count;
     struct http_field fields[HTTP_MAX_FIELDS];
-    size_t head_n;
+    size_t head_n, head_room;
     char head[]; // as received, but header names in lower case
 };
 TAILQ_HEAD(http_exchange_list, http_exchange);
@@ -182,6 +184,8 @@ struct http_server {
     TAILQ_HEAD(, http_conn) conns;
     TAILQ_HEAD(, http_conn) dirty;
     struct http_exchange_list orphans; // their clients are gone, their handlers not done
+    struct http_exchange *spares[HTTP_SPARES]; // to be used again
+    size_t spare_count;
     size_t conn_count;
     size_t held_bytes;   // what counts against max_memory_bytes
     size_t orphan_bytes; // part of it

@@ -72,10 +72,21 @@ const char *http_reason(int status)
     return i < HTTP_STATUSES ? reasons[i].reason : "Unknown";
 }
 
+// An exchange is too large for what malloc does quickly, and most are alike.
+static struct http_exchange *exchange_alloc(struct http_server *s, size_t head_n)
+{
+    size_t room = head_n > HTTP_SPARE_HEAD ? head_n : HTTP_SPARE_HEAD;
+    struct http_exchange *x = head_n <= HTTP_SPARE_HEAD && s->spare_count > 0
+                                  ? s->spares[--s->spare_count]
+                                  : xmalloc(sizeof(*x) + room);
+    memset(x, 0, offsetof(struct http_exchange, fields)); // the fields are counted, not zeroed
+    x->head_room = room;
+    return x;
+}
+
 struct http_exchange *http_exchange_new(struct http_conn *c, const char *head, size_t n)
 {
-    struct http_exchange *x = xmalloc(sizeof(*x) + n);
-    memset(x, 0, offsetof(struct http_exchange, fields)); // the fields are counted, not zeroed
+    struct http_exchange *x = exchange_alloc(c->server, n);
     x->server = c->server;
     x->conn = c;
     x->head_n = x->received_n = n;
@@ -95,7 +106,11 @@ void http_exchange_free(struct http_exchange *x)
     buf_free(&x->extra);
     if (x->late)
         evbuffer_free(x->late);
-    free(x);
+    struct http_server *s = x->server;
+    if (s && x->head_room == HTTP_SPARE_HEAD && s->spare_count < HTTP_SPARES)
+        s->spares[s->spare_count++] = x;
+    else
+        free(x);
 }
 
 const char *http_method(const struct http_exchange *x)

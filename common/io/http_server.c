@@ -175,6 +175,8 @@ void http_server_free(struct http_server *s)
         TAILQ_REMOVE(&s->orphans, x, link);
         x->server = NULL; // its answer will find nobody
     }
+    while (s->spare_count > 0)
+        free(s->spares[--s->spare_count]);
     event_free(s->settle);
     event_free(s->timer);
     event_free(s->resume);
