@@ -13,7 +13,7 @@ import unittest
 
 from own_services import OwnServices
 from pump import Pump
-from stack import Stack, freeze, needed, wait_for
+from stack import Stack, freeze, needed
 
 EVENTS_PER_S = int(os.environ.get("SL_RATE", "5000"))
 SECONDS = float(os.environ.get("SL_SECONDS", "45"))
@@ -97,7 +97,7 @@ class Restarts(unittest.TestCase):
               f" 503 {pump.answers(503)} times, no answer {pump.answers(None)} times", flush=True)
         self.assertGreater(pump.answers(503), 0)
         self.assertGreater(pump.answers(None), 0)
-        wait_for(lambda: self.s.totals() == want, f"sums as acknowledged: {want}", CATCH_UP_S)
+        self.s.wait_totals(CATCH_UP_S, **want)
         self.assertEqual(self.s.services["processor"].terminate(60), 0)
         self.assertEqual(self.s.totals(), want)
 
