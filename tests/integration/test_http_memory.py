@@ -181,6 +181,41 @@ class Memory(WithBudget):
         self.assertEqual([held.answer().status, other.answer().status], [200, 200])
         self.assert_free()
 
+    def fill_but(self, room):
+        """Requests that wait, and leave little more than so much."""
+        held = [self.client().send(post("/hold", b"a" * (size + 4096)))  # the rest of the allowance is its own cost
+                for size in (990_000, BUDGET - 990_000 - room)]
+        self.wait_in_flight(2)
+        self.assertLess(abs(BUDGET - self.server.metrics()[MEMORY] - room), 4096)
+        return held
+
+    def test_requests_of_a_pipeline_wait_for_those_before_them_to_make_room(self):
+        held = self.fill_but(20_000)
+        n = 40  # of 3 KB each
+        c = self.client().send(b"".join(get("/hold?%d" % i) for i in range(n)))
+        self.server.wait_for(IN_FLIGHT, lambda value: value > 5)
+        self.assertLess(self.server.metrics()[IN_FLIGHT], 20)
+        got = []
+        while len(got) < n:
+            self.release()
+            got.append(c.answer().body)
+            while c.buffer:
+                got.append(c.answer().body)
+        self.assertEqual(got, [b"%d" % i for i in range(n)])
+        self.assertEqual([h.answer().status for h in held], [200, 200])
+        self.assert_free()
+
+    def test_a_client_whose_requests_wait_unread_is_not_read_further(self):
+        held = self.fill_but(220_000)
+        c = self.client().send(get("/hold") * 64 + get("/hello"))  # one more than the depth
+        self.wait_in_flight(2 + 64)
+        more = 2000
+        self.send_while_taken(c, get("/hello") * more)  # more than there is room for, were it read
+        self.release()
+        self.assertEqual({c.answer().status for _ in range(64 + 1 + more)}, {200})
+        self.assertEqual([h.answer().status for h in held], [200, 200])
+        self.assert_free()
+
     def test_an_answer_that_never_fits_is_503_and_head_asks_for_no_room(self):
         c = self.client().send(get("/big?3000000"))
         self.assertEqual(c.answer().status, 503)
