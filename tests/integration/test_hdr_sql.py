@@ -72,6 +72,9 @@ class HdrSql(unittest.TestCase):
         bare = histograms([["1000000"]])[0]["bytes"].hex()
         self.assertEqual(self.s.sql(f"SELECT hdr_quantile('\\x{bare}', .5), hdr_quantile('\\x{bare}', 1, 1000000)"),
                          "1003519|1000000")  # the bucket's highest value; never above the exact maximum
+        # 0.07 * 100 is 7.000000000000001 in doubles; the rank is 7 all the same.
+        hundred = histograms([[str(i) for i in range(1, 101)]])[0]["bytes"].hex()
+        self.assertEqual(self.s.sql(f"SELECT hdr_quantile('\\x{hundred}', 0.07)"), "7")
 
     def test_more_rows_than_are_kept_at_once(self):
         made = histograms([[str(i), "70000*2"] for i in range(1203)])
