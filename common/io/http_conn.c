@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection's life: its events, its deadlines, its orderly end.
 //
-// The bufferevent reads, and writes what the socket did not take at once. Answers are first written
+// Reading is ours: bufferevents ask the kernel how much is there before each read, and take 4 KiB
+// at most. The bufferevent writes what the socket did not take at once. Answers are first written
 // straight from `out`: a socket that takes them (nearly all) costs no change of the poll set.
 #include "common/io/http_internal.h"
 
@@ -105,7 +106,7 @@ void http_conn_mark(struct http_conn *c)
 // kept; after it, it is what the closing side waits for, up to a point.
 static void discard(struct http_conn *c)
 {
-    struct evbuffer *in = bufferevent_get_input(c->bev);
+    struct evbuffer *in = c->in;
     c->discarded += evbuffer_get_length(in);
     evbuffer_drain(in, evbuffer_get_length(in));
     c->blocked = false;
@@ -128,7 +129,7 @@ static void relieve(struct http_conn *c)
 {
     consume(c);
     bool fits = http_conn_charge(c);
-    bool wants_more = c->reading || evbuffer_get_length(bufferevent_get_input(c->bev)) > 0;
+    bool wants_more = c->reading || evbuffer_get_length(c->in) > 0;
     if (fits || !wants_more || c->closing || c->dead)
         return;
     http_conn_refuse(c, 503, "too many requests are under way");
@@ -136,11 +137,32 @@ static void relieve(struct http_conn *c)
     http_conn_charge(c);
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+// Much at a time only of a body whose length is known: what is there of requests to come waits in
+// memory until it is their turn.
+static size_t read_size(const struct http_conn *c)
 {
-    (void)bev;
+    if (c->phase != PHASE_LENGTH || c->body_left <= HTTP_READ_MIN)
+        return HTTP_READ_MIN;
+    return c->body_left < HTTP_READ_MAX ? c->body_left : HTTP_READ_MAX;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
     struct http_conn *c = arg;
+    struct http_server *s = c->server;
+    ssize_t n = recv(fd, s->scratch, read_size(c), 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
     http_conn_mark(c); // first: what the handlers answer in here is written by the settle event
+    if (n <= 0) {
+        c->eof = n == 0;
+        c->dead = n < 0;
+        event_del(c->readable); // it stays readable
+        return;
+    }
+    if (evbuffer_add(c->in, s->scratch, (size_t)n) != 0)
+        abort(); // out of memory
     if (!http_conn_charge(c))
         relieve(c);
 }
@@ -154,11 +176,9 @@ static void on_written(struct bufferevent *bev, void *arg)
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     (void)bev;
+    (void)what; // it only writes
     struct http_conn *c = arg;
-    if (what & BEV_EVENT_EOF)
-        c->eof = true;
-    else
-        c->dead = true;
+    c->dead = true;
     http_conn_mark(c);
 }
 
@@ -200,10 +220,11 @@ void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct socka
     c->out = evbuffer_new();
     TAILQ_INIT(&c->queue);
     c->read_deadline.conn = c->write_deadline.conn = c;
-    bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-    bufferevent_setwatermark(c->bev, EV_READ, 0, s->read_high);
-    bufferevent_set_max_single_read(c->bev, HTTP_READ_MAX);
-    bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+    bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
+    bufferevent_disable(c->bev, EV_READ);
+    c->in = evbuffer_new();
+    c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    event_add(c->readable, NULL);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conn_count++;
     s->stats->connections_accepted++;
@@ -235,7 +256,9 @@ void http_conn_free(struct http_conn *c)
     http_conn_discharge(c);
     if (c->address)
         http_peers_leave(s->peers, c->address);
+    evbuffer_free(c->in);
     evbuffer_free(c->out);
+    event_free(c->readable);
     bufferevent_free(c->bev);
     free(c);
     http_server_conn_count_changed(s);
@@ -333,20 +356,19 @@ bool http_conn_is_blocked(struct http_conn *c)
 }
 
 // A connection whose requests wait unread is not read, so that it holds one read at most; nor one
-// that sends on and on behind its last request while that is not answered. Left to libevent's
-// watermark it would be called for its input again and again, without a pause.
+// that sends on and on behind its last request while that is not answered.
 static void update_reading(struct http_conn *c)
 {
-    bool full = evbuffer_get_length(bufferevent_get_input(c->bev)) >= c->server->read_high;
+    bool full = evbuffer_get_length(c->in) >= c->server->read_high;
     bool off = full || (c->blocked && http_conn_is_blocked(c)) ||
                (c->closing && !c->lingering && c->discarded > HTTP_LINGER_BYTES);
     if (off == c->reads_off || c->eof)
         return;
     c->reads_off = off;
     if (off)
-        bufferevent_disable(c->bev, EV_READ);
+        event_del(c->readable);
     else
-        bufferevent_enable(c->bev, EV_READ);
+        event_add(c->readable, NULL);
 }
 
 void http_conn_settle(struct http_conn *c)

@@ -32,10 +32,11 @@
 #define HTTP_LINGER_BYTES                                                                          \
     (16 << 20)               // … or for this many bytes, so that the answer is not lost to RST
 #define HTTP_GRACE_US 100000 // a drain waits this long for requests under way on idle connections
-#define HTTP_SPARES 256 // exchanges kept for use, with room for heads of so many bytes
+#define HTTP_SPARES 256      // exchanges kept for use, with room for heads of so many bytes
 #define HTTP_SPARE_HEAD 1024
 #define HTTP_OUT_HIGH (64 << 10) // no further request is begun while this much waits to be sent
-#define HTTP_READ_MAX (64 << 10) // bytes taken from a socket at a time
+#define HTTP_READ_MIN (4 << 10)  // bytes taken from a socket at a time
+#define HTTP_READ_MAX (64 << 10) // of a long body
 // A connection's first bytes cost the budget nothing: so small requests get through while large
 // ones have used it up.
 #define HTTP_CONN_ALLOWANCE (8 << 10)
@@ -108,7 +109,9 @@ struct http_conn {
     TAILQ_ENTRY(http_conn) link;
     TAILQ_ENTRY(http_conn) dirty_link;
     struct http_server *server;
-    struct bufferevent *bev;
+    struct event *readable;
+    struct evbuffer *in;     // read and not parsed
+    struct bufferevent *bev; // for writing
     char peer[INET6_ADDRSTRLEN];
     struct http_peer *address;       // where connections of an address are counted
     struct evbuffer *out;            // answers in order that the socket has not seen
@@ -183,7 +186,7 @@ struct http_server {
 
     TAILQ_HEAD(, http_conn) conns;
     TAILQ_HEAD(, http_conn) dirty;
-    struct http_exchange_list orphans; // their clients are gone, their handlers not done
+    struct http_exchange_list orphans;         // their clients are gone, their handlers not done
     struct http_exchange *spares[HTTP_SPARES]; // to be used again
     size_t spare_count;
     size_t conn_count;
@@ -202,6 +205,8 @@ struct http_server {
     struct event *drain_timer;
     void (*on_drained)(void *arg);
     void *on_drained_arg;
+
+    char scratch[HTTP_READ_MAX]; // what a read brings
 
     int64_t date_s; // what date[] shows
     char date[48];  // a header field with its line end

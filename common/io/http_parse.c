@@ -310,7 +310,7 @@ static void add_allow(struct http_server *s, struct http_exchange *x)
 // Not what is there already: that has been charged.
 static bool has_room_for_body(const struct http_conn *c, size_t n)
 {
-    size_t there = evbuffer_get_length(bufferevent_get_input(c->bev));
+    size_t there = evbuffer_get_length(c->in);
     return n <= there || http_conn_has_room(c, n - there);
 }
 
@@ -372,7 +372,7 @@ static void answer_head(struct http_conn *c, const struct head *h)
 static bool is_worth_waiting(struct http_conn *c, const struct head *h)
 {
     struct http_exchange *x = h->x;
-    bool whole = !h->chunked && evbuffer_get_length(bufferevent_get_input(c->bev)) >= h->length;
+    bool whole = !h->chunked && evbuffer_get_length(c->in) >= h->length;
     if (whole || !c->server->admit)
         return true;
     http_conn_reading_done(c); // as for any other answer: it may free the exchange
@@ -556,7 +556,7 @@ static bool read_trailers(struct http_conn *c, struct evbuffer *in)
 
 void http_conn_parse(struct http_conn *c)
 {
-    struct evbuffer *in = bufferevent_get_input(c->bev);
+    struct evbuffer *in = c->in;
     bool more = true;
     c->blocked = false;
     while (more && !c->closing) {
