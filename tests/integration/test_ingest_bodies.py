@@ -4,12 +4,14 @@ import contextlib
 import gzip
 import http.client
 import json
+import os
 import re
 import unittest
 import zlib
 
 from test_ingest_api import REQUESTS, RESPONSES, Log, Process, ndjson, post, request_event, response_event, typed
 
+SANITIZED = "ASAN_OPTIONS" in os.environ  # then freed memory is kept back, and a process's size says nothing
 GZIP = {"Content-Encoding": "gzip"}
 REQUEST, RESPONSE, EVENTS = "/v1/llm/request", "/v1/llm/response", "/v1/llm/events"
 
@@ -145,7 +147,8 @@ class Gzip(Fake):
         for _ in range(20):
             self.assert_problem(post(s, EVENTS, body, GZIP), 413)
         self.assertEqual(self.refused(s, "inflated_size"), 20)
-        self.assertLess(peak_bytes(s) - before, 48 << 20)
+        if not SANITIZED:
+            self.assertLess(peak_bytes(s) - before, 48 << 20)
 
     def test_it_is_counted(self):
         event = to_bytes(request_event("a"))
@@ -227,7 +230,8 @@ class Faults(Fake):
                 self.assertEqual(post(s, path, body)[0], 400)
         at_limit = begin + b',"x":[' + b"{}," * 16000 + b"{}]}"
         self.assertEqual(post(s, REQUEST, at_limit)[0], 202)
-        self.assertLess(peak_bytes(s) - before, 4 * mib)
+        if not SANITIZED:
+            self.assertLess(peak_bytes(s) - before, 4 * mib)
 
 
 if __name__ == "__main__":
