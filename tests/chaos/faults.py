@@ -346,9 +346,9 @@ def burst(storm, _, r):
 
 @fault("prices change", 1, "postgres")
 def reprice(storm, _, r):
+    """Within a factor of 100 of whatever was set before: what is further off is refused as a slip."""
     model = r.choice(("house-small", "house-large"))
-    price = r.randrange(100, 5000) / 1000
-    storm.price(model, price, round(price * r.uniform(0.1, 20), 3))
+    storm.price(model, r.randrange(200, 5000) / 1000, r.randrange(200, 15000) / 1000)
 
 
 @fault("settings change", 1, "postgres")
