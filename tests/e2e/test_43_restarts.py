@@ -26,7 +26,9 @@ class Restarts(unittest.TestCase):
         self.own = OwnServices(os.path.join(needed("SL_TMP"), f"restarts-{base}"), base + 70, base + 73)
         self.addCleanup(self.own.run, "down", "--wipe")
         self.s = self.enterContext(Stack(brokers=self.own.brokers, pg_dsn=self.own.pg_dsn, partitions=4, env={
-            "ACK_TIMEOUT_MS": "2000", "SESSION_TIMEOUT_MS": "6000", "FLUSH_INTERVAL_MS": "1000"}))
+            "ACK_TIMEOUT_MS": "2000", "SESSION_TIMEOUT_MS": "6000", "FLUSH_INTERVAL_MS": "1000",
+            # What has no answer at the end is in flight.
+            "JOIN_TTL_MS": str(int((SECONDS + CATCH_UP_S) * 2000))}))
         seed = os.environ.get("SL_SEED") or str(secrets.randbelow(10**9))
         print(f"SL_SEED={seed}", flush=True)
         self.random = random.Random(seed)
