@@ -156,8 +156,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     http_conn_mark(c); // first: what the handlers answer in here is written by the settle event
     if (n <= 0) {
-        c->eof = n == 0;
-        c->dead = n < 0;
+        if (n == 0)
+            c->eof = true;
+        else
+            c->dead = true;
         event_del(c->readable); // it stays readable
         return;
     }
@@ -221,7 +223,6 @@ void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct socka
     TAILQ_INIT(&c->queue);
     c->read_deadline.conn = c->write_deadline.conn = c;
     bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
-    bufferevent_disable(c->bev, EV_READ);
     c->in = evbuffer_new();
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_add(c->readable, NULL);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small HTTP/1.1 server on libevent bufferevents with llhttp (strict). One event loop, no
-// threads.
+// A small HTTP/1.1 server on libevent with llhttp (strict). One event loop, no threads.
 //
 // Each connection reads requests one after another; requests that are pipelined are answered in
 // order and at most `pipeline_depth` of them wait for their answer, the rest unread. A handler is
