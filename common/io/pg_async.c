@@ -10,6 +10,7 @@
 #include "common/core/timeunit.h"
 #include "common/io/clock.h"
 #include "common/io/pg_async_stats.h"
+#include "common/io/pg_conn.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -18,8 +19,6 @@
 STATS_DEFINE(pg_stats, PG_STATS)
 
 #define PARAMS_MAX 8
-#define BACKOFF_MIN_US (50 * US_PER_MS)
-#define BACKOFF_MAX_US (1 * US_PER_S)
 #define BROKE "the connection to PostgreSQL broke"
 #define ABANDONED_GRACE_US (250 * US_PER_MS) // for a query nobody waits for to end by itself
 
@@ -92,27 +91,6 @@ static void arm(struct event *timer, int64_t after_us)
 
 // ---- errors -----------------------------------------------------------------------------------
 
-// libpq's text on one line, without the LOCATION lines that verbose errors carry.
-static void err_libpq(struct err *e, const char *what, const char *text)
-{
-    char line[400];
-    size_t n = 0;
-    bool skip = false;
-    for (const char *s = text; *s && n < sizeof(line) - 3; s++) {
-        if (s == text || s[-1] == '\n')
-            skip = strncmp(s, "LOCATION:", 9) == 0;
-        if (skip || (*s == '\n' && (n == 0 || line[n - 1] == ' ')))
-            continue;
-        if (*s == '\n')
-            line[n++] = ';';
-        line[n++] = (unsigned char)*s < 0x20 ? ' ' : *s;
-    }
-    while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == ';'))
-        n--;
-    line[n] = '\0';
-    (void)err_set(e, "%s%s%s", what, n > 0 ? ": " : "", line);
-}
-
 // A failed connection has no result to take the SQLSTATE from; verbose messages hold it as
 // "SEVERITY:  28P01: text", whatever the language of the rest. "" where the server said nothing.
 static void connect_sqlstate(const char *text, char out[6])
@@ -139,18 +117,6 @@ static enum pg_state state_of_sqlstate(const char *code)
         if (strncmp(code, unusable[i], 2) == 0)
             return PG_STATE_UNUSABLE;
     return PG_STATE_AWAY;
-}
-
-static const char *result_sqlstate(const PGresult *r)
-{
-    const char *code = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
-    return code ? code : "";
-}
-
-static bool result_ok(const PGresult *r)
-{
-    ExecStatusType s = PQresultStatus(r);
-    return s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK;
 }
 
 static void pool_report(struct pg_pool *p, enum pg_state state, const struct err *e)
@@ -291,7 +257,7 @@ static void pool_retry_later(struct pg_pool *p)
     if (evtimer_pending(p->retry, NULL))
         return;
     arm(p->retry, p->backoff_us);
-    p->backoff_us = min_i64(p->backoff_us * 2, BACKOFF_MAX_US);
+    p->backoff_us = min_i64(p->backoff_us * 2, PG_BACKOFF_MAX_US);
 }
 
 static void conn_connect_failed(struct conn *c, enum pg_state state, const struct err *e)
@@ -313,7 +279,7 @@ static void conn_lost(struct conn *c, int64_t *counter, const char *what)
     struct pg_pool *p = c->pool;
     struct pg_query *q = c->query;
     struct err e;
-    err_libpq(&e, what, PQerrorMessage(c->pg));
+    pg_err(&e, what, PQerrorMessage(c->pg));
     ++*counter;
     c->query = NULL;
     conn_close(c);
@@ -346,7 +312,7 @@ static void conn_setup_send(struct conn *c)
         return;
     }
     struct err e;
-    err_libpq(&e, "PostgreSQL cannot be reached", PQerrorMessage(c->pg));
+    pg_err(&e, "PostgreSQL cannot be reached", PQerrorMessage(c->pg));
     conn_connect_failed(c, PG_STATE_AWAY, &e);
 }
 
@@ -357,7 +323,7 @@ static void conn_up(struct conn *c)
     c->state = CONN_IDLE;
     p->connecting = false;
     p->away = false;
-    p->backoff_us = BACKOFF_MIN_US;
+    p->backoff_us = PG_BACKOFF_MIN_US;
     p->stats->connects_ok++;
     p->stats->connections = ++p->up;
     conn_watch(c, EV_READ);
@@ -371,18 +337,18 @@ static void conn_setup_result(struct conn *c)
 {
     const struct pg_pool_options *o = &c->pool->o;
     PGresult *r = c->result;
-    const char *code = result_sqlstate(r);
+    const char *code = pg_result_sqlstate(r);
     struct err e;
     // The check says in its own words what a missing table means.
-    bool ask = c->step == STEP_CHECK && (result_ok(r) || strncmp(code, "42", 2) == 0);
+    bool ask = c->step == STEP_CHECK && (pg_result_ok(r) || strncmp(code, "42", 2) == 0);
     if (ask && o->check_result && o->check_result(r, &e) != 0) {
         conn_connect_failed(c, PG_STATE_UNUSABLE, &e);
         return;
     }
-    if (!result_ok(r)) {
+    if (!pg_result_ok(r)) {
         const char *what = c->step >= STEP_PREPARE ? "a statement cannot be prepared"
                                                    : "PostgreSQL refused the connection's setup";
-        err_libpq(&e, what, r ? PQresultErrorMessage(r) : PQerrorMessage(c->pg));
+        pg_err(&e, what, r ? PQresultErrorMessage(r) : PQerrorMessage(c->pg));
         conn_connect_failed(c, state_of_sqlstate(code), &e);
         return;
     }
@@ -410,39 +376,21 @@ static void conn_connect_poll(struct conn *c, PostgresPollingStatusType polled)
     struct err e;
     char code[6];
     connect_sqlstate(PQerrorMessage(c->pg), code);
-    err_libpq(&e, "PostgreSQL cannot be reached", PQerrorMessage(c->pg));
+    pg_err(&e, "PostgreSQL cannot be reached", PQerrorMessage(c->pg));
     conn_connect_failed(c, state_of_sqlstate(code), &e);
-}
-
-static void notice_ignored(UNUSED void *arg, UNUSED const char *message)
-{
 }
 
 static void conn_connect(struct conn *c)
 {
     struct pg_pool *p = c->pool;
-    // What stands before dbname is a default that the DSN may change; what stands after it is not.
-    const char *const keys[] = {"keepalives_idle",
-                                "keepalives_interval",
-                                "keepalives_count",
-                                "tcp_user_timeout",
-                                "gssencmode",
-                                "dbname",
-                                "client_encoding",
-                                "fallback_application_name",
-                                NULL};
-    const char *const values[] = {
-        "5", "1", "3", "2000", "disable", p->dsn, "UTF8", p->o.application_name, NULL};
     p->connecting = true;
     c->state = CONN_CONNECTING;
-    c->pg = PQconnectStartParams(keys, values, 1);
+    c->pg = pg_connect_start(p->dsn, p->o.application_name);
     arm(c->timer, p->o.connect_timeout_us);
     if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
         conn_connect_poll(c, PGRES_POLLING_FAILED);
         return;
     }
-    PQsetNoticeProcessor(c->pg, notice_ignored, NULL);
-    PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE); // for connect_sqlstate()
     conn_connect_poll(c, PGRES_POLLING_WRITING);
 }
 
@@ -466,9 +414,9 @@ static void pool_retry(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
 
 static enum pg_status status_of_result(const PGresult *r)
 {
-    if (result_ok(r))
+    if (pg_result_ok(r))
         return PG_OK;
-    const char *code = result_sqlstate(r);
+    const char *code = pg_result_sqlstate(r);
     if (strcmp(code, "57014") == 0)
         return PG_TIMEOUT; // statement_timeout
     // 08 connection, 53 out of resources, 57 shut down; 0A000 and 26000: the plan or the statement
@@ -488,12 +436,12 @@ static void conn_query_end(struct conn *c)
     enum pg_status status = status_of_result(r);
     struct err e = {.offset = -1};
     if (status != PG_OK)
-        err_libpq(&e, "PostgreSQL", r ? PQresultErrorMessage(r) : PQerrorMessage(c->pg));
+        pg_err(&e, "PostgreSQL", r ? PQresultErrorMessage(r) : PQerrorMessage(c->pg));
     c->query = NULL;
     c->result = NULL;
     // Class 42 too: the schema that the statement was prepared against has changed, and a new
     // connection looks at it again.
-    if (status == PG_UNAVAILABLE || strncmp(result_sqlstate(r), "42", 2) == 0) {
+    if (status == PG_UNAVAILABLE || strncmp(pg_result_sqlstate(r), "42", 2) == 0) {
         p->stats->connections_lost++;
         conn_close(c);
         pool_retry_later(p);
@@ -572,7 +520,7 @@ static bool conn_take_results(struct conn *c)
         PGresult *r = PQgetResult(c->pg);
         if (!r)
             return true;
-        if (c->result && !result_ok(c->result)) {
+        if (c->result && !pg_result_ok(c->result)) {
             PQclear(r);
         } else {
             PQclear(c->result);
@@ -686,21 +634,9 @@ bool pg_pool_up(const struct pg_pool *p)
     return p->up > 0;
 }
 
-// libpq's own message would repeat the part it stumbled over, which may be the password.
-static int dsn_check(const char *dsn, struct err *e)
-{
-    PQconninfoOption *parsed = PQconninfoParse(dsn, NULL);
-    if (!parsed)
-        return err_field(e, "POSTGRES_DSN", -1,
-                         "cannot be understood; wanted is postgresql://user@host:port/database or "
-                         "key=value pairs");
-    PQconninfoFree(parsed);
-    return 0;
-}
-
 struct pg_pool *pg_pool_new(struct event_base *base, const struct pg_pool_options *o, struct err *e)
 {
-    if (dsn_check(o->dsn, e) != 0)
+    if (pg_dsn_check(o->dsn, e) != 0)
         return NULL;
     assert(o->size > 0 && o->queue_max > 0 && o->statement_count > 0);
     for (size_t i = 0; i < o->statement_count; i++)
@@ -710,7 +646,7 @@ struct pg_pool *pg_pool_new(struct event_base *base, const struct pg_pool_option
     p->o = *o;
     p->o.dsn = p->dsn = xstrdup(o->dsn);
     p->stats = o->stats ? o->stats : &p->own_stats;
-    p->backoff_us = BACKOFF_MIN_US;
+    p->backoff_us = PG_BACKOFF_MIN_US;
     TAILQ_INIT(&p->queue);
     TAILQ_INIT(&p->refused);
     snprintf(p->session_sql, sizeof(p->session_sql),
