@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/core/name_counts.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define OTHER_NAME "__other__"
+
+static size_t class_length(struct str name)
+{
+    size_t n = 0;
+    while (n < name.n && n < NAME_COUNTS_NAME_MAX && (unsigned char)name.p[n] >= 0x20 &&
+           name.p[n] != 0x7f)
+        n++;
+    // Do not cut a UTF-8 sequence in two: step back over continuation bytes to its lead byte.
+    if (n < name.n && ((unsigned char)name.p[n] & 0xc0) == 0x80) {
+        while (n > 0 && ((unsigned char)name.p[n - 1] & 0xc0) == 0x80)
+            n--;
+        if (n > 0)
+            n--;
+    }
+    return n;
+}
+
+// Where the name stands, or where it would be inserted.
+static size_t position_of(const struct name_counts *c, const char *name, bool *found)
+{
+    size_t low = 0, high = c->n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int order = strcmp(c->v[mid].name, name);
+        if (order == 0) {
+            *found = true;
+            return mid;
+        }
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *found = false;
+    return low;
+}
+
+static void add_class(struct name_counts *c, const char *name, int64_t count)
+{
+    bool found;
+    size_t at = position_of(c, name, &found);
+    if (found) {
+        c->v[at].count = add_sat_i64(c->v[at].count, count);
+        return;
+    }
+    if (at == NAME_COUNTS_MAX) {
+        c->other = add_sat_i64(c->other, count);
+        return;
+    }
+    if (c->n == NAME_COUNTS_MAX) {
+        c->n--;
+        c->other = add_sat_i64(c->other, c->v[c->n].count);
+    } else if (c->n % 8 == 0) {
+        c->v = xrealloc(c->v, (c->n + 8) * sizeof(*c->v));
+    }
+    memmove(c->v + at + 1, c->v + at, (c->n - at) * sizeof(*c->v));
+    c->n++;
+    snprintf(c->v[at].name, sizeof(c->v[at].name), "%s", name);
+    c->v[at].count = count;
+}
+
+void name_counts_add(struct name_counts *c, struct str name, int64_t count)
+{
+    char class[NAME_COUNTS_NAME_MAX + 1];
+    size_t n = class_length(name);
+    if (n == 0) {
+        name = STR_LIT("unknown");
+        n = name.n;
+    }
+    memcpy(class, name.p, n);
+    class[n] = '\0';
+    if (strcmp(class, OTHER_NAME) == 0)
+        c->other = add_sat_i64(c->other, count);
+    else
+        add_class(c, class, count);
+}
+
+void name_counts_merge(struct name_counts *into, const struct name_counts *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        add_class(into, from->v[i].name, from->v[i].count);
+    into->other = add_sat_i64(into->other, from->other);
+}
+
+void name_counts_clear(struct name_counts *c)
+{
+    free(c->v);
+    *c = (struct name_counts){0};
+}
+
+void name_counts_to_json(const struct name_counts *c, struct buf *out)
+{
+    buf_addc(out, '{');
+    for (size_t i = 0; i < c->n; i++) {
+        if (i)
+            buf_addc(out, ',');
+        buf_add_json_str(out, str_of(c->v[i].name));
+        buf_addf(out, ":%lld", (long long)c->v[i].count);
+    }
+    if (c->other)
+        buf_addf(out, "%s\"" OTHER_NAME "\":%lld", c->n ? "," : "", (long long)c->other);
+    buf_addc(out, '}');
+}
+
+int name_counts_from_json(struct name_counts *c, struct str json, struct err *e)
+{
+    json_error_t at;
+    json_t *root = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, &at);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(e, "counts by name: not a JSON object");
+    }
+    int rc = 0;
+    const char *name;
+    json_t *count;
+    json_object_foreach(root, name, count)
+    {
+        if (!json_is_integer(count) || json_integer_value(count) < 0) {
+            rc = err_set(
+                e, "counts by name: the count of '%.64s' is not a whole number of 0 or more", name);
+            break;
+        }
+    }
+    if (rc == 0)
+        json_object_foreach(root, name, count)
+            name_counts_add(c, str_of(name), json_integer_value(count));
+    json_decref(root);
+    return rc;
+}
