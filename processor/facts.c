@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "processor/facts.h"
 
+#include "common/core/event.h"
+
+void facts_generated(struct facts *f, int64_t latency_us, int64_t ttft_us, int64_t tokens)
+{
+    // An absent latency is less than any time to first token.
+    if (ttft_us == EVENT_ABSENT || ttft_us >= latency_us || tokens == 0)
+        return;
+    f->generation_us = add_sat_i64(f->generation_us, latency_us - ttft_us);
+    f->generation_tokens = add_sat_i64(f->generation_tokens, tokens);
+}
+
 void facts_add(struct facts *into, const struct facts *from)
 {
 #define ADD(name) into->name = add_sat_i64(into->name, from->name);

@@ -19,7 +19,9 @@
     X(errors)            /* answered with a non-empty error */                                     \
     X(without_latency)   /* answered without any latency to be had */                              \
     X(clamped_usage)     /* answered with token counts of which a part is larger than its whole */ \
-    X(reported_requests) /* answered with the provider's own cost */
+    X(reported_requests) /* answered with the provider's own cost */                               \
+    X(generation_us)     /* of those that tell it: from first token to last */                     \
+    X(generation_tokens) /* and their completion tokens */
 
 struct facts {
 #define FACTS_MEMBER(name) int64_t name;
@@ -30,6 +32,11 @@ struct facts {
     struct hist latency, ttft;
     struct name_counts error_classes, finish_reasons;
 };
+
+// Counts what an answer tells of how fast its tokens came once the first had: nothing where the
+// latency or the time to first token is not known (EVENT_ABSENT), where that is no shorter than the
+// latency (the answer came at once, as those do that are not streamed), or without tokens.
+void facts_generated(struct facts *f, int64_t latency_us, int64_t ttft_us, int64_t tokens);
 
 // A zeroed struct facts is empty and valid. Sums saturate at INT64_MAX.
 void facts_add(struct facts *into, const struct facts *from);

@@ -26,7 +26,8 @@
 
 // ---- columns ----
 
-// Those of a fixed width first, as in the tables: sql/001_init.sql says why.
+// Those of a fixed width first, as in the tables but for what later files added: sql/001_init.sql
+// says why.
 #define PRICED(X) X(price_version) X(unpriced_requests) X(unpriced_tokens) X(guessed_requests)
 #define HIST_NUMBERS(X, h) X(h##_count) X(h##_sum_us) X(h##_max_us) X(h##_clamped)
 #define QUANTILES(X, h) X(h##_p50_us) X(h##_p90_us) X(h##_p95_us) X(h##_p99_us)

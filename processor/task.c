@@ -242,8 +242,9 @@ static struct facts *facts_of(struct task *t, struct series *series, int64_t t_u
     return f;
 }
 
-static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
-                           const struct event *answer)
+// The latency, EVENT_ABSENT where there is none to be had.
+static int64_t record_latency(struct task *t, struct facts *f, int64_t asked_us,
+                              const struct event *answer)
 {
     int64_t latency_us = answer->latency_us;
     if (latency_us == EVENT_ABSENT)
@@ -251,13 +252,15 @@ static void record_latency(struct task *t, struct facts *f, int64_t asked_us,
     if (latency_us < 0 || latency_us > EVENT_MAX_MS * US_PER_MS) {
         f->without_latency++;
         COUNT(t, without_latency);
-        return;
+        return EVENT_ABSENT;
     }
     hist_record(&f->latency, latency_us);
+    return latency_us;
 }
 
-static void count_usage(struct task *t, struct facts *f, const struct join_request *asked,
-                        const struct event *answer)
+// Its completion tokens, as they are counted.
+static int64_t count_usage(struct task *t, struct facts *f, const struct join_request *asked,
+                           const struct event *answer)
 {
     struct usage u;
     if (usage_of_answer(answer, asked->prompt_tokens, asked->excludes_cached, &u)) {
@@ -278,6 +281,7 @@ static void count_usage(struct task *t, struct facts *f, const struct join_reque
         f->reported_requests++;
         f->reported_cost = money_add(f->reported_cost, answer->cost_pusd);
     }
+    return u.completion_tokens;
 }
 
 static void count_answer(struct task *t, const struct join_request *asked,
@@ -294,10 +298,10 @@ static void count_answer(struct task *t, const struct join_request *asked,
     }
     if (answer->finish_reason.n)
         name_counts_add(&f->finish_reasons, answer->finish_reason, 1);
-    record_latency(t, f, asked->timestamp_us, answer);
+    int64_t latency_us = record_latency(t, f, asked->timestamp_us, answer);
     if (answer->ttft_us != EVENT_ABSENT)
         hist_record(&f->ttft, answer->ttft_us);
-    count_usage(t, f, asked, answer);
+    facts_generated(f, latency_us, answer->ttft_us, count_usage(t, f, asked, answer));
 }
 
 // ---- time ----

@@ -46,6 +46,9 @@
     COUNT(uncached_prompt_tokens)                                                                  \
     COUNT(cache_write_5m_tokens)                                                                   \
     COUNT(cache_write_1h_tokens)                                                                   \
+    MAYBE(output_tokens_per_second)                                                                \
+    COUNT(generation_tokens)                                                                       \
+    NUMBER(generation_ms)                                                                          \
     DECIMAL(estimated_cost_usd_decimal)                                                            \
     COUNT(unpriced_requests)                                                                       \
     COUNT(unpriced_tokens)                                                                         \

@@ -47,7 +47,12 @@
     " AS prompt_tokens, m.completion_tokens, m.cached_prompt_tokens,"                              \
     " m.cache_write_5m_tokens + m.cache_write_1h_tokens AS cache_write_tokens,"                    \
     " m.reasoning_tokens, m.uncached_prompt_tokens, m.cache_write_5m_tokens,"                      \
-    " m.cache_write_1h_tokens, llm_usd(m.cost_pusd) AS estimated_cost_usd_decimal,"                \
+    " m.cache_write_1h_tokens,"                                                                    \
+    " CASE WHEN m.generation_us > 0"                                                               \
+    " THEN m.generation_tokens / (m.generation_us / 1000000.0::float8) END"                        \
+    " AS output_tokens_per_second, m.generation_tokens,"                                           \
+    " m.generation_us / 1000.0::float8 AS generation_ms,"                                          \
+    " llm_usd(m.cost_pusd) AS estimated_cost_usd_decimal,"                                         \
     " m.unpriced_requests, m.unpriced_tokens, m.guessed_requests, m.price_version,"                \
     " CASE WHEN m.reported_requests > 0 THEN llm_usd(m.reported_cost_pusd)::float8 END"            \
     " AS reported_cost_usd,"                                                                       \

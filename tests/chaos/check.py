@@ -13,7 +13,7 @@ from tape import TOPICS, headers_of
 from world import PROBE, TENANTS
 
 COUNTS = ("requests", "responses", "unanswered", "errors", "without_latency", "clamped_usage", "latency_count",
-          "latency_sum_us", "ttft_count", "ttft_sum_us", *TOKENS)
+          "latency_sum_us", "ttft_count", "ttft_sum_us", "generation_us", "generation_tokens", *TOKENS)
 MAXIMA = ("latency_max_us", "ttft_max_us")
 NAMES = ("error_classes", "finish_reasons")
 ADDITIVE = (*COUNTS, "cost_pusd", "unpriced_requests", "unpriced_tokens", "guessed_requests", "reported_requests")

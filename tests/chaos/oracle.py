@@ -167,12 +167,15 @@ def count_answer(row, asked, answer):
         n["ttft_count"] += 1
         n["ttft_sum_us"] += int(ttft_ms * 1000)
         row.ttft_max_us = max(row.ttft_max_us, int(ttft_ms * 1000))
-    count_usage(row, asked, answer)
+    tokens = count_usage(row, asked, answer)
+    if ttft_ms is not None and ttft_ms < latency_ms and tokens:
+        n["generation_us"] += int(latency_ms * 1000) - int(ttft_ms * 1000)
+        n["generation_tokens"] += tokens
 
 
 def count_usage(row, asked, answer):
     """Cached tokens are a part of the prompt's, reasoning of the completion's; a part larger than its whole makes
-    the whole as large. The events here have no cache writes."""
+    the whole as large. The events here have no cache writes. Returns the completion's."""
     cached, reasoning = answer.get("cached_prompt_tokens", 0), answer.get("reasoning_tokens", 0)
     prompt = answer.get("prompt_tokens", asked.get("prompt_tokens"))
     completion = answer.get("completion_tokens")
@@ -188,6 +191,7 @@ def count_usage(row, asked, answer):
         line[i] += value
     for name, value in zip(TOKENS, (uncached, cached, 0, 0, completion, reasoning)):
         row.n[name] += value
+    return completion
 
 
 class Prices:

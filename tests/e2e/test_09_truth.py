@@ -21,7 +21,7 @@ class Cell:
     def __init__(self):
         self.requests = self.errors = self.prompt = self.completion = 0
         self.latencies_us, self.ttfts_us = [], []
-        self.responses = self.without_latency = 0
+        self.responses = self.without_latency = self.generation_us = self.generation_tokens = 0
         self.classes, self.finish = collections.Counter(), collections.Counter()
 
 
@@ -56,10 +56,14 @@ def make_traffic(rng, now):
         else:
             response["timestamp"] = at_ms - 1
             latency_us = None
+        response["completion_tokens"] = rng.choice((0, rng.randrange(4000)))
         if rng.random() < 0.5:
-            response["time_to_first_token_ms"] = rng.randrange(1, 3_000_000) / 1000
-            cell.ttfts_us.append(round(response["time_to_first_token_ms"] * 1000))
-        response["completion_tokens"] = rng.randrange(4000)
+            ttft_us = rng.randrange(1, 3_000_000)
+            response["time_to_first_token_ms"] = ttft_us / 1000
+            cell.ttfts_us.append(ttft_us)
+            if latency_us is not None and ttft_us < latency_us and response["completion_tokens"]:
+                cell.generation_us += latency_us - ttft_us
+                cell.generation_tokens += response["completion_tokens"]
         if rng.random() < 0.2:
             response["prompt_tokens"] = rng.randrange(8000)
         if rng.random() < 0.05:
@@ -121,12 +125,18 @@ class Truth(unittest.TestCase):
                 "requests": cell.requests, "responses": cell.responses, "unanswered": 0,
                 "in_flight": cell.requests - cell.responses, "errors": cell.errors,
                 "without_latency": cell.without_latency, "prompt_tokens": cell.prompt,
-                "completion_tokens": cell.completion, "error_classes": dict(cell.classes),
+                "completion_tokens": cell.completion, "generation_tokens": cell.generation_tokens,
+                "generation_ms": cell.generation_us / 1000, "error_classes": dict(cell.classes),
                 "finish_reasons": dict(cell.finish)}.items():
             self.assertEqual(row[name], want, name)
         answered = cell.responses or 1
         self.assertAlmostEqual(row["avg_prompt_tokens"], cell.prompt / answered, places=9)
         self.assertAlmostEqual(row["avg_completion_tokens"], cell.completion / answered, places=9)
+        if cell.generation_us:
+            self.assertAlmostEqual(row["output_tokens_per_second"] * cell.generation_us / 1e6, cell.generation_tokens,
+                                   places=6)
+        else:
+            self.assertIsNone(row["output_tokens_per_second"])
         prices = PICODOLLARS.get(row["model"])
         cost = cell.prompt * prices[0] + cell.completion * prices[1] if prices else 0
         self.assertEqual(row["estimated_cost_usd"], float(Decimal(cost).scaleb(-12)))
@@ -144,11 +154,13 @@ class Truth(unittest.TestCase):
 
     def check_hours(self, s, truth):
         """Hour rows are the sums of their minutes."""
-        hours = collections.Counter()
+        hours = collections.defaultdict(lambda: [0, 0, 0])
         for (*_, minute), cell in truth.items():
-            hours[minute // 3600 * 3600] += cell.requests
+            for i, n in enumerate((cell.requests, cell.generation_us, cell.generation_tokens)):
+                hours[minute // 3600 * 3600][i] += n
         got = json.loads(s.sql("SELECT json_object_agg(h, n) FROM (SELECT extract(epoch FROM window_start)::bigint h,"
-                               " sum(requests) n FROM llm_hour GROUP BY 1) x"))
+                               " json_build_array(sum(requests), sum(generation_us), sum(generation_tokens)) n"
+                               " FROM llm_hour GROUP BY 1) x"))
         self.assertEqual({int(h): n for h, n in got.items()}, dict(hours))
 
 

@@ -24,8 +24,9 @@ FIELDS = """tenant_id route model window_start window_end requests errors avg_la
     p50_latency_ms p90_latency_ms p99_latency_ms max_latency_ms avg_ttft_ms p50_ttft_ms p90_ttft_ms
     p95_ttft_ms p99_ttft_ms max_ttft_ms prompt_tokens completion_tokens cached_prompt_tokens
     cache_write_tokens reasoning_tokens uncached_prompt_tokens cache_write_5m_tokens
-    cache_write_1h_tokens estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests
-    price_version reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
+    cache_write_1h_tokens output_tokens_per_second generation_tokens generation_ms
+    estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests price_version
+    reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
     without_latency error_classes finish_reasons revision updated_at complete
     lossy publish_seq late settled""".split()
 DECIMALS = ("estimated_cost_usd_decimal", "reported_cost_usd_decimal")
@@ -60,6 +61,7 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
                 "uncached_prompt_tokens": responses * 983, "cached_prompt_tokens": responses * 5,
                 "cache_write_5m_tokens": responses * 2, "cache_write_1h_tokens": responses * 3,
                 "completion_tokens": responses * 331, "reasoning_tokens": responses * 7, "usage": "'{}'",
+                "generation_us": first * us[2], "generation_tokens": first * 17,
                 "price_version": rng.randrange(0, 5),
                 "cost_pusd": rng.choice((0, 1, responses * 10**9, rng.randrange(10**38))),
                 "unpriced_requests": responses % 3, "unpriced_tokens": responses % 3 * 11,

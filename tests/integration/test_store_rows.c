@@ -27,6 +27,8 @@ static void fill(struct facts *f)
     f->clamped_usage = 1;
     f->reported_requests = 2;
     f->reported_cost = 123456;
+    f->generation_us = 1500000;
+    f->generation_tokens = 27;
     struct usage_key key = {STR_LIT("m-1"), STR_LIT("m"), STR_LIT("flex"), 200000};
     struct usage u = {1, 1000001, 5, 6, 7, 20, 8}, v = {3, 0, 0, 0, 0, 10, 0};
     usage_lines_add(&f->usage, &key, &u);
@@ -71,11 +73,14 @@ START_TEST(a_row_holds_what_was_counted)
                 " AND cache_write_tokens = 13 AND avg_completion_tokens = 7.5"
                 " AND reported_cost_usd_decimal = 0.000000123456 AND unpriced_tokens = 1000049"
                 " AND unpriced_requests = 4 AND estimated_cost_usd = 0"
-                " AND p50_latency_ms BETWEEN 2 AND 2.015 AND avg_ttft_ms = 0"),
+                " AND p50_latency_ms BETWEEN 2 AND 2.015 AND avg_ttft_ms = 0"
+                " AND output_tokens_per_second = 18 AND generation_tokens = 27"
+                " AND generation_ms = 1500"),
         1);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_hour h, llm_minute m WHERE h.series_id ="
                              " m.series_id AND h.window_start = '2026-11-21T06:00:00Z' AND"
-                             " h.latency_hdr = m.latency_hdr AND h.requests = 7"),
+                             " h.latency_hdr = m.latency_hdr AND h.requests = 7"
+                             " AND (h.generation_us, h.generation_tokens) = (1500000, 27)"),
                      1);
     writer_close(&w);
 }
@@ -95,7 +100,8 @@ START_TEST(a_row_without_answers_has_no_histogram_and_averages_of_0)
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_metrics WHERE avg_latency_ms = 0"
                              " AND p95_latency_ms = 0 AND avg_prompt_tokens = 0 AND in_flight = 3"
                              " AND estimated_cost_usd = 0 AND avg_ttft_ms IS NULL"
-                             " AND reported_cost_usd IS NULL AND unpriced_requests = 0"),
+                             " AND reported_cost_usd IS NULL AND unpriced_requests = 0"
+                             " AND output_tokens_per_second IS NULL AND generation_ms = 0"),
                      1);
     writer_close(&w);
 }
@@ -131,12 +137,17 @@ START_TEST(later_flushes_add_to_the_row)
             hist_record(&want, (int64_t)v * v * v * (i + 1));
         }
         f->requests = f->responses = 40;
+        f->generation_us = INT64_C(1) << i;
+        f->generation_tokens = INT64_C(1) << 4 * i;
         name_counts_add(&f->error_classes, i % 2 ? STR_LIT("odd") : STR_LIT("even"), i);
         ck_ok(&w, writer_flush(&w));
     }
     ck_assert_int_eq(sql_i64("SELECT requests " ROW " AND revision = 5 AND responses = 200"
                              " AND error_classes = '{\"odd\": 4, \"even\": 6}'"),
                      200);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE (generation_us, generation_tokens) = (31, x'11111'::int)"),
+                     2);
     ck_assert_int_eq(sql_i64("SELECT latency_sum_us " ROW), want.sum_us);
     ck_assert_int_eq(sql_i64("SELECT latency_p95_us " ROW), hist_quantile(&want, 0.95));
     check_latency("llm_minute", &want);

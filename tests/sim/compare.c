@@ -71,6 +71,8 @@ static struct oracle_sums sums_of(const struct facts *f)
         .latency_sum_us = f->latency.sum_us,
         .ttft_count = f->ttft.total,
         .ttft_sum_us = f->ttft.sum_us,
+        .generation_us = f->generation_us,
+        .generation_tokens = f->generation_tokens,
         .finish_stop = count_of(&f->finish_reasons, "stop"),
         .clamped_usage = f->clamped_usage,
         .reported_requests = f->reported_requests,

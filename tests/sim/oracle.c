@@ -219,6 +219,10 @@ static void answer(struct oracle_row *row, const struct truth *q, const struct t
     if (a->ttft_us >= 0) {
         w->ttft_count++;
         w->ttft_sum_us += a->ttft_us;
+        if (latency > a->ttft_us && line.usage.completion > 0) {
+            w->generation_us += latency - a->ttft_us;
+            w->generation_tokens += line.usage.completion;
+        }
     }
 }
 

@@ -19,6 +19,8 @@
     X(latency_sum_us)                                                                              \
     X(ttft_count)                                                                                  \
     X(ttft_sum_us)                                                                                 \
+    X(generation_us)                                                                               \
+    X(generation_tokens)                                                                           \
     X(finish_stop)                                                                                 \
     X(clamped_usage)                                                                               \
     X(reported_requests)                                                                           \

@@ -136,7 +136,7 @@ static struct metrics_row sample(void)
     r.avg_latency_ms = 12.5;
     r.avg_ttft_ms = r.p50_ttft_ms = r.p90_ttft_ms = r.p95_ttft_ms = r.p99_ttft_ms = r.max_ttft_ms =
         NAN;
-    r.reported_cost_usd = NAN;
+    r.reported_cost_usd = r.output_tokens_per_second = NAN;
     r.completion_tokens = INT64_MAX;
     r.complete = true;
     r.estimated_cost_usd_decimal = STR_LIT("12345678901234567890.000000000001");

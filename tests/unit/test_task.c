@@ -429,6 +429,54 @@ START_TEST(latency_is_what_was_sent_or_the_difference_of_the_timestamps)
 }
 END_TEST
 
+// Answers, and what they tell of how fast tokens come once the first has.
+static const struct {
+    const char *more;
+    int64_t us, tokens;
+} generations[] = {
+    {",\"latency_ms\":250,\"time_to_first_token_ms\":40,\"completion_tokens\":7", 210000, 7},
+    {",\"time_to_first_token_ms\":40,\"completion_tokens\":7", 60000, 7}, // of the timestamps
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":39.999,\"completion_tokens\":1", 1, 1},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":0,\"completion_tokens\":1", 40000, 1},
+    {",\"latency_ms\":7200000,\"time_to_first_token_ms\":0,\"completion_tokens\":1", 7200000000,
+     1}, // more than a histogram holds
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":1,\"reasoning_tokens\":5", 39000, 5},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":1,\"completion_tokens\":3,\"error\":\"cut\"",
+     39000, 3},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":40,\"completion_tokens\":7", 0, 0},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":41,\"completion_tokens\":7", 0, 0},
+    {",\"latency_ms\":40,\"completion_tokens\":7", 0, 0},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":1", 0, 0},
+    {",\"latency_ms\":40,\"time_to_first_token_ms\":1,\"completion_tokens\":0", 0, 0},
+};
+
+START_TEST(generation_is_from_the_first_token_to_the_last_of_answers_that_tell_it)
+{
+    char fields[256];
+    snprintf(fields, sizeof(fields), AT "%lld," NAMES, (long long)T0);
+    take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "a", NULL, fields));
+    snprintf(fields, sizeof(fields), AT "%lld%s", (long long)(T0 + 100), generations[_i].more);
+    take(EVENT_RESPONSE, append_event(EVENT_RESPONSE, 100, "a", NULL, fields));
+    ck_assert_int_eq(facts_now()->responses, 1);
+    ck_assert_int_eq(facts_now()->generation_us, generations[_i].us);
+    ck_assert_int_eq(facts_now()->generation_tokens, generations[_i].tokens);
+}
+END_TEST
+
+START_TEST(an_answer_without_a_latency_tells_nothing_of_generation)
+{
+    char fields[256];
+    snprintf(fields, sizeof(fields), AT "%lld," NAMES, (long long)(T0 + 1));
+    take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "a", NULL, fields));
+    snprintf(fields, sizeof(fields), AT "%lld,\"time_to_first_token_ms\":0,\"completion_tokens\":7",
+             (long long)T0);
+    take(EVENT_RESPONSE, append_event(EVENT_RESPONSE, 10, "a", NULL, fields));
+    ck_assert_int_eq(facts_now()->without_latency, 1);
+    ck_assert_int_eq(facts_now()->generation_us, 0);
+    ck_assert_int_eq(facts_now()->generation_tokens, 0);
+}
+END_TEST
+
 START_TEST(the_responses_own_prompt_tokens_win)
 {
     ask(0, "a", ",\"prompt_tokens\":5");
@@ -522,6 +570,9 @@ static void add_counting_rules(TCase *tc)
     tcase_add_test(tc, the_series_is_the_requests);
     tcase_add_loop_test(tc, latency_is_what_was_sent_or_the_difference_of_the_timestamps, 0,
                         ARRAY_LEN(latencies));
+    tcase_add_loop_test(tc, generation_is_from_the_first_token_to_the_last_of_answers_that_tell_it,
+                        0, ARRAY_LEN(generations));
+    tcase_add_test(tc, an_answer_without_a_latency_tells_nothing_of_generation);
     tcase_add_test(tc, the_responses_own_prompt_tokens_win);
     tcase_add_test(tc, sums_every_class_of_tokens_and_time_to_first_token);
     tcase_add_test(tc, a_failed_answer_counts_like_any_other_and_as_an_error);
