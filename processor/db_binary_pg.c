@@ -144,23 +144,7 @@ struct str db_bytes(const PGresult *r, int row, int column)
 
 int db_numeric(const PGresult *r, int row, int column, money *out, struct err *e)
 {
-    struct db_cursor c = {.left = db_bytes(r, row, column)};
-    int digits = (int)db_take_be(&c, 2);
-    int weight = (int16_t)db_take_be(&c, 2); // the first digit's power of NUMERIC_BASE
-    uint64_t sign = db_take_be(&c, 2);
-    db_take_be(&c, 2); // how many decimals to show
-    if (c.failed || c.left.n != (size_t)digits * 2 || (sign != 0 && sign != NUMERIC_NEGATIVE) ||
-        digits > weight + 1 + (digits == 0) || weight >= NUMERIC_DIGITS)
-        return err_set(e, "an amount is no whole number of at most 38 digits");
-    money sum = 0;
-    for (int i = 0; i <= weight; i++) {
-        money digit = i < digits ? (money)db_take_be(&c, 2) : 0;
-        if (digit >= NUMERIC_BASE || sum > (MONEY_MAX - digit) / NUMERIC_BASE)
-            return err_set(e, "an amount is no whole number of at most 38 digits");
-        sum = sum * NUMERIC_BASE + digit;
-    }
-    *out = sign ? -sum : sum;
-    return 0;
+    return money_read_numeric(db_bytes(r, row, column), out, e);
 }
 
 // ---- COPY ----

@@ -95,3 +95,35 @@ double money_usd(money m)
     buf_free(&text);
     return usd;
 }
+
+// Digits, the power of the first one, sign and decimals to show, 16 bits each; then the digits.
+#define NUMERIC_BASE 10000
+#define NUMERIC_DIGITS 10 // of 38 decimals, the most that money has
+#define NUMERIC_NEGATIVE 0x4000
+#define NUMERIC_HEAD 8
+
+static int take_16(struct str s, size_t at)
+{
+    return (unsigned char)s.p[at] << 8 | (unsigned char)s.p[at + 1];
+}
+
+int money_read_numeric(struct str binary, money *out, struct err *e)
+{
+    static const char wanted[] = "an amount is no whole number of at most 38 digits";
+    if (binary.n < NUMERIC_HEAD)
+        return err_set(e, "%s", wanted);
+    int digits = take_16(binary, 0), weight = (int16_t)take_16(binary, 2),
+        sign = take_16(binary, 4);
+    if (binary.n != NUMERIC_HEAD + (size_t)digits * 2 || (sign != 0 && sign != NUMERIC_NEGATIVE) ||
+        digits > weight + 1 + (digits == 0) || weight >= NUMERIC_DIGITS)
+        return err_set(e, "%s", wanted);
+    money sum = 0;
+    for (int i = 0; i <= weight; i++) {
+        money digit = i < digits ? take_16(binary, NUMERIC_HEAD + (size_t)i * 2) : 0;
+        if (digit >= NUMERIC_BASE || sum > (MONEY_MAX - digit) / NUMERIC_BASE)
+            return err_set(e, "%s", wanted);
+        sum = sum * NUMERIC_BASE + digit;
+    }
+    *out = sign ? -sum : sum;
+    return 0;
+}

@@ -27,6 +27,8 @@ void money_add_decimal(struct buf *out, money m);
 // And back: digits with an optional sign and point, at most 12 decimals (further ones only zeros),
 // no exponent, at most MONEY_MAX. -1 says what is wanted.
 int money_parse(struct str text, money *out, struct err *e) MUST_CHECK;
+// A whole number in the binary form of PostgreSQL's numeric, within ±MONEY_MAX.
+int money_read_numeric(struct str binary, money *out, struct err *e) MUST_CHECK;
 double money_usd(money m); // the nearest double, for showing
 
 #endif

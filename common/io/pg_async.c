@@ -18,7 +18,8 @@
 
 STATS_DEFINE(pg_stats, PG_STATS)
 
-#define PARAMS_MAX 8
+#define PARAMS_MAX 16
+#define ROWS_A_TURN 16
 #define BROKE "the connection to PostgreSQL broke"
 #define ABANDONED_GRACE_US (250 * US_PER_MS) // for a query nobody waits for to end by itself
 
@@ -35,6 +36,7 @@ struct pg_query {
     enum pg_status refused; // IN_REFUSED
     size_t statement;
     int64_t begun_us, deadline_us;
+    pg_row on_row; // NULL: the result as a whole
     pg_done done;
     void *arg;
     const char *params[PARAMS_MAX]; // into text
@@ -50,7 +52,8 @@ struct conn {
     struct pg_query *query; // CONN_BUSY; NULL once nobody waits for it
     PGresult *result;       // of the command under way
     struct event *io, *timer;
-    int fd; // what io is registered for
+    struct event *turn; // rows are left that came already
+    int fd;             // what io is registered for
     short watching;
 };
 
@@ -141,7 +144,7 @@ static void query_end(struct pg_query *q, enum pg_status status, const PGresult 
     int64_t *const counters[] = {
         [PG_OK] = &st->queries_ok,         [PG_UNAVAILABLE] = &st->queries_unavailable,
         [PG_BUSY] = &st->queries_busy,     [PG_TIMEOUT] = &st->queries_timeout,
-        [PG_FAILED] = &st->queries_failed,
+        [PG_FAILED] = &st->queries_failed, [PG_STOPPED] = &st->queries_stopped,
     };
     ++*counters[status];
     stats_observe_us(&st->query_seconds, clock_mono_us() - q->begun_us);
@@ -239,6 +242,7 @@ static void conn_close(struct conn *c)
     struct pg_pool *p = c->pool;
     conn_unwatch(c);
     evtimer_del(c->timer);
+    evtimer_del(c->turn);
     PQclear(c->result);
     c->result = NULL;
     PQfinish(c->pg);
@@ -469,7 +473,8 @@ static void conn_send(struct conn *c, struct pg_query *q)
     q->place = ON_CONN;
     arm(c->timer, q->deadline_us - clock_mono_us());
     int flushed = -1;
-    if (PQsendQueryPrepared(c->pg, st->name, st->params, q->params, NULL, NULL, 1))
+    if (PQsendQueryPrepared(c->pg, st->name, st->params, q->params, NULL, NULL, 1) &&
+        (!q->on_row || PQsetSingleRowMode(c->pg)))
         flushed = PQflush(c->pg);
     if (flushed < 0)
         arm(c->timer, 0); // ends there: the caller may be inside pg_pool_query()
@@ -512,14 +517,38 @@ static void conn_timeout(UNUSED evutil_socket_t fd, UNUSED short what, void *arg
     }
 }
 
+static void conn_row(struct conn *c, const PGresult *r)
+{
+    struct pg_query *q = c->query;
+    if (!q || q->on_row(q->arg, r) == 0)
+        return;
+    // As when nobody waits for it any more: what is still to come is passed over for a moment.
+    struct err none = {.offset = -1};
+    c->query = NULL;
+    arm(c->timer, ABANDONED_GRACE_US);
+    query_end(q, PG_STOPPED, NULL, &none);
+}
+
 // All results of the command that are there. True once the command has ended; the last result, or
 // the first bad one, is then in c->result.
 static bool conn_take_results(struct conn *c)
 {
+    int rows = 0;
     while (!PQisBusy(c->pg)) {
+        if (rows == ROWS_A_TURN) {
+            conn_unwatch(c); // the rest stays with the server until these are done
+            arm(c->turn, 0);
+            return false;
+        }
         PGresult *r = PQgetResult(c->pg);
         if (!r)
             return true;
+        if (PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
+            rows++;
+            conn_row(c, r);
+            PQclear(r);
+            continue;
+        }
         if (c->result && !pg_result_ok(c->result)) {
             PQclear(r);
         } else {
@@ -552,6 +581,11 @@ static void conn_ready(struct conn *c, short what)
         conn_lost(c, &c->pool->stats->connections_lost, BROKE);
     else
         conn_query_end(c);
+}
+
+static void conn_turn(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
+{
+    conn_ready(arg, 0);
 }
 
 static void conn_io(UNUSED evutil_socket_t fd, short what, void *arg)
@@ -597,8 +631,15 @@ static struct pg_query *query_new(struct pg_pool *p, size_t statement, const cha
 struct pg_query *pg_pool_query(struct pg_pool *p, size_t statement, const char *const *params,
                                pg_done done, void *arg)
 {
+    return pg_pool_stream(p, statement, params, NULL, done, arg);
+}
+
+struct pg_query *pg_pool_stream(struct pg_pool *p, size_t statement, const char *const *params,
+                                pg_row on_row, pg_done done, void *arg)
+{
     assert(statement < p->o.statement_count);
     struct pg_query *q = query_new(p, statement, params, done, arg);
+    q->on_row = on_row;
     if (p->away || p->queued >= p->o.queue_max) {
         q->place = IN_REFUSED;
         q->refused = p->away ? PG_UNAVAILABLE : PG_BUSY;
@@ -664,6 +705,7 @@ struct pg_pool *pg_pool_new(struct event_base *base, const struct pg_pool_option
         c->pool = p;
         c->io = event_new(base, -1, 0, conn_io, c);
         c->timer = evtimer_new(base, conn_timeout, c);
+        c->turn = evtimer_new(base, conn_turn, c);
     }
     arm(p->retry, 0); // not from here: the first failure is to be reported to a caller that has p
     return p;
@@ -686,6 +728,7 @@ void pg_pool_free(struct pg_pool *p)
             query_end(q, PG_UNAVAILABLE, NULL, &e);
         event_free(c->io);
         event_free(c->timer);
+        event_free(c->turn);
     }
     refuse_all(-1, 0, p);
     event_free(p->retry);

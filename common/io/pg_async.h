@@ -35,6 +35,7 @@ enum pg_status {
     PG_BUSY,        // the queue was full
     PG_TIMEOUT,     // the deadline passed
     PG_FAILED,      // the server refused the statement; the error says why
+    PG_STOPPED,     // by on_row; e says nothing
 };
 
 // What a look at the connection says before it is used; see pg_pool_options.
@@ -81,6 +82,13 @@ typedef void (*pg_done)(void *arg, enum pg_status status, const PGresult *r, con
 struct pg_query;
 struct pg_query *pg_pool_query(struct pg_pool *p, size_t statement, const char *const *params,
                                pg_done done, void *arg);
+// The same where the whole result would be too large to wait for: on_row gets each row as it comes
+// (r holds one, is borrowed, and good until it returns), and done a result without rows. A few rows
+// a turn of the loop; meanwhile the server waits. An error may come after rows. on_row returns -1
+// to end it: done gets PG_STOPPED.
+typedef int (*pg_row)(void *arg, const PGresult *r);
+struct pg_query *pg_pool_stream(struct pg_pool *p, size_t statement, const char *const *params,
+                                pg_row on_row, pg_done done, void *arg);
 // Nobody waits for it any more: done is not called. One that waits is taken from the queue; one
 // that runs is given a moment to end by itself, then its connection is closed and replaced.
 void pg_query_cancel(struct pg_query *q);

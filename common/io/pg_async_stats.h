@@ -12,6 +12,7 @@
     COUNTER(queries_busy, "streamlens_pg_queries_total", "result=\"queue_full\"", "")              \
     COUNTER(queries_timeout, "streamlens_pg_queries_total", "result=\"timeout\"", "")              \
     COUNTER(queries_failed, "streamlens_pg_queries_total", "result=\"failed\"", "")                \
+    COUNTER(queries_stopped, "streamlens_pg_queries_total", "result=\"stopped\"", "")              \
     COUNTER(queries_cancelled, "streamlens_pg_queries_total", "result=\"cancelled\"", "")          \
     COUNTER(connects_ok, "streamlens_pg_connects_total", "result=\"ok\"",                          \
             "Connection attempts ended, by result.")                                               \
