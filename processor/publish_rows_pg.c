@@ -79,10 +79,13 @@ static struct publish_window read_window(const PGresult *r, int row)
 
 // ---- rows of a window ----
 
-// Looked up, whatever the planner takes the two for.
+// Looked up, whatever the planner takes the two for. Rows without a series are of a tenant that is
+// being deleted.
 #define ITS_MINUTE                                                                                 \
     " CROSS JOIN LATERAL (SELECT revision, requests, responses, unanswered FROM llm_minute"        \
     "  WHERE series_id = p.series_id AND window_start = $1 OFFSET 0) m"
+#define HAS_SERIES(id)                                                                             \
+    " CROSS JOIN LATERAL (SELECT FROM llm_series WHERE series_id = " id " OFFSET 0) s"
 
 // The first that are due, and in the last row (without a series) the earliest publication of those
 // that have changed and are not.
@@ -97,8 +100,9 @@ static const char look_through[] =
     " d AS MATERIALIZED (SELECT *, again OR published_at <= $3 OR published_at > $2"
     "  OR settled AND NOT published_settled AS due FROM c)"
     " (SELECT series_id, revision, settled::int, events, (publish_seq = 0)::int, NULL"
-    "  FROM d WHERE due ORDER BY series_id LIMIT $6)"
-    " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, min(published_at) FROM d WHERE NOT due";
+    "  FROM d" HAS_SERIES("d.series_id") " WHERE due ORDER BY series_id LIMIT $6)"
+                                         " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, "
+                                         "min(published_at) FROM d WHERE NOT due";
 
 // What is noted of windows that were looked through.
 struct looked {
@@ -230,8 +234,8 @@ static enum store_result lock_newest(struct db *db, PGresult **out, struct err *
 static const char sequenced[] =
     "SELECT p.series_id, m.revision, (m.requests = m.responses + m.unanswered)::int,"
     " m.requests + m.responses, (p.publish_seq = p.first_seq)::int, p.publish_seq"
-    " FROM llm_publish p" ITS_MINUTE
-    " WHERE p.window_start = $1 AND p.publish_seq >= $2 ORDER BY p.publish_seq";
+    " FROM llm_publish p" ITS_MINUTE HAS_SERIES(
+        "p.series_id") " WHERE p.window_start = $1 AND p.publish_seq >= $2 ORDER BY p.publish_seq";
 
 static enum store_result pick_sequenced(struct db *db, const struct publish_window *w,
                                         int64_t from_seq, struct publish_picks *out, struct err *e)

@@ -12,6 +12,10 @@
 // own prices, and does not know which of its tokens were whose: it takes over by how much the costs
 // of its minutes changed in this flush. These changes are kept beside the deltas and are set, not
 // added, so that a batch that is done again counts them once.
+//
+// A request that was open when its tenant was deleted has left no row. When its answer comes, or
+// its time runs out, it counts in a row made anew, request and answer: no row ever has more that is
+// over than was begun.
 #include "processor/rows_pg.h"
 
 #include <stdio.h>
@@ -236,39 +240,54 @@ static struct cost cost_of(const struct catalogue *c, int64_t version, const str
     return sum;
 }
 
-// By how much a delta has changed the cost of its minute; of several deltas of one minute the first
-// has it all.
-struct cost_change {
-    struct cost by;
+// What a delta has changed in its minute beside its own sums; of several deltas of one minute the
+// first has it all.
+struct minute_change {
+    struct cost cost;
     int64_t price_version; // of the minute
+    int64_t requests;      // whose rows are gone
 };
 
 static void price_minute(const struct rows *rows, const struct row_delta *key, struct row *row,
-                         struct cost_change *change)
+                         struct minute_change *change)
 {
     int64_t ours = prices_version(rows->prices);
     // A version that is still newer than ours is one that we could not use: see prices_pg.c.
     row->price_version = row->revision == 0 ? ours : min_i64(row->price_version, ours);
     struct cost before = row->cost;
     row->cost = cost_of(prices_catalogue(rows->prices), row->price_version, key, &row->facts.usage);
-    change->by = row->cost;
-    cost_subtract(&change->by, &before);
+    change->cost = row->cost;
+    cost_subtract(&change->cost, &before);
     change->price_version = row->price_version;
 }
 
-static void price_hour(struct row *row, const struct cost_change *changes, size_t n)
+static void price_hour(struct row *row, const struct minute_change *changes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        cost_add(&row->cost, &changes[i].by);
+        cost_add(&row->cost, &changes[i].cost);
         row->price_version = max_i64(row->price_version, changes[i].price_version);
     }
+}
+
+// ---- requests without a row ----
+
+static void restore_minute(struct facts *f, struct minute_change *change)
+{
+    change->requests = max_i64(f->responses + f->unanswered - f->requests, 0);
+    f->requests += change->requests;
+}
+
+static void restore_hour(struct facts *f, const struct minute_change *changes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        f->requests += changes[i].requests;
 }
 
 // ---- a batch ----
 
 struct batch {
     const struct row_delta *deltas;
-    struct cost_change *changes; // of each delta: set with the minutes, read with the hours
+    struct minute_change *changes; // of each delta: set with the minutes, read with the hours
     size_t n;
     size_t *firsts; // owned: where each row's deltas begin; firsts[rows] is n
     size_t rows;
@@ -294,7 +313,7 @@ void rows_sort(struct row_delta *deltas, size_t n)
 
 // The first rows of the deltas, at most BATCH_ROWS of them. Returns how many deltas they take.
 static size_t batch_take(struct batch *b, const struct row_delta *deltas,
-                         struct cost_change *changes, size_t n)
+                         struct minute_change *changes, size_t n)
 {
     b->deltas = deltas;
     b->changes = changes;
@@ -351,10 +370,14 @@ static int merge_row(const struct rows *rows, const struct table *t, const struc
     for (size_t d = first; rc == 0 && d < end; d++)
         facts_add(&row.facts, b->deltas[d].facts);
     if (rc == 0) {
-        if (t == &minute)
-            price_minute(rows, key, &row, &b->changes[first]);
-        else
-            price_hour(&row, &b->changes[first], end - first);
+        struct minute_change *changes = &b->changes[first];
+        if (t == &minute) {
+            restore_minute(&row.facts, changes);
+            price_minute(rows, key, &row, changes);
+        } else {
+            restore_hour(&row.facts, changes, end - first);
+            price_hour(&row, changes, end - first);
+        }
         row.revision++;
         write_row(out, rows, key, &row);
     }
@@ -453,7 +476,7 @@ static enum store_result write_batch(const struct rows *rows, const struct table
 }
 
 static enum store_result write_table(const struct rows *rows, const struct table *t,
-                                     struct row_delta *deltas, struct cost_change *changes,
+                                     struct row_delta *deltas, struct minute_change *changes,
                                      size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
@@ -474,14 +497,14 @@ static enum store_result write_table(const struct rows *rows, const struct table
 
 enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n, struct err *e)
 {
-    struct cost_change *changes = xcalloc(n + 1, sizeof(*changes));
+    struct minute_change *changes = xcalloc(n + 1, sizeof(*changes));
     rows->unpriced_requests = 0;
     enum store_result rc = write_table(rows, &minute, deltas, changes, n, e);
     // Flooring keeps the order, so what is sorted by minute is sorted by hour.
     if (rc == STORE_OK)
         rc = write_table(rows, &hour, deltas, changes, n, e);
     for (size_t i = 0; i < n; i++)
-        rows->unpriced_requests += changes[i].by.unpriced_requests;
+        rows->unpriced_requests += changes[i].cost.unpriced_requests;
     free(changes);
     return rc;
 }

@@ -12,6 +12,7 @@
 
 #include "common/core/timeunit.h"
 #include "processor/closing_pg.h"
+#include "processor/notice_pg.h"
 #include "processor/rows_pg.h"
 #include "processor/series_pg.h"
 #include "processor/settings_pg.h"
@@ -33,8 +34,9 @@ struct store {
     struct rows rows;
     int64_t unpriced_requests; // of committed flushes
     int64_t series_over_cap;
-    int64_t token;    // tells this process from any other that ever was or will be
-    int64_t owner_id; // of GROUP_INSTANCE_ID
+    int64_t token;             // tells this process from any other that ever was or will be
+    int64_t owner_id;          // of GROUP_INSTANCE_ID
+    int64_t series_generation; // of the connection's series ids
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
     bool in_transaction;
@@ -136,6 +138,18 @@ static enum store_result adopt_rows(struct store *s, struct err *e)
     return rc;
 }
 
+// Before the first id is asked for, so that none is older.
+static enum store_result read_generation(struct store *s, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc =
+        db_query(s->db, "SELECT max(series_generation) FROM streamlens_position", NULL, &r, e);
+    if (rc == STORE_OK)
+        s->series_generation = db_i64(r, 0, 0);
+    PQclear(r);
+    return rc;
+}
+
 static enum store_result open_call(struct store *s, struct err *e)
 {
     bool fresh;
@@ -146,6 +160,8 @@ static enum store_result open_call(struct store *s, struct err *e)
     s->windows.n = s->days.n = 0;
     prices_forget(s->prices);
     rc = rows_prepare(&s->rows, e);
+    if (rc == STORE_OK)
+        rc = read_generation(s, e);
     if (rc == STORE_OK && s->claimed)
         rc = adopt_rows(s, e);
     if (rc != STORE_OK)
@@ -323,7 +339,7 @@ static enum standing compare_rows(const struct store *s, const struct store_flus
 
 #define POSITION_ROWS                                                                              \
     "SELECT partition, epoch, token, flush_seq, (SELECT max(version) FROM llm_price_version),"     \
-    " owner_id"                                                                                    \
+    " owner_id, series_generation"                                                                 \
     " FROM streamlens_position WHERE partition = ANY ($1::bigint[]) ORDER BY partition"
 static const char read_rows[] = POSITION_ROWS;
 // Waits for whoever holds a row, so that a commit under way is seen.
@@ -423,6 +439,22 @@ static enum store_result make_windows(struct store *s, const struct store_flush 
 
 // ---- flush ----
 
+static enum store_result check_locked(struct store *s, const struct store_flush *f,
+                                      const PGresult *rows, struct err *e)
+{
+    enum standing standing = compare_rows(s, f, rows, e);
+    if (standing == STANDS_IN)
+        err_set(e, "this flush was committed before");
+    if (standing != STANDS_NOT_IN)
+        return STORE_FENCED;
+    // Whoever takes series away holds these locks, too: from here on the ids stay true.
+    if (db_i64(rows, 0, 6) == s->series_generation)
+        return STORE_OK;
+    db_close(s->db); // no id outlives its connection
+    err_set(e, "series were deleted: all are looked up again");
+    return STORE_RETRY;
+}
+
 enum store_result store_begin(struct store *s, const struct store_flush *f, struct err *e)
 {
     assert(!s->in_transaction);
@@ -438,13 +470,8 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
         s->in_transaction = true;
         rc = get_rows(s, lock_rows, f, &r, e);
     }
-    if (rc == STORE_OK) {
-        enum standing standing = compare_rows(s, f, r, e);
-        if (standing == STANDS_IN)
-            err_set(e, "this flush was committed before");
-        if (standing != STANDS_NOT_IN)
-            rc = STORE_FENCED;
-    }
+    if (rc == STORE_OK)
+        rc = check_locked(s, f, r, e);
     if (rc == STORE_OK)
         rc = prices_follow(s->prices, s->db, max_i64(db_i64(r, 0, 4), 0), e);
     PQclear(r);
@@ -554,7 +581,7 @@ static enum store_result write_gaps(struct store *s, const struct store_partitio
     return rc;
 }
 
-// ---- what the publisher is told ----
+// ---- what the publisher and whoever listens are told ----
 
 // All windows that the flush changes something of, in order: it is what keeps two flushes, and a
 // flush and the publisher, from waiting for each other.
@@ -562,7 +589,7 @@ static enum store_result write_gaps(struct store *s, const struct store_partitio
     "WITH w AS (SELECT window_start FROM llm_window WHERE window_start = ANY ($1)" which           \
     " ORDER BY window_start FOR NO KEY UPDATE)"                                                    \
     " UPDATE llm_window t SET changes = t.changes + 1" set                                         \
-    " FROM w WHERE t.window_start = w.window_start"
+    " FROM w WHERE t.window_start = w.window_start RETURNING t.window_start"
 
 static const char touch[] = TOUCH("", "");
 
@@ -593,11 +620,23 @@ static enum store_result begin_gaps(struct store *s, const struct store_flush *f
     return rc;
 }
 
+static enum store_result send_notice(struct store *s, const PGresult *touched, struct err *e)
+{
+    size_t n = (size_t)PQntuples(touched);
+    int64_t *starts = xcalloc(n + 1, sizeof(*starts));
+    for (size_t i = 0; i < n; i++)
+        starts[i] = db_time_us(touched, (int)i, 0);
+    enum store_result rc = notice_send(s->db, starts, n, e);
+    free(starts);
+    return rc;
+}
+
 static enum store_result touch_windows(struct store *s, const struct store_flush *f,
                                        const struct gaps *g, struct err *e)
 {
     static const struct known none;
     bool lossy = g->first_id > 0;
+    PGresult *r = NULL;
     int64_t *starts = xcalloc(f->cell_count + 1, sizeof(*starts));
     size_t n = unknown_starts(&none, f, WINDOW_US, starts);
     enum store_result rc = STORE_OK;
@@ -608,9 +647,12 @@ static enum store_result touch_windows(struct store *s, const struct store_flush
             db_param_i64(&p, g->first_id);
             db_param_i64(&p, g->last_seq);
         }
-        rc = db_query(s->db, lossy ? touch_lossy : touch, &p, NULL, e);
+        rc = db_query(s->db, lossy ? touch_lossy : touch, &p, &r, e);
         db_params_free(&p);
     }
+    if (rc == STORE_OK)
+        rc = send_notice(s, r, e);
+    PQclear(r);
     free(starts);
     return rc;
 }
@@ -630,8 +672,9 @@ enum store_result store_write(struct store *s, const struct store_flush *f, stru
     if (rc == STORE_OK)
         rc = write_positions(s, f, e);
     if (rc == STORE_FATAL && db_failed_with(s->db, "23514")) {
-        // Retention has dropped a partition that was there before: made anew at the next attempt.
-        s->days.n = 0;
+        // Retention has dropped a partition that was there before: made anew at the next attempt,
+        // as are its windows.
+        s->days.n = s->windows.n = 0;
         rc = STORE_RETRY;
     }
     return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);

@@ -406,6 +406,24 @@ START_TEST(a_batch_whose_rows_are_gone_stops_nothing)
 }
 END_TEST
 
+START_TEST(rows_of_series_that_were_deleted_are_not_sent)
+{
+    add("a", 0, 1, 1);
+    add("b", 0, 1, 1);
+    flush_past(0, NOW);
+    take(0, NOW, 2);
+    sql_run("DELETE FROM llm_series WHERE model = 'a'");
+    ck_ok(&w, try_take(0, NOW)); // the same batch again
+    ck_assert_uint_eq(batch.n, 1);
+    ck_assert_int_eq(batch.v[0].seq, 2);
+    ck_record(0, "t|r|b", "\"publish_seq\":2");
+    sql_run("UPDATE llm_publish SET again = true; UPDATE llm_window SET changes = changes + 1");
+    take(2, NOW + AGAIN_MS, 1);
+    ck_record(0, "t|r|b", "\"publish_seq\":3");
+    take(3, NOW + 10 * AGAIN_MS, 0);
+}
+END_TEST
+
 // ---- limits ----
 
 START_TEST(a_batch_is_no_longer_than_it_may_be)
@@ -666,6 +684,7 @@ int main(void)
     tcase_add_test(tc, a_database_that_was_set_back_goes_on_behind_the_log);
     tcase_add_test(tc, what_the_log_lacks_is_sent_again);
     tcase_add_test(tc, a_batch_whose_rows_are_gone_stops_nothing);
+    tcase_add_test(tc, rows_of_series_that_were_deleted_are_not_sent);
     tcase_add_test(tc, a_batch_is_no_longer_than_it_may_be);
     tcase_add_test(tc, many_windows_take_several_batches);
     tcase_add_test(tc, only_the_owner_takes);

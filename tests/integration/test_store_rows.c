@@ -376,6 +376,28 @@ START_TEST(a_day_dropped_by_retention_is_made_again)
 }
 END_TEST
 
+START_TEST(what_is_over_without_a_row_counts_with_its_request)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    writer_add(&w, "t", "r", "m", T0)->unanswered = 2;
+    writer_add(&w, "t", "r", "m", T0 + US_PER_MIN)->unanswered = 1;
+    writer_add(&w, "t", "r", "m", T0 + US_PER_MIN)->requests = 3; // made since
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_eq(sql_i64("SELECT sum(requests) FROM llm_minute"), 5);
+    ck_assert_int_eq(sql_i64("SELECT min(requests - unanswered) FROM llm_minute"), 0);
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour"), 5);
+    writer_add(&w, "t", "r", "m", T0 + US_PER_MIN)->unanswered = 4;
+    writer_add(&w, "t", "r", "m", T0)->requests = 1;
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_eq(sql_i64("SELECT sum(requests) FROM llm_minute"), 8);
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour"), 8);
+    ck_assert_int_eq(sql_i64("SELECT unanswered FROM llm_hour"), 7);
+    writer_close(&w);
+}
+END_TEST
+
 static Suite *rows_suite(void)
 {
     Suite *s = suite_create("store_rows");
@@ -393,6 +415,7 @@ static Suite *rows_suite(void)
         a_row_made_by_another_flush_in_between_is_read_again,
         two_flushes_may_need_the_same_new_day,
         a_day_dropped_by_retention_is_made_again,
+        what_is_over_without_a_row_counts_with_its_request,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);

@@ -260,6 +260,29 @@ START_TEST(what_a_name_belongs_to_within_an_epoch_never_changes)
 }
 END_TEST
 
+START_TEST(ids_do_not_outlive_series_that_were_deleted)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    writer_add_simple(&w, "m", 1);
+    ck_ok(&w, writer_begin(&w));
+    int64_t before = w.cells[0].series->store_id;
+    store_abort(w.store);
+    sql_run("DELETE FROM llm_series; DELETE FROM llm_tenant;"
+            " UPDATE streamlens_position SET series_generation = series_generation + 1");
+    ck_result(&w, writer_begin(&w), STORE_RETRY);
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_gt(sql_i64("SELECT series_id FROM llm_series"), before);
+    ck_assert_int_eq(sql_i64("SELECT requests " ROW), 1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute"), 1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_hour"), 1);
+    writer_add_simple(&w, "m", 1);
+    ck_ok(&w, writer_begin(&w)); // no more than once
+    writer_close(&w);
+}
+END_TEST
+
 int main(void)
 {
     if (!fixture_available())
@@ -274,6 +297,7 @@ int main(void)
     tcase_add_test(tc, epochs_in_one_flush_are_resolved_from_the_oldest_on);
     tcase_add_test(tc, other_is_one_row_in_all_epochs);
     tcase_add_test(tc, ids_do_not_outlive_a_database_that_was_set_back);
+    tcase_add_test(tc, ids_do_not_outlive_series_that_were_deleted);
     tcase_add_test(tc, what_a_name_belongs_to_within_an_epoch_never_changes);
     suite_add_tcase(suite, tc);
     SRunner *sr = srunner_create(suite);
