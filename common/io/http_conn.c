@@ -13,6 +13,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#define KEEPALIVE_IDLE_S 15 // of a client that streams, while nothing is sent
+#define KEEPALIVE_INTERVAL_S 5
+
 static void arm_timer(struct http_server *s, int64_t at_us, int64_t now_us)
 {
     if (s->timer_at_us != 0 && s->timer_at_us <= at_us)
@@ -65,6 +68,10 @@ static void expire(struct http_deadline *d)
         st->timeouts_idle++;
         break;
     case DEADLINE_WRITE:
+        if (http_stream_is_current(c) && http_conn_unsent(c) < c->write_mark) {
+            http_conn_rewrite(c);
+            return;
+        }
         st->timeouts_write++;
         break;
     case DEADLINE_LINGER:
@@ -239,6 +246,10 @@ void http_conn_free(struct http_conn *c)
     struct http_exchange *x;
     while ((x = TAILQ_FIRST(&c->queue))) {
         TAILQ_REMOVE(&c->queue, x, link);
+        if (x->state == EXCHANGE_STREAMING) {
+            http_stream_cut(x);
+            continue;
+        }
         if (x->state != EXCHANGE_HANDLING) {
             http_exchange_free(x);
             continue;
@@ -275,9 +286,38 @@ void http_conn_reading_done(struct http_conn *c)
     deadline_clear(&c->read_deadline); // the next request has its own
 }
 
-static size_t unsent(struct http_conn *c)
+size_t http_conn_unsent(const struct http_conn *c)
 {
     return evbuffer_get_length(c->out) + evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+// An answer has its time from when the first of it was left over; a stream is never done, so what
+// counts is that the client takes some of it.
+static void set_write_deadline(struct http_conn *c)
+{
+    if (!c->write_deadline.set)
+        c->write_mark = http_conn_unsent(c);
+    deadline_ensure(&c->write_deadline, DEADLINE_WRITE);
+}
+
+void http_conn_rewrite(struct http_conn *c)
+{
+    deadline_clear(&c->write_deadline);
+    if (http_conn_unsent(c) > 0)
+        set_write_deadline(c);
+}
+
+// Without it a host that is gone without a word is believed in for a quarter of an hour while there
+// is something to send, and for ever while there is not. Fails on Unix sockets, whose peers cannot
+// vanish.
+void http_conn_watch_peer(struct http_conn *c)
+{
+    int fd = bufferevent_getfd(c->bev),
+        timeout_ms = (int)(c->server->limits.write_timeout_us / 1000);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){KEEPALIVE_IDLE_S}, sizeof(int));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){KEEPALIVE_INTERVAL_S}, sizeof(int));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
 }
 
 static void write_out(struct http_conn *c)
@@ -293,8 +333,8 @@ static void write_out(struct http_conn *c)
         if (evbuffer_get_length(c->out) > 0)
             bufferevent_write_buffer(c->bev, c->out);
     }
-    if (unsent(c) > 0)
-        deadline_ensure(&c->write_deadline, DEADLINE_WRITE);
+    if (http_conn_unsent(c) > 0)
+        set_write_deadline(c);
     else
         deadline_clear(&c->write_deadline);
 }
@@ -321,7 +361,7 @@ static bool is_over(struct http_conn *c)
         return c->eof;
     if (c->eof)
         drop_partial(c);
-    if (!(c->closing || c->eof) || c->blocked || c->queue_n > 0 || unsent(c) > 0)
+    if (!(c->closing || c->eof) || c->blocked || c->queue_n > 0 || http_conn_unsent(c) > 0)
         return false;
     if (c->eof || shutdown(bufferevent_getfd(c->bev), SHUT_WR) != 0)
         return true;
@@ -341,7 +381,7 @@ static void update_read_deadline(struct http_conn *c)
         deadline_ensure(d, DEADLINE_BODY);
     else if (c->head_begun)
         deadline_ensure(d, DEADLINE_HEADER);
-    else if (c->queue_n == 0 && unsent(c) == 0)
+    else if (c->queue_n == 0 && http_conn_unsent(c) == 0)
         deadline_ensure(d, c->server->draining ? DEADLINE_GRACE : DEADLINE_IDLE);
     else
         deadline_clear(d);
@@ -350,7 +390,7 @@ static void update_read_deadline(struct http_conn *c)
 bool http_conn_is_blocked(struct http_conn *c)
 {
     size_t depth = c->server->limits.pipeline_depth;
-    return c->queue_n >= depth || c->begun >= depth ||
+    return c->streams > 0 || c->queue_n >= depth || c->begun >= depth ||
            evbuffer_get_length(c->out) > HTTP_OUT_HIGH ||
            evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 ||
            (c->queue_n > 0 && !http_conn_has_room_to_begin(c));
@@ -376,9 +416,13 @@ void http_conn_settle(struct http_conn *c)
 {
     // Still counted as marked while it parses: what the handlers answer is written right below.
     consume(c);
+    if (c->server->draining)
+        http_streams_tell_stop(c);
     c->dirty = false;
     if (!c->dead)
         write_out(c);
+    if (!c->dead)
+        http_streams_tell_drained(c);
     if (is_over(c)) {
         http_conn_free(c);
         return;

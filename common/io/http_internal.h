@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What http_server.c (the whole, drain), http_listen.c (listeners), http_conn.c (a connection's
 // life, deadlines), http_budget.c (memory), http_parse.c (bytes to requests), http_reply.c
-// (answers) and http_route_stats.c (what is told of them) share. Nobody else includes this.
+// (answers), http_stream.c (answers that come in pieces) and http_route_stats.c (what is told of
+// them) share. Nobody else includes this.
 //
 // Who may destroy what: a connection is freed only by http_conn_settle() (from the server's settle
 // event), by a deadline's timer and by http_server_free(). Everything else marks it dirty and goes
@@ -68,9 +69,10 @@ struct http_deadline {
 TAILQ_HEAD(http_deadline_list, http_deadline);
 
 enum http_exchange_state {
-    EXCHANGE_READING,  // its body is coming in
-    EXCHANGE_HANDLING, // with the handler
-    EXCHANGE_ANSWERED, // waits for the answers before it
+    EXCHANGE_READING,   // its body is coming in
+    EXCHANGE_HANDLING,  // with the handler
+    EXCHANGE_STREAMING, // its answer comes in pieces
+    EXCHANGE_ANSWERED,  // waits for the answers before it
 };
 
 struct http_field {
@@ -90,10 +92,11 @@ struct http_exchange {
     size_t held;       // bytes: itself, head, body, and its answer or the room for it
     size_t received_n; // bytes of head and body, for the log
     int64_t received_us;
-    size_t remembered;      // the handler's own
-    char key[HTTP_KEY_MAX]; // http_note_key
-    struct buf extra;       // header fields of the answer
-    struct evbuffer *late;  // an answer whose turn has not come
+    size_t remembered;          // the handler's own
+    char key[HTTP_KEY_MAX];     // http_note_key
+    struct buf extra;           // header fields of the answer
+    struct evbuffer *late;      // an answer whose turn has not come
+    struct http_stream *stream; // EXCHANGE_STREAMING
     void (*on_gone)(void *arg);
     void *on_gone_arg;
     size_t field_count;
@@ -102,6 +105,20 @@ struct http_exchange {
     char head[]; // as received, but header names in lower case
 };
 TAILQ_HEAD(http_exchange_list, http_exchange);
+
+struct http_stream_callback {
+    void (*call)(void *arg);
+    void *arg;
+};
+
+// The exchange stays in its connection's queue until the end: that is what keeps the order.
+struct http_stream {
+    struct http_exchange *x; // NULL once the client is gone
+    bool chunked;
+    bool undrained; // something was sent since it was last told that all is taken
+    bool told_stop;
+    struct http_stream_callback gone, drained, stop;
+};
 
 enum http_phase { PHASE_HEAD, PHASE_LENGTH, PHASE_CHUNKED, PHASE_TRAILERS };
 
@@ -117,9 +134,11 @@ struct http_conn {
     struct evbuffer *out;            // answers in order that the socket has not seen
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
+    size_t streams;        // in the queue
     size_t exchanges_held; // of the queue
     size_t charged;        // of the server's budget
     struct http_deadline read_deadline, write_deadline;
+    size_t write_mark; // unsent bytes when write_deadline was set, and what a stream added since
     bool dirty;
     bool closing;   // no request is read any more; ends when the queue is answered
     bool eof;       // the client sends no more, but may still read
@@ -246,7 +265,10 @@ void http_conn_settle(struct http_conn *c);
 void http_conn_reading_done(struct http_conn *c); // the next bytes are another request's
 bool http_conn_is_blocked(struct http_conn *c);   // answers must go out before the next request
 void http_conn_drain(struct http_conn *c);
-void http_deadlines_run(struct http_server *s); // expires what is due, arms the timer
+size_t http_conn_unsent(const struct http_conn *c); // bytes that the socket has not taken
+void http_conn_rewrite(struct http_conn *c);        // what is unsent has the whole time from now on
+void http_conn_watch_peer(struct http_conn *c);     // TCP notices a client that has vanished
+void http_deadlines_run(struct http_server *s);     // expires what is due, arms the timer
 
 // http_parse.c
 extern const char *const http_known_methods[HTTP_METHODS];
@@ -260,6 +282,12 @@ void http_exchange_free(struct http_exchange *x);
 void http_conn_advance(struct http_conn *c); // writes answers whose turn has come
 size_t http_status_index(int status);        // into the list of reasons; HTTP_STATUSES: not in it
 int http_status_at(size_t index);
+
+// http_stream.c
+bool http_stream_is_current(const struct http_conn *c); // what is sent is a stream's
+void http_stream_cut(struct http_exchange *x);          // its connection goes; frees the exchange
+void http_streams_tell_stop(struct http_conn *c);
+void http_streams_tell_drained(struct http_conn *c);
 
 // http_route_stats.c
 void http_route_stats_new(struct http_server *s);

@@ -250,19 +250,18 @@ static char *put_head(char *at, struct http_server *s, int status, bool close,
 
 #define HEAD_MAX 256 // of put_head(), the content type apart
 
-// Returns the bytes of the answer.
+// length NULL: the head alone, which tells none. Returns the bytes of the answer.
 static size_t render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
-                     const char *content_type, const void *body, size_t n)
+                     const char *content_type, const void *body, const size_t *length)
 {
     struct str type = content_type ? str_of(content_type) : (struct str){NULL, 0};
-    bool bodiless = status == 204 || status == 304;
-    size_t body_n = x->is_head || bodiless ? 0 : n;
+    size_t body_n = x->is_head || !length ? 0 : *length;
     struct evbuffer_iovec room;
     size_t most = HEAD_MAX + type.n + x->extra.n + 2 + body_n;
     if (evbuffer_reserve_space(out, (ev_ssize_t)most, &room, 1) != 1)
         abort(); // out of memory
     char *begin = room.iov_base;
-    char *at = put_head(begin, x->server, status, close, type, bodiless ? NULL : &n);
+    char *at = put_head(begin, x->server, status, close, type, length);
     assert((size_t)(at - begin) <= HEAD_MAX + type.n);
     if (x->extra.n > 0)
         at = put(at, x->extra.p, x->extra.n);
@@ -288,6 +287,17 @@ static void maybe_continue(struct http_conn *c)
     http_conn_mark(c);
 }
 
+// It is the stream's turn: what it has goes out, and what comes follows at once.
+static void begin_streaming(struct http_exchange *x)
+{
+    size_t n = evbuffer_get_length(x->late);
+    http_exchange_unhold(x, n);
+    x->conn->write_mark += n;
+    evbuffer_add_buffer(x->conn->out, x->late);
+    evbuffer_free(x->late);
+    x->late = NULL;
+}
+
 void http_conn_advance(struct http_conn *c)
 {
     struct http_exchange *x;
@@ -298,6 +308,8 @@ void http_conn_advance(struct http_conn *c)
         c->queue_n--;
         http_exchange_free(x);
     }
+    if (x && x->state == EXCHANGE_STREAMING && x->late)
+        begin_streaming(x);
     maybe_continue(c);
 }
 
@@ -368,10 +380,35 @@ static void settle_held(struct http_exchange *x, size_t sent_n)
     http_exchange_hold(x, sent_n);
 }
 
+// Returns its bytes.
+static size_t write_answer(struct http_exchange *x, int status, const char *content_type,
+                           const void *body, const size_t *length)
+{
+    struct http_conn *c = x->conn;
+    bool last = !TAILQ_NEXT(x, link);
+    if (x != TAILQ_FIRST(&c->queue))
+        x->late = evbuffer_new();
+    size_t sent_n = render(x, x->late ? x->late : c->out, status, c->closing && last, content_type,
+                           body, length);
+    tell(x, status, sent_n);
+    return sent_n;
+}
+
+static void finish(struct http_exchange *x, size_t sent_n)
+{
+    struct http_conn *c = x->conn;
+    x->state = EXCHANGE_ANSWERED;
+    if (x->late)
+        settle_held(x, sent_n);
+    http_conn_advance(c);
+    http_conn_charge(c);
+    http_conn_mark(c);
+}
+
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
                 size_t n)
 {
-    assert(x->state != EXCHANGE_ANSWERED);
+    assert(x->state < EXCHANGE_STREAMING);
     assert(status >= 200 && status <= 599);
     struct http_conn *c = x->conn;
     if (!c) {
@@ -382,19 +419,38 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
         refuse_answer(x);
         return;
     }
-    bool last = !TAILQ_NEXT(x, link);
-    bool first = x == TAILQ_FIRST(&c->queue);
-    if (!first)
-        x->late = evbuffer_new();
-    size_t sent_n =
-        render(x, first ? c->out : x->late, status, c->closing && last, content_type, body, n);
-    tell(x, status, sent_n);
-    x->state = EXCHANGE_ANSWERED;
-    if (!first)
-        settle_held(x, sent_n);
-    http_conn_advance(c);
+    bool bodiless = status == 204 || status == 304;
+    finish(x, write_answer(x, status, content_type, body, bodiless ? NULL : &n));
+}
+
+struct http_stream *http_reply_stream(struct http_exchange *x, int status, const char *content_type)
+{
+    assert(x->state == EXCHANGE_HANDLING);
+    assert(status >= 200 && status <= 599 && status != 204 && status != 304);
+    struct http_conn *c = x->conn;
+    if (!c) {
+        drop_answer(x);
+        return NULL;
+    }
+    bool chunked = !x->http_1_0;
+    if (chunked)
+        http_add_header(x, "Transfer-Encoding", "chunked");
+    size_t sent_n = write_answer(x, status, content_type, NULL, NULL);
+    if (x->is_head) {
+        finish(x, sent_n);
+        return NULL;
+    }
+    settle_held(x, x->late ? sent_n : 0);
+    buf_free(&x->extra);
+    x->state = EXCHANGE_STREAMING;
+    x->stream = xcalloc(1, sizeof(*x->stream));
+    *x->stream = (struct http_stream){.x = x, .chunked = chunked};
+    c->streams++;
+    c->server->stats->streams++;
+    http_conn_watch_peer(c);
     http_conn_charge(c);
     http_conn_mark(c);
+    return x->stream;
 }
 
 static size_t utf8_len(const unsigned char *p, size_t left)

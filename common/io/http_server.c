@@ -25,6 +25,7 @@ static void set_limits(struct http_server *s, const struct http_limits *limits)
     set_default(&l->max_target_bytes, 8 << 10);
     set_default(&l->pipeline_depth, 16);
     set_default(&l->max_memory_bytes, 64 << 20);
+    set_default(&l->max_stream_bytes, 256 << 10);
     set_default_us(&l->header_timeout_us, 10 * INT64_C(1000000));
     set_default_us(&l->body_timeout_us, 30 * INT64_C(1000000));
     set_default_us(&l->idle_timeout_us, 75 * INT64_C(1000000));

@@ -24,7 +24,8 @@
 // then theirs is read and ignored for up to 2 s, so that a client that is still sending sees the
 // answer and no reset. What follows a refused request on the connection is never executed.
 //
-// HEAD is answered by the GET handler, without the body. HTTP/1.0 connections are closed after the
+// HEAD is answered by the GET handler, without the body. An answer may come in pieces
+// (http_reply_stream()). HTTP/1.0 connections are closed after the
 // answer. One empty line before a request is skipped. Trailers are checked and dropped. A client
 // that shuts its sending side still gets its answers. Deadlines are absolute: a byte a second does
 // not extend them. Handlers have none: whoever lets an exchange wait sees to its end.
@@ -44,7 +45,7 @@
 // least half full, and an idle connection takes 2 KiB, so the process needs no more than
 // 9/4 × max_memory_bytes + 26 KiB × max_connections for them.
 //
-// It does not: TLS, compression, chunked answers, upgrade.
+// It does not: TLS, compression, upgrade.
 #ifndef STREAMLENS_HTTP_SERVER_H
 #define STREAMLENS_HTTP_SERVER_H
 
@@ -60,6 +61,7 @@ struct http_limits {
     size_t max_target_bytes; // [8 KiB] request target: 414
     size_t pipeline_depth;   // [16] requests waiting for their answer, a connection
     size_t max_memory_bytes; // [64 MiB] of all connections: 503 beyond
+    size_t max_stream_bytes; // [256 KiB] of a streaming answer that its client has not taken
     size_t max_connections_per_address; // [none] IPv6: of a /64
     int64_t access_log_every;           // [none] log every n-th request of a route
     bool reuse_port;           // other processes that say so too may listen on the same port
@@ -141,6 +143,42 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 // none.
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body,
                 size_t n);
+// Answers in pieces: the head is sent, and what follows is the stream's. Only from a handler's
+// exchange, with a status that has a body. NULL where there is nothing to stream: the client is
+// gone, or asked HEAD and has its answer; the exchange is gone in any case.
+//
+// HTTP/1.1 gets chunks, so that the connection can go on; HTTP/1.0 gets all until the connection's
+// end. Requests behind it wait unread. There is no deadline between pieces, but a client that takes
+// nothing of what waits for it for write_timeout_us (at most twice that) is cut, also where its
+// host has vanished; one that closed looks like one that has only shut its sending side, until it
+// refuses what is sent: so whoever is silent for long should send something empty of meaning now
+// and then. What a client has not taken counts against max_memory_bytes.
+//
+// The stream stays valid until http_stream_end() or http_stream_abort(), one of which is due also
+// when the client is gone. Callbacks come from the loop, never from within a call of these, but
+// that http_server_free() tells `gone`; in them streams may be sent to and ended.
+struct http_stream;
+struct http_stream *http_reply_stream(struct http_exchange *x, int status,
+                                      const char *content_type) MUST_CHECK;
+// One piece, copied: 0. -1 where nothing of it was taken: the client is slow (more than
+// max_stream_bytes would wait, answers before the stream included), the memory of all is used up,
+// or the client is gone.
+int http_stream_send(struct http_stream *s, const void *p, size_t n) MUST_CHECK;
+// Bytes that the client's socket has not taken, framing and answers before the stream included.
+size_t http_stream_pending(const struct http_stream *s);
+// The client is gone: nothing more will reach it.
+void http_stream_on_gone(struct http_stream *s, void (*gone)(void *arg), void *arg);
+// All that was sent has been taken; told once after each time that something was.
+void http_stream_on_drained(struct http_stream *s, void (*drained)(void *arg), void *arg);
+// A drain has begun (or was under way when the stream began): the time to say goodbye. A stream
+// that is not ended then holds the drain up until its timeout.
+void http_stream_on_stop(struct http_stream *s, void (*stop)(void *arg), void *arg);
+// The answer is whole. The connection goes on as after any other.
+void http_stream_end(struct http_stream *s);
+// The answer is cut off, what the client has not taken is dropped, and its connection is reset: so
+// it can tell that something is missing.
+void http_stream_abort(struct http_stream *s);
+
 // Answers with application/problem+json (RFC 9457): type about:blank, title, status, detail (which
 // begins with the field's name where e has one), and where e names them `field` and `offset`.
 void http_problem(struct http_exchange *x, int status, const struct err *e);

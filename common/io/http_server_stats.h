@@ -34,9 +34,13 @@
             "Bytes of requests, headers included.")                                                \
     COUNTER(sent_bytes, "streamlens_http_sent_bytes_total", "",                                    \
             "Bytes of answers, headers included.")                                                 \
+    COUNTER(stream_refused_slow, "streamlens_http_stream_refused_total", "reason=\"slow\"",        \
+            "Pieces of streaming answers that were not kept for their clients, by reason.")        \
+    COUNTER(stream_refused_busy, "streamlens_http_stream_refused_total", "reason=\"busy\"", "")    \
     GAUGE(connections, "streamlens_http_connections", "", "Open connections.")                     \
     GAUGE(in_flight, "streamlens_http_in_flight_requests", "",                                     \
           "Requests handed to a handler and not answered yet.")                                    \
+    GAUGE(streams, "streamlens_http_streams", "", "Streaming answers under way.")                  \
     GAUGE(memory_bytes, "streamlens_http_memory_bytes", "",                                        \
           "Bytes of requests, answers and unread input that count against HTTP_MEMORY_BYTES.")
 STATS_DECLARE(http_stats, HTTP_STATS)

@@ -18,6 +18,14 @@
 #include <stdio.h>
 
 #define HOLD_MAX 4096
+#define STREAM_MAX 2048
+
+// A stream is named by its place in the order of their requests.
+struct kept_stream {
+    struct http_stream *stream; // NULL once it is ended
+    size_t gone_n, drained_n, stop_n;
+    bool polite; // says goodbye when the server stops
+};
 
 struct app {
     struct loop *loop;
@@ -25,6 +33,8 @@ struct app {
     struct http_stats stats;
     struct http_exchange *held[HOLD_MAX];
     size_t held_n;
+    struct kept_stream streams[STREAM_MAX];
+    size_t stream_n;
     size_t gone_n; // clients that left before the answer of /hold
     int64_t drain_timeout_us;
     const char *socket; // to listen on besides; NULL: none
@@ -105,6 +115,115 @@ static int64_t query_number(struct http_exchange *x)
     return n;
 }
 
+static void on_stream_gone(void *arg)
+{
+    struct kept_stream *k = arg;
+    k->gone_n++;
+}
+
+static void on_stream_drained(void *arg)
+{
+    struct kept_stream *k = arg;
+    k->drained_n++;
+}
+
+static void on_stream_stop(void *arg)
+{
+    struct kept_stream *k = arg;
+    k->stop_n++;
+    if (!k->polite)
+        return;
+    if (http_stream_send(k->stream, "goodbye\n", 8) != 0)
+        abort();
+    http_stream_end(k->stream);
+    k->stream = NULL;
+}
+
+static void keep_stream(struct app *app, struct http_exchange *x, bool polite)
+{
+    assert(app->stream_n < STREAM_MAX);
+    struct http_stream *s = http_reply_stream(x, 200, "text/event-stream");
+    if (!s)
+        return;
+    struct kept_stream *k = &app->streams[app->stream_n++];
+    *k = (struct kept_stream){.stream = s, .polite = polite};
+    http_stream_on_gone(s, on_stream_gone, k);
+    http_stream_on_drained(s, on_stream_drained, k);
+    http_stream_on_stop(s, on_stream_stop, k);
+}
+
+static void handle_stream(struct http_exchange *x, void *arg)
+{
+    bool polite = str_eq(http_query(x), STR_LIT("polite"));
+    keep_stream(arg, x, polite);
+}
+
+static void reply_stream_state(struct http_exchange *x, const struct kept_stream *k, int rc)
+{
+    struct buf out = {0};
+    buf_addf(&out, "{\"rc\":%d,\"pending\":%zu,\"gone\":%zu,\"drained\":%zu,\"stop\":%zu}", rc,
+             k->stream ? http_stream_pending(k->stream) : 0, k->gone_n, k->drained_n, k->stop_n);
+    http_reply(x, 200, "application/json", out.p, out.n);
+    buf_free(&out);
+}
+
+static struct kept_stream *stream_of(struct http_exchange *x, struct app *app)
+{
+    size_t i = (size_t)query_number(x);
+    assert(i < app->stream_n);
+    return &app->streams[i];
+}
+
+static void handle_stream_send(struct http_exchange *x, void *arg)
+{
+    struct kept_stream *k = stream_of(x, arg);
+    struct str body = http_body(x);
+    reply_stream_state(x, k, http_stream_send(k->stream, body.p, body.n));
+}
+
+// To all that there are; says how many took it.
+static void handle_stream_send_all(struct http_exchange *x, void *arg)
+{
+    struct app *app = arg;
+    struct str body = http_body(x);
+    struct buf out = {0};
+    size_t took = 0;
+    for (size_t i = 0; i < app->stream_n; i++)
+        took +=
+            app->streams[i].stream && http_stream_send(app->streams[i].stream, body.p, body.n) == 0;
+    buf_addf(&out, "%zu", took);
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
+static void handle_stream_state(struct http_exchange *x, void *arg)
+{
+    reply_stream_state(x, stream_of(x, arg), 0);
+}
+
+static void handle_stream_end(struct http_exchange *x, void *arg)
+{
+    struct kept_stream *k = stream_of(x, arg);
+    http_stream_end(k->stream);
+    k->stream = NULL;
+    reply_stream_state(x, k, 0);
+}
+
+static void handle_stream_abort(struct http_exchange *x, void *arg)
+{
+    struct kept_stream *k = stream_of(x, arg);
+    http_stream_abort(k->stream);
+    k->stream = NULL;
+    reply_stream_state(x, k, 0);
+}
+
+static void end_streams(struct app *app)
+{
+    for (size_t i = 0; i < app->stream_n; i++)
+        if (app->streams[i].stream)
+            http_stream_end(app->streams[i].stream);
+}
+
 static void handle_big(struct http_exchange *x, void *arg)
 {
     (void)arg;
@@ -115,8 +234,12 @@ static void handle_big(struct http_exchange *x, void *arg)
     free(body);
 }
 
-static void answer_held(struct http_exchange *x)
+static void answer_held(struct app *app, struct http_exchange *x)
 {
+    if (str_eq(http_path(x), STR_LIT("/stream-later"))) {
+        keep_stream(app, x, false);
+        return;
+    }
     if (str_eq(http_path(x), STR_LIT("/big-later"))) {
         handle_big(x, NULL);
         return;
@@ -132,7 +255,7 @@ static void answer_held(struct http_exchange *x)
 static void release(struct app *app, bool newest_first)
 {
     for (size_t i = 0; i < app->held_n; i++)
-        answer_held(app->held[newest_first ? app->held_n - 1 - i : i]);
+        answer_held(app, app->held[newest_first ? app->held_n - 1 - i : i]);
     app->held_n = 0;
 }
 
@@ -142,7 +265,7 @@ static void release_oldest(struct app *app)
     struct http_exchange *x = app->held[0];
     app->held_n--;
     memmove(app->held, app->held + 1, app->held_n * sizeof(app->held[0]));
-    answer_held(x);
+    answer_held(app, x);
 }
 
 static void handle_release(struct http_exchange *x, void *arg)
@@ -241,6 +364,13 @@ static const struct http_route routes[] = {
     {"POST", "/keyed", handle_keyed, 1 << 20},
     {"GET", "/unavailable", handle_unavailable, 0},
     {"GET", "/big-later", handle_hold, 0},
+    {"GET", "/stream", handle_stream, 0},
+    {"GET", "/stream-later", handle_hold, 0},
+    {"GET", "/stream/state", handle_stream_state, 0},
+    {"POST", "/stream/send", handle_stream_send, 1 << 20},
+    {"POST", "/stream/send-all", handle_stream_send_all, 1 << 20},
+    {"POST", "/stream/end", handle_stream_end, 0},
+    {"POST", "/stream/abort", handle_stream_abort, 0},
     {"POST", "/hold-without-body", handle_release_body, 1 << 20},
 };
 
@@ -249,6 +379,7 @@ static void on_drained(void *arg)
     struct app *app = arg;
     http_server_free(app->server);
     app->server = NULL;
+    end_streams(app);   // those that are left have no client any more
     release(app, true); // to nobody: it must only not crash
     printf("drained\n");
     loop_stop(app->loop);
@@ -287,6 +418,7 @@ static int set_flag(const char *flag, struct http_limits *l, struct app *app, in
         {"max-target-bytes", &l->max_target_bytes, NULL},
         {"pipeline-depth", &l->pipeline_depth, NULL},
         {"memory-bytes", &l->max_memory_bytes, NULL},
+        {"max-stream-bytes", &l->max_stream_bytes, NULL},
         {"max-connections-per-address", &l->max_connections_per_address, NULL},
         {"header-timeout-ms", NULL, &l->header_timeout_us},
         {"body-timeout-ms", NULL, &l->body_timeout_us},
