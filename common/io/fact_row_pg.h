@@ -10,8 +10,7 @@
 
 #include "common/core/err.h"
 #include "common/core/fact_row.h"
-
-#include <libpq-fe.h>
+#include "common/io/pg_array.h"
 
 // What is read beside the sums, as bits of an int4 parameter; the rest is not even fetched.
 enum {
@@ -58,8 +57,11 @@ enum {
                                                                      "ARRAY"                                                          \
                                                                      "[" FACT_PACK_PG_QUANTILES(latency) ", " FACT_PACK_PG_QUANTILES( \
                                                                          ttft) "]"                                                    \
-                                                                               ")" FACT_PACK_PG_WHERE(wants,                          \
-                                                                                                      16) " AS f_quantiles"
+                                                                               ")" FACT_PACK_PG_WHERE(                                \
+                                                                                   wants,                                             \
+                                                                                   16) " AS "                                         \
+                                                                                       "f_"                                           \
+                                                                                       "quantiles"
 #define FACT_PACK_PG_PUBLISHED(wants)                                                              \
     ", array_agg(ARRAY[coalesce(p.publish_seq, 0),"                                                \
     " coalesce(m.requests + m.responses - p.first_events, 0)])" FACT_PACK_PG_WHERE(                \
@@ -74,10 +76,7 @@ enum { FACT_PACK_PG_COUNT = 11 }; // columns
 // A pack being read: row `row` of a binary result, whose columns begin at `column`. NULL columns
 // leave their members as "not read".
 struct fact_pack {
-    struct fact_pack_column {
-        const char *at, *end; // NULL: not there
-        int32_t left;         // elements
-    } columns[FACT_PACK_PG_COUNT];
+    struct pg_array columns[FACT_PACK_PG_COUNT];
     int64_t window_us; // length of a window
 };
 // -1: not a pack.
