@@ -10,7 +10,9 @@
 
 #include "common/core/err.h"
 #include "common/core/fact_row.h"
+#include "common/core/hash.h"
 #include "common/core/hist.h"
+#include "metrics-api/fields.h"
 #include "metrics-api/steps.h"
 
 // Names in a cell's error_classes and finish_reasons: as in a stored row
@@ -30,7 +32,8 @@ struct fold_spec {
     const struct fold_place *after;       // only cells behind it; NULL: all. Copied.
     size_t max_bytes;                     // of memory, about
     const struct percentile *percentiles; // beyond the stored ones; borrowed
-    size_t percentile_count;
+    size_t percentile_count;              // up to PERCENTILES_MAX
+    const struct hash_key *hash_key;      // borrowed: names are strangers'
 };
 
 struct fold;
@@ -39,7 +42,7 @@ void fold_free(struct fold *f);
 
 // Adds a row to the cell of its names and window_start_us, which lies in the range. Everything is
 // copied. -1: a histogram or an object cannot be understood (e.field names the column), or
-// max_bytes would be passed (e.field NULL).
+// max_bytes would be passed (e.field ""); what is left to do then is fold_free().
 int fold_add(struct fold *f, const struct fact_row *row, struct err *e) MUST_CHECK;
 size_t fold_bytes(const struct fold *f);
 

@@ -25,9 +25,9 @@ struct plan {
 };
 
 // The spans of steps' range. Where there would be more than PLAN_SPANS_MAX of a kind, minutes
-// alone. What lies before hours_from_us is left out: nothing is there. -1 where minutes would be
-// needed that are dropped while their hours are still there: only coarser steps can be answered; e
-// names from or step, and says from which instant on minutes are kept.
+// alone. What lies before hours_from_us (a whole hour) is left out: nothing is there. -1 where
+// minutes would be needed that are dropped while their hours are still there: only coarser steps
+// can be answered; e names from, to or step, and says from which instant on minutes are kept.
 int plan_make(const struct steps *steps, const struct plan_kept *kept, struct plan *out,
               struct err *e) MUST_CHECK;
 void plan_clear(struct plan *p);

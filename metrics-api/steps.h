@@ -9,7 +9,7 @@
 struct steps {
     int64_t from_us, to_us; // the range, half-open; steps at its ends are cut to it
     // Borders, ascending, from at most from_us to at least to_us; borrowed. NULL: the multiples of
-    // step_us, moved by offset_us.
+    // step_us, moved by offset_us; of step_us 0: one step.
     const int64_t *at;
     size_t n;
     int64_t step_us, offset_us;

@@ -87,7 +87,10 @@ int money_parse(struct str text, money *out, struct err *e)
 
 double money_usd(money m)
 {
-    // By way of the decimal: a quotient of doubles rounds twice where m has more than 53 bits.
+    const money exact = (money)1 << 53; // up to here both are, so the quotient is rounded once
+    if (m >= -exact && m <= exact)
+        return (double)m / (double)MONEY_PER_USD;
+    // By way of the decimal: a larger one would be rounded on its way to a double, and again.
     struct buf text = {0};
     money_add_decimal(&text, m);
     buf_addc(&text, '\0');
