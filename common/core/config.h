@@ -56,6 +56,8 @@ struct config {
     char *start; // "earliest" or "latest": where a task begins that has no position yet
     // metrics-api
     int64_t pg_pool_size, pg_queue_size, query_timeout_ms;
+    // retention: what streamlens-admin keeps
+    int64_t minute_retention_days, hour_retention_days;
     // prices: setup writes it into the catalogue
     char *price_default; // "input/output" in USD per million tokens, or ""
     // logging

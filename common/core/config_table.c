@@ -211,6 +211,14 @@ const struct setting config_settings[] = {
      NUMBER(query_timeout_ms, 5000, 10, HOUR_MS),
      .help = "A query that takes longer is given up."},
 
+    {.name = "MINUTE_RETENTION_DAYS", .section = "Retention", .programs = ADMIN,
+     NUMBER(minute_retention_days, 30, 1, 36500),
+     .help = "streamlens-admin retention drops rows of minutes, whole days of them, once they are "
+             "older. Late events need 8 days and the input topics' retention."},
+    {.name = "HOUR_RETENTION_DAYS", .programs = ADMIN,
+     NUMBER(hour_retention_days, 400, 1, 36500),
+     .help = "The same of rows of hours, whole months of them; no less than of minutes."},
+
     {.name = "PRICE_DEFAULT", .section = "Prices", .programs = ADMIN,
      STRING(price_default, "", 0, 100),
      .help = "Price of models that no price list has, as input/output in USD per million tokens: "
