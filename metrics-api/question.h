@@ -3,9 +3,9 @@
 // parameter and what is allowed out. Pure: the time of asking is an argument.
 //
 // Three kinds of answers come of it. ROWS are windows as they are stored, one a series and minute
-// (the original's answer; also with a range). CELLS are sums: one a group and step, wherever step,
-// group_by, tz, fill or the tenant `*` was given, and for summary, top and heatmap. NAMES are what
-// exists: series, tenants, routes, models.
+// (the original's answer; also with a range). CELLS are sums: one a group and step, wherever step
+// or group_by was given (tz and fill need a step, the tenant `*` one of the two), and for summary,
+// top and heatmap. NAMES are what exists: series, tenants, routes, models.
 #ifndef STREAMLENS_QUESTION_H
 #define STREAMLENS_QUESTION_H
 
@@ -29,7 +29,9 @@ enum question_endpoint {
 #define QUESTION_LIMIT_DEFAULT 60 // of rows without a range, as the original
 #define QUESTION_LIMIT_MAX 10000  // a week of minutes of one series; also the default with a range
 #define QUESTION_TOP_DEFAULT 10
-#define QUESTION_NAMES_MAX 100 // values of route= and of model=
+#define QUESTION_HEATMAP_STEPS_MAX 2500 // which has neither limit nor pages
+#define QUESTION_NAMES_MAX 100          // distinct values of route= and of model=
+#define QUESTION_PARAMETERS_MAX 300     // unknown ones too
 #define QUESTION_STEP_MAX_US (7 * US_PER_DAY)
 #define QUESTION_RANGE_MAX_US (4000 * US_PER_DAY)
 #define QUESTION_ZONE_MAX 64
@@ -56,33 +58,34 @@ struct question {
     struct question_names routes, models; // none: all
     char *prefix;                         // owned; of the names that are listed; NULL: any
 
-    // When: windows with from_us <= window_start < to_us, whole minutes. Rows without a range have
-    // INT64_MIN and INT64_MAX.
+    // When: windows with from_us <= window_start < to_us, whole minutes. Rows without from, or
+    // without both, have INT64_MIN there, and INT64_MAX. At most QUESTION_RANGE_MAX_US otherwise.
     int64_t from_us, to_us;
     int64_t step_us; // of cells; 0: one step, the whole range
     char *zone;      // owned; a name of the tz database, for steps of whole days; NULL: UTC
 
     // What.
-    unsigned group_by; // GROUP_…; of rows all three
+    unsigned group_by; // GROUP_…; of rows all three; of names those that are listed
     struct fields fields;
     enum question_fill fill;
     enum question_by by;         // top
     enum question_metric metric; // heatmap
 
     // How.
-    bool ascending;
-    int64_t limit; // 1 to QUESTION_LIMIT_MAX
+    bool ascending; // names are always
+    int64_t limit;  // 1 to QUESTION_LIMIT_MAX
     enum render_format format;
-    bool has_after; // a cursor was given: only what is behind `after`, whose names are owned
-    struct fold_place after;
+    bool has_after;          // a cursor was given: only what is behind `after`
+    struct fold_place after; // its names are good as long as given; of rows and cells those of
+                             // group_by, of names at least those
 
-    struct question_given *given; // owned; what question_finish() has not judged yet
+    struct question_given *given; // owned; as it was asked
 };
 
 // One parameter, in the order of the query string. Unknown names are ignored, an empty value counts
 // as not given; route and model may be repeated, others come once.
 int question_param(struct question *q, struct str name, struct str value, struct err *e) MUST_CHECK;
-// What the Accept header prefers where `format` is not given.
+// What the Accept header prefers where `format` is not given. After the parameters.
 void question_accept(struct question *q, enum render_format format);
 
 // Whose rows the asker may see.
@@ -102,11 +105,15 @@ enum question_verdict question_finish(struct question *q, const struct question_
 void question_clear(struct question *q);
 
 // The cursor of the page behind `last`: text for the parameter `cursor`, of A-Z a-z 0-9 - _. It
-// holds the range as it was resolved and the place, and a hash of everything else that decides
-// which rows there are, the tenant included: with another question it is refused.
+// holds the range as it was resolved and the place, and a hash of these and of everything else that
+// decides which rows there are, the tenant and the range as it was asked included: with another
+// question it is refused. limit, fields, percentiles and format may differ from page to page. The
+// hash has no secret: who makes one up gets no other rows than those the question may see.
+// After QUESTION_FINE.
 void question_cursor(const struct question *q, const struct fold_place *last, struct buf *out);
 
 // What the question is, in one canonical text: equal texts have equal answers while the data stays.
+// Times are in it as they were resolved. After QUESTION_FINE.
 void question_key(const struct question *q, struct buf *out);
 
 #endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which parameters an endpoint has, and what of a question hangs together. Values are read in
+// question_values.c.
+#include "metrics-api/question_internal.h"
+
+#define BIT(endpoint) (1u << ENDPOINT_##endpoint)
+#define LISTS (BIT(SERIES) | BIT(TENANTS) | BIT(ROUTES) | BIT(MODELS))
+#define EVERY (BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(HEATMAP) | BIT(STREAM) | LISTS)
+#define STEPPED (BIT(METRICS) | BIT(HEATMAP))
+
+static const struct parameter {
+    const char *name;
+    unsigned endpoints;
+    question_parse_fn parse;
+    bool repeats;
+} parameters[PARAM_COUNT] = {
+    [PARAM_TENANT_ID] = {"tenant_id", EVERY, question_parse_tenant, false},
+    [PARAM_ROUTE] = {"route", EVERY, question_parse_route, true},
+    [PARAM_MODEL] = {"model", EVERY, question_parse_model, true},
+    [PARAM_PREFIX] = {"prefix", LISTS, question_parse_prefix, false},
+    [PARAM_FROM] = {"from", EVERY & ~BIT(STREAM), question_parse_from, false},
+    [PARAM_TO] = {"to", EVERY & ~BIT(STREAM), question_parse_to, false},
+    [PARAM_STEP] = {"step", STEPPED, question_parse_step, false},
+    [PARAM_TZ] = {"tz", STEPPED, question_parse_tz, false},
+    [PARAM_GROUP_BY] = {"group_by", BIT(METRICS) | BIT(TOP), question_parse_group_by, false},
+    [PARAM_PERCENTILES] = {"percentiles", BIT(METRICS) | BIT(SUMMARY) | BIT(TOP),
+                           question_parse_percentiles, false},
+    [PARAM_FIELDS] = {"fields", BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(STREAM),
+                      question_parse_fields, false},
+    [PARAM_FILL] = {"fill", BIT(METRICS), question_parse_fill, false},
+    [PARAM_BY] = {"by", BIT(TOP), question_parse_by, false},
+    [PARAM_METRIC] = {"metric", BIT(HEATMAP), question_parse_metric, false},
+    [PARAM_ORDER] = {"order", BIT(METRICS), question_parse_order, false},
+    [PARAM_LIMIT] = {"limit", BIT(METRICS) | BIT(TOP) | LISTS, question_parse_limit, false},
+    [PARAM_CURSOR] = {"cursor", BIT(METRICS) | LISTS, question_parse_cursor, false},
+    [PARAM_FORMAT] = {"format", BIT(METRICS) | BIT(TOP) | LISTS, question_parse_format, false},
+};
+
+static struct question_given *given_of(struct question *q)
+{
+    if (!q->given)
+        q->given = xcalloc(1, sizeof(*q->given));
+    return q->given;
+}
+
+int question_param(struct question *q, struct str name, struct str value, struct err *e)
+{
+    struct question_given *g = given_of(q);
+    if (++g->count > QUESTION_PARAMETERS_MAX)
+        return err_set(e, "there are more than %d parameters", QUESTION_PARAMETERS_MAX);
+    for (size_t i = 0; i < PARAM_COUNT; i++) {
+        const struct parameter *p = &parameters[i];
+        if ((p->endpoints & (1u << q->endpoint)) == 0 || !str_eq(name, str_of(p->name)))
+            continue;
+        // Two tenants in one question would leave it to chance whose rows are shown.
+        if (!p->repeats && (g->seen & (1u << i)) != 0)
+            return err_field(e, p->name, -1, "must be given once");
+        g->seen |= 1u << i;
+        if (value.n == 0)
+            return 0;
+        g->valued |= 1u << i;
+        return p->parse(q, p->name, value, e);
+    }
+    return 0;
+}
+
+void question_accept(struct question *q, enum render_format format)
+{
+    if ((parameters[PARAM_FORMAT].endpoints & (1u << q->endpoint)) != 0 &&
+        !question_has(q, PARAM_FORMAT))
+        q->format = format;
+}
+
+// What is computed, and from what.
+static int decide_kind(struct question *q, struct err *e)
+{
+    if (q->endpoint == ENDPOINT_METRICS) {
+        if (q->fill != FILL_NONE && q->step_us == 0)
+            return err_field(e, "fill", -1, "needs a step: it is steps without rows that it fills");
+        q->cells = q->step_us > 0 || question_has(q, PARAM_GROUP_BY);
+    } else {
+        q->cells = q->endpoint == ENDPOINT_SUMMARY || q->endpoint == ENDPOINT_TOP ||
+                   q->endpoint == ENDPOINT_HEATMAP;
+    }
+    if (q->zone && (q->step_us == 0 || q->step_us % US_PER_DAY != 0))
+        return err_field(e, "tz", -1,
+                         "needs a step of whole days, as step=1d: shorter ones are cut by UTC");
+    if (q->fill != FILL_NONE && question_has(q, PARAM_CURSOR))
+        return err_field(e, "fill", -1, "must be none, or left out, together with cursor");
+    return 0;
+}
+
+static void decide_group_by(struct question *q)
+{
+    static const unsigned all = GROUP_TENANT | GROUP_ROUTE | GROUP_MODEL;
+    static const unsigned by_default[] = {
+        [ENDPOINT_METRICS] = all,          [ENDPOINT_SUMMARY] = 0,
+        [ENDPOINT_TOP] = GROUP_MODEL,      [ENDPOINT_HEATMAP] = 0,
+        [ENDPOINT_STREAM] = all,           [ENDPOINT_SERIES] = all,
+        [ENDPOINT_TENANTS] = GROUP_TENANT, [ENDPOINT_ROUTES] = GROUP_ROUTE,
+        [ENDPOINT_MODELS] = GROUP_MODEL,
+    };
+    if (!question_has(q, PARAM_GROUP_BY))
+        q->group_by = by_default[q->endpoint];
+}
+
+static enum question_verdict decide_tenant(struct question *q, const struct question_rights *rights,
+                                           struct err *e)
+{
+    bool named = q->tenant_id != NULL;
+    bool all = rights->any_tenant && (named ? strcmp(q->tenant_id, QUESTION_ALL_TENANTS) == 0
+                                            : q->endpoint == ENDPOINT_TENANTS);
+    if (all) {
+        free(q->tenant_id);
+        q->tenant_id = NULL;
+        return QUESTION_FINE;
+    }
+    if (!named && rights->tenant.p)
+        q->tenant_id = question_text(rights->tenant);
+    if (!q->tenant_id) {
+        err_field(e, "tenant_id", -1, "is required: whose metrics to show");
+        return QUESTION_WRONG;
+    }
+    if (!rights->any_tenant && !str_eq(str_of(q->tenant_id), rights->tenant)) {
+        err_field(e, "tenant_id", -1,
+                  "must be left out, or be the tenant that the credential was given to");
+        return QUESTION_OTHER_TENANT;
+    }
+    return QUESTION_FINE;
+}
+
+static int check_all_tenants(const struct question *q, struct err *e)
+{
+    if (q->tenant_id || q->cells || question_lists(q))
+        return 0;
+    return err_field(e, "tenant_id", -1,
+                     q->endpoint == ENDPOINT_STREAM
+                         ? "must be one tenant: changes are not streamed of all at once"
+                         : "must be one tenant where rows are shown; for sums over all of them "
+                           "add step or group_by");
+}
+
+static void decide_limit(struct question *q)
+{
+    bool ranged = q->cells || question_has(q, PARAM_FROM) || question_has(q, PARAM_TO);
+    if (q->limit > 0)
+        return;
+    if (q->endpoint == ENDPOINT_TOP)
+        q->limit = QUESTION_TOP_DEFAULT;
+    else if (q->endpoint == ENDPOINT_METRICS && !ranged)
+        q->limit = QUESTION_LIMIT_DEFAULT;
+    else
+        q->limit = QUESTION_LIMIT_MAX;
+}
+
+enum question_verdict question_finish(struct question *q, const struct question_rights *rights,
+                                      int64_t now_us, struct err *e)
+{
+    given_of(q);
+    enum question_verdict verdict = decide_tenant(q, rights, e);
+    if (verdict != QUESTION_FINE)
+        return verdict;
+    if (decide_kind(q, e) != 0 || check_all_tenants(q, e) != 0)
+        return QUESTION_WRONG;
+    decide_group_by(q);
+    decide_limit(q);
+    if (question_lists(q))
+        q->ascending = true; // names go from a to z
+    bool later_page = question_has(q, PARAM_CURSOR);
+    if ((later_page ? question_take_cursor(q, e) : question_decide_range(q, now_us, e)) != 0)
+        return QUESTION_WRONG;
+    return question_decide_fields(q, e) == 0 ? QUESTION_FINE : QUESTION_WRONG;
+}
+
+static void clear_names(struct question_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->v[i]);
+}
+
+void question_clear(struct question *q)
+{
+    free(q->tenant_id);
+    clear_names(&q->routes);
+    clear_names(&q->models);
+    free(q->prefix);
+    free(q->zone);
+    if (q->given) {
+        free(q->given->fields);
+        free(q->given->cursor);
+        buf_free(&q->given->page);
+        free(q->given);
+    }
+    *q = (struct question){0};
+}
