@@ -101,7 +101,7 @@ enum store_result publish_store_close(struct publish_store *s, int64_t epoch,
     enum store_result rc = open_call(s, e);
     if (rc == STORE_OK)
         rc = closing_find(s->db, rule, now_ms, changes, e);
-    if (rc == STORE_OK && changes->n > 0) {
+    if (rc == STORE_OK && closing_any(changes)) {
         rc = begin(s, epoch, e);
         // Anew, since another owner may have closed them meanwhile.
         if (rc == STORE_OK)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which windows wait to be closed, and closing them.
+#include <pthread.h>
+
 #include "common/core/timeunit.h"
 #include "processor/publish_pg.h"
 #include "processor/window.h"
@@ -163,6 +165,105 @@ START_TEST(what_a_dead_partition_holds_back_hides_nothing)
 }
 END_TEST
 
+// ---- how far all is closed ----
+
+#define NOT_KNOWN (-1000)
+// The window that streamlens_publisher.closed_through is the end of.
+static int closed_through(void)
+{
+    return (int)sql_i64("SELECT coalesce((extract(epoch FROM closed_through)::bigint - %lld) / 60"
+                        " - 1, %d) FROM streamlens_publisher",
+                        (long long)(T0 / US_PER_S), NOT_KNOWN);
+}
+
+static int closed_through_after(int64_t time_ms, int64_t other_ms)
+{
+    flush_at(time_ms, other_ms);
+    close_at(NOW);
+    return closed_through();
+}
+
+START_TEST(all_is_closed_through_what_all_partitions_have_passed)
+{
+    close_at(NOW);
+    ck_assert_int_eq(closed_through(), NOT_KNOWN);
+    ck_assert_int_eq(closed_through_after(PAST(5), TIME_NONE), NOT_KNOWN);
+    // Also where there is no window to be closed.
+    ck_assert_int_eq(closed_through_after(PAST(1) - 1, PAST(1) - 1), 0);
+    ck_assert_int_eq(closed_through_after(PAST(1), PAST(1)), 1);
+    ck_assert_int_eq(closed_through_after(PAST(9), PAST(2)), 2);
+    add_windows(4, 4);
+    ck_assert_int_eq(closed_through_after(PAST(9), PAST(4) + 59999), 4);
+    ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(closed_through_after(PAST(9), PAST(9)), 9);
+}
+END_TEST
+
+// Which transaction wrote it last.
+#define WRITTEN_BY "SELECT xmin::text::bigint FROM streamlens_publisher"
+
+START_TEST(how_far_all_is_closed_is_written_where_it_rises_and_never_falls)
+{
+    ck_assert_int_eq(closed_through_after(PAST(5), PAST(5)), 5);
+    int64_t written_by = sql_i64(WRITTEN_BY);
+    ck_assert_int_eq(closed_through_after(PAST(5), PAST(5)), 5);
+    ck_assert_int_eq(closed_through_after(PAST(6) - 1, PAST(6) - 1), 5);
+    ck_assert_int_eq(closed_through_after(PAST(3), PAST(3)), 5); // set back to an older state
+    add_windows(3, 3);
+    ck_assert_int_eq(closed_through_after(PAST(4), PAST(4)), 5); // with one to be closed
+    ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(sql_i64(WRITTEN_BY), written_by);
+    ck_assert_int_eq(closed_through_after(PAST(6), PAST(6)), 6);
+}
+END_TEST
+
+START_TEST(no_window_is_open_behind_what_all_is_closed_through)
+{
+    sql_run("INSERT INTO llm_window SELECT to_timestamp(%lld) + n * interval '1 minute'"
+            " FROM generate_series(0, 2499) n",
+            (long long)(T0 / US_PER_S));
+    flush_at(PAST(2600), PAST(2600));
+    static const int through[] = {999, 1999, 2600};
+    for (size_t i = 0; i < ARRAY_LEN(through); i++) {
+        close_at(PAST(2601));
+        ck_assert_int_eq(closed_through(), through[i]);
+        ck_assert_int_eq(count_windows("NOT complete AND window_start < (SELECT closed_through"
+                                       " FROM streamlens_publisher)"),
+                         0);
+    }
+    ck_assert_int_eq(count_windows("complete"), 2500);
+}
+END_TEST
+
+static void *close_in_thread(void *arg)
+{
+    return (void *)(intptr_t)publish_store_close( // NOLINT
+        publisher, w.partitions[0].epoch, &rule, NOW, arg);
+}
+
+// As sql/README.md orders the locks: a flush with a gap holds the publisher's row, and then wants
+// windows.
+START_TEST(closing_waits_for_the_publishers_row_before_it_locks_windows)
+{
+    add_windows(0, 0);
+    flush_at(PAST(0), PAST(0));
+    sql_run("BEGIN; SELECT FROM streamlens_publisher FOR UPDATE");
+    pthread_t thread;
+    struct err e;
+    ck_assert_int_eq(pthread_create(&thread, NULL, close_in_thread, &e), 0);
+    sql_await("SELECT count(*) FROM pg_locks WHERE NOT granted"
+              " AND transactionid = pg_current_xact_id()::xid");
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (SELECT FROM llm_window FOR UPDATE NOWAIT) w"),
+                     1);
+    sql_run("COMMIT");
+    void *rc;
+    pthread_join(thread, &rc);
+    ck_assert_int_eq((intptr_t)rc, STORE_OK);
+    ck_assert_int_eq(closed_through(), 0);
+    ck_assert_int_eq(count_windows("complete"), 1);
+}
+END_TEST
+
 START_TEST(only_the_owner_closes)
 {
     add_windows(0, 0);
@@ -175,6 +276,7 @@ START_TEST(only_the_owner_closes)
     ck_result(&w, publish_store_close(publisher, before, &rule, NOW, &w.err), STORE_FENCED);
     ck_assert_ptr_nonnull(strstr(w.err.detail, "another owner"));
     ck_assert_int_eq(count_windows("closed_at IS NOT NULL"), 0);
+    ck_assert_int_eq(closed_through(), NOT_KNOWN);
     // The epoch alone does not make an owner.
     ck_result(&w, publish_store_check(publisher, after, &w.err), STORE_FENCED);
     ck_result(&w, publish_store_close(publisher, after, &rule, NOW, &w.err), STORE_FENCED);
@@ -183,6 +285,7 @@ START_TEST(only_the_owner_closes)
     ck_ok(&w, publish_store_check(publisher, after, &w.err));
     ck_ok(&w, publish_store_close(publisher, after, &rule, NOW, &w.err));
     ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(closed_through(), 0);
     // Nothing is left to do: nothing is locked or written, so nobody is asked who they are.
     sql_run("BEGIN; SELECT FROM streamlens_position FOR UPDATE");
     ck_ok(&w, publish_store_close(publisher, after, &rule, NOW, &w.err));
@@ -209,6 +312,7 @@ START_TEST(a_lost_answer_is_a_retry_that_does_no_harm)
         rc = publish_store_close(publisher, epoch, &rule, NOW + 1000, &w.err);
     ck_assert_int_eq(rc, STORE_OK);
     ck_assert_int_eq(count_windows("complete"), 1);
+    ck_assert_int_eq(closed_through(), 0);
     ck_assert_int_eq(sql_i64("SELECT extract(epoch FROM closed_at) * 1000 FROM llm_window"),
                      _i ? NOW : NOW + 1000);
     publish_store_free(publisher);
@@ -263,6 +367,10 @@ int main(void)
     tcase_add_test(tc, a_partition_of_another_process_holds_windows_back_as_well);
     tcase_add_test(tc, late_data_of_a_complete_window_opens_it_no_more);
     tcase_add_test(tc, what_a_dead_partition_holds_back_hides_nothing);
+    tcase_add_test(tc, all_is_closed_through_what_all_partitions_have_passed);
+    tcase_add_test(tc, how_far_all_is_closed_is_written_where_it_rises_and_never_falls);
+    tcase_add_test(tc, no_window_is_open_behind_what_all_is_closed_through);
+    tcase_add_test(tc, closing_waits_for_the_publishers_row_before_it_locks_windows);
     tcase_add_test(tc, only_the_owner_closes);
     tcase_add_loop_test(tc, a_lost_answer_is_a_retry_that_does_no_harm, 0, 2);
     tcase_add_test(tc, windows_that_are_done_cost_nothing);
