@@ -278,52 +278,56 @@ static int check_header(const unsigned char *p, size_t n, struct err *e)
     return 0;
 }
 
-static int check_counts(const unsigned char *p, const unsigned char *end, struct err *e)
+struct filled {
+    int64_t count;
+    int32_t index;
+};
+
+// The counts that are not zero, in order: how many; -1 where they are no histogram's. Which comes
+// next, a count or a run of zeros, nobody can predict, so the loop does not branch on it.
+static int read_counts(const unsigned char *p, const unsigned char *end,
+                       struct filled out[HIST_COUNTS + 1], int64_t *total, struct err *e)
 {
     const int limit = hist_index(HIST_MAX_US) + 1;
     const unsigned char *begin = p;
-    int64_t index = 0, total = 0;
+    int64_t index = 0;
+    int n = 0;
+    *total = 0;
     while (p < end) {
         int64_t count;
         int64_t at = HEADER_BYTES + (p - begin);
         p = get_zigzag(p, end, &count);
         if (!p)
             return err_field(e, "", at, "the histogram ends within a count");
+        int64_t is_run = count >> 63, is_count = count > 0; // is_run: 0 or -1
         // -INT64_MIN would overflow, and one beyond the end is as wrong as many.
-        int64_t steps = count < 0 ? -max_i64(count, -HIST_COUNTS - 1) : 1;
-        if (steps > HIST_COUNTS - index || (count > 0 && index >= limit))
+        int64_t steps = (-max_i64(count, -HIST_COUNTS - 1) & is_run) + 1 + is_run;
+        if (steps > HIST_COUNTS - index || (is_count & (index >= limit)))
             return err_field(e, "", at, "the histogram counts beyond its range");
-        if (count > 0 && __builtin_add_overflow(total, count, &total))
+        if (__builtin_add_overflow(*total, count & ~is_run, total))
             return err_field(e, "", at, "the histogram's counts overflow");
+        out[n] = (struct filled){count, (int32_t)index};
+        n += (int)is_count;
         index += steps;
     }
-    return 0;
+    return n;
 }
 
-// After check_counts(), so it cannot fail halfway.
-static void add_counts(struct hist *h, const unsigned char *p, const unsigned char *end)
+static int decode_plain(struct hist *h, const unsigned char *p, size_t size, struct err *e)
 {
-    int64_t index = 0, total = 0;
-    while (p && p < end) {
-        int64_t count = 0;
-        p = get_zigzag(p, end, &count);
-        if (count <= 0) {
-            index += count < 0 ? -count : 1;
-            continue;
-        }
-        uint64_t *to = &chunk_of(h, (int)(index / HIST_CHUNK))[index % HIST_CHUNK];
-        *to = add_count(*to, (uint64_t)count);
-        total += count;
-        index++;
+    struct filled filled[HIST_COUNTS + 1]; // and where one that is not taken is written
+    int64_t total;
+    if (check_header(p, size, e) < 0)
+        return -1;
+    int n = read_counts(p + HEADER_BYTES, p + size, filled, &total, e);
+    if (n < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        int index = filled[i].index;
+        uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
+        *to = add_count(*to, (uint64_t)filled[i].count);
     }
     h->total = add_sat_i64(h->total, total);
-}
-
-static int decode_plain(struct hist *h, const unsigned char *p, size_t n, struct err *e)
-{
-    if (check_header(p, n, e) < 0 || check_counts(p + HEADER_BYTES, p + n, e) < 0)
-        return -1;
-    add_counts(h, p + HEADER_BYTES, p + n);
     return 0;
 }
 
