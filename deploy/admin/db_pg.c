@@ -7,6 +7,8 @@
 
 #define CONNECT_TIMEOUT_S "5"
 #define OLDEST_SERVER 14
+// Any number, the same in every release.
+#define MAINTENANCE_LOCK "5783110476019231046"
 
 // libpq's messages end in newlines and may have several lines; ours are one sentence.
 static const char *one_line(const char *message, char *out, size_t cap)
@@ -108,6 +110,19 @@ struct db *db_open_set_up(const struct config *c, struct err *e)
         return db;
     db_close(db);
     return NULL;
+}
+
+int db_lock_maintenance(struct db *db, struct err *e)
+{
+    PGresult *r = db_query(db, "looking for another one that runs",
+                           "SELECT pg_try_advisory_lock(" MAINTENANCE_LOCK ")::int", 0, NULL, e);
+    if (!r)
+        return -1;
+    bool locked = db_int(r, 0, 0);
+    PQclear(r);
+    return locked ? 0
+                  : err_set(e, "another streamlens-admin retention or tenant delete is running in "
+                               "this database; run it again once that is over");
 }
 
 void db_close(struct db *db)

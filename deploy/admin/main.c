@@ -9,6 +9,7 @@
 #include "deploy/admin/limit.h"
 #include "deploy/admin/price.h"
 #include "deploy/admin/republish.h"
+#include "deploy/admin/retention.h"
 #include "deploy/admin/settings.h"
 #include "deploy/admin/setup.h"
 
@@ -94,6 +95,11 @@ static const struct command {
       {"to", "TIME", "and before then"},
       {"tenant", "T", "only the rows of this tenant"}},
      republish_run},
+    {"retention", NULL, "",
+     "drop rows of minutes and hours older than MINUTE_RETENTION_DAYS and HOUR_RETENTION_DAYS", 0, 0,
+     {{"dry-run", NULL, "only say what would be dropped"},
+      {"wait", "SECONDS", "for transactions that use what is to be dropped (60)"}},
+     retention_run},
 };
 // clang-format on
 

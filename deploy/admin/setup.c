@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "deploy/admin/prices_default.h"
+#include "deploy/admin/retention.h"
 #include "deploy/admin/schema_pg.h"
 #include "deploy/admin/topics_kafka.h"
 
@@ -44,6 +45,19 @@ static int settle_all(const struct config *c, struct schema_pins *p, struct err 
     return 0;
 }
 
+// Topics without an end to their retention are retention's own affair: what is not counted yet it
+// knows when it runs.
+static int check_retention(const struct config *c, struct topics *t, const struct config_pinned *n,
+                           struct err *e)
+{
+    int64_t topics_ms;
+    if (topics_input_retention(t, &topics_ms, e) < 0)
+        return -1;
+    if (topics_ms < 0)
+        return 0;
+    return retention_check(c, topics_ms, RETENTION_OF_TOPICS, n->join_ttl_ms + n->join_skew_ms, e);
+}
+
 static int run(const struct config *c, struct schema *s, struct topics *t, struct err *e)
 {
     struct schema_pins pins;
@@ -53,6 +67,9 @@ static int run(const struct config *c, struct schema *s, struct topics *t, struc
         pins.numbers = config_pinned_default();
     if (settle_all(c, &pins, e) < 0)
         return -1;
+    int rc = check_retention(c, t, &pins.numbers, e);
+    if (rc < 0)
+        return rc;
     // Topics that are there already say what N is, where nobody else does.
     int64_t existing = 0;
     if (!pins.found && topics_input_partitions(t, &existing, e) < 0)
@@ -67,7 +84,7 @@ static int run(const struct config *c, struct schema *s, struct topics *t, struc
 int setup_run(const struct config *c, const struct args *a, struct err *e)
 {
     (void)a; // it has no options
-    if (prices_default_check(c, e) < 0)
+    if (prices_default_check(c, e) < 0 || retention_check_hours(c, e) < 0)
         return ARGS_WRONG;
     struct topics *t = topics_open(c, e);
     struct schema *s = t ? schema_open(c, e) : NULL;

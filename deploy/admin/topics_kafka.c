@@ -100,6 +100,20 @@ int topics_input_partitions(struct topics *t, int64_t *out, struct err *e)
     return 0;
 }
 
+int topics_input_retention(struct topics *t, int64_t *out_ms, struct err *e)
+{
+    static const char *const inputs[] = {TOPIC_REQUESTS, TOPIC_RESPONSES};
+    *out_ms = 0;
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+        struct kafka_topic_info found;
+        if (info(t, inputs[i], &found, e) < 0)
+            return -1;
+        int64_t ms = found.partitions ? found.retention_ms : strtoll(DAYS_7_MS, NULL, 10);
+        *out_ms = ms < 0 || *out_ms < 0 ? -1 : max_i64(*out_ms, ms);
+    }
+    return 0;
+}
+
 // ---- making ----
 
 // Whether it was made by us; another setup, or a person, may have been faster.
