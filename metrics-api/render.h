@@ -4,6 +4,9 @@
 //
 // In CSV a text that a spreadsheet would take for a formula (it begins with =, +, -, @, tab or CR)
 // gets a ' in front; what is null is empty; an object is its JSON.
+//
+// The percentiles that were asked for come behind the fields: those of latency, then those of time
+// to first token. A name that is absent (not grouped by) is null, and so is updated_at 0: no row.
 #ifndef STREAMLENS_RENDER_H
 #define STREAMLENS_RENDER_H
 

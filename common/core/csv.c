@@ -125,7 +125,8 @@ void csv_add_cell(struct buf *out, struct str cell)
 {
     bool quoted =
         cell.n > 0 && (is_blank(cell.p[0]) || is_blank(cell.p[cell.n - 1]) || cell.p[0] == '#' ||
-                       memchr(cell.p, ',', cell.n) || memchr(cell.p, '"', cell.n));
+                       memchr(cell.p, ',', cell.n) || memchr(cell.p, '"', cell.n) ||
+                       memchr(cell.p, '\n', cell.n) || memchr(cell.p, '\r', cell.n));
     if (!quoted) {
         buf_add(out, cell.p, cell.n);
         return;

@@ -73,6 +73,16 @@ static size_t decimal_try(double d, int magnitude, int digits, char out[48])
     return strtod(out, NULL) == d ? n : 0;
 }
 
+// What was µs is whole thousandths of a ms. No other text of up to 15 digits reads back as the same
+// double, so this one is the shortest. 0 where a is anything else.
+static size_t thousandths(double a, char out[48])
+{
+    if (a >= 1e12)
+        return 0;
+    uint64_t m = (uint64_t)(a * 1000 + 0.5);
+    return (double)m / 1000 == a ? decimal_text(m, 3, out) : 0;
+}
+
 void metrics_json_double(struct buf *out, double d)
 {
     if (!isfinite(d)) {
@@ -85,8 +95,8 @@ void metrics_json_double(struct buf *out, double d)
         metrics_json_int(out, (int64_t)d); // -0 too: a zero
         return;
     }
-    size_t n = 0;
-    if (a >= 1e-5 && a < 1e15) {
+    size_t n = thousandths(a, text);
+    if (n == 0 && a >= 1e-5 && a < 1e15) {
         int magnitude = (int)floor(log10(a));
         for (int digits = 15; digits <= 17 && n == 0; digits++)
             n = decimal_try(a, magnitude, digits, text);
@@ -117,10 +127,9 @@ static void add_day(struct metrics_json *j, int64_t t_us)
     memcpy(j->day, text, DAY_BYTES);
 }
 
-static void add_time(struct metrics_json *j, struct buf *out, int64_t t_us)
+void metrics_json_time(struct metrics_json *j, struct buf *out, int64_t t_us)
 {
-    char text[TIME_RFC3339_MAX + 2], *at = text;
-    *at++ = '"';
+    char text[TIME_RFC3339_MAX], *at = text;
     if (t_us % US_PER_S != 0) {
         at += time_format_rfc3339(t_us, at);
     } else {
@@ -134,8 +143,14 @@ static void add_time(struct metrics_json *j, struct buf *out, int64_t t_us)
         at = two_digits(at, s % 60);
         *at++ = 'Z';
     }
-    *at++ = '"';
     buf_add(out, text, (size_t)(at - text));
+}
+
+static void add_time(struct metrics_json *j, struct buf *out, int64_t t_us)
+{
+    buf_addc(out, '"');
+    metrics_json_time(j, out, t_us);
+    buf_addc(out, '"');
 }
 
 // Digits, a sign and a point need no escapes.

@@ -22,5 +22,7 @@ void metrics_json_members(struct metrics_json *j, struct buf *out, const struct 
 // finite.
 void metrics_json_double(struct buf *out, double d);
 void metrics_json_int(struct buf *out, int64_t n);
+// The instant as RFC 3339, without quotes.
+void metrics_json_time(struct metrics_json *j, struct buf *out, int64_t t_us);
 
 #endif

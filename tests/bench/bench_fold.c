@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A week of 100 series in hours, grouped by model: folding the rows, with two histograms of about 60
-// filled buckets each, objects and costs; and writing cells as JSON and CSV.
+// A week of 100 series in hours, grouped by model: folding the rows, with two histograms of about
+// 60 filled buckets each, objects and costs; and writing cells as JSON and CSV.
 #include "metrics-api/fold.h"
+#include "metrics-api/render.h"
 #include "tests/bench/bench.h"
 
 #define SERIES 100
@@ -91,6 +92,34 @@ static void bench_fold(const char *what, int64_t step_us)
            (double)best_ns / ROWS, (double)best_ns / 1e6, n, bytes / 1024);
 }
 
+static void bench_render(const char *what, enum render_format format)
+{
+    struct buf out = {0}, scratch = {0};
+    struct fields fields = {.bits = (UINT64_C(1) << FIELD_COUNT) - 1};
+    struct metrics_row row;
+    int64_t derived_ns = INT64_MAX, written_ns = INT64_MAX;
+    for (int round = 0; round < 5; round++) {
+        struct render r = {.format = format, .fields = &fields, .out = &out};
+        buf_clear(&out);
+        render_begin(&r, "metrics");
+        int64_t before_ns = bench_cpu_ns();
+        for (int i = 0; i < ROWS; i++)
+            fact_row_derive(&rows[i], &scratch, &row);
+        int64_t between_ns = bench_cpu_ns();
+        for (int i = 0; i < ROWS; i++) {
+            fact_row_derive(&rows[i], &scratch, &row);
+            render_row(&r, &row, NULL, NULL);
+        }
+        derived_ns = min_i64(derived_ns, between_ns - before_ns);
+        written_ns = min_i64(written_ns, bench_cpu_ns() - between_ns);
+        render_end(&r);
+    }
+    printf("write %-4s %5.0f ns a row to derive, %5.0f with writing, %zu bytes\n", what,
+           (double)derived_ns / ROWS, (double)written_ns / ROWS, out.n / ROWS);
+    buf_free(&out);
+    buf_free(&scratch);
+}
+
 int main(void)
 {
     for (int s = 0; s < SERIES; s++)
@@ -102,5 +131,7 @@ int main(void)
     bench_fold("in one step", 0);
     bench_fold("in days", US_PER_DAY);
     bench_fold("in hours", US_PER_HOUR);
+    bench_render("JSON", RENDER_JSON);
+    bench_render("CSV", RENDER_CSV);
     return 0;
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics-api/render.h"
+
+#include <math.h>
+
+#include "common/core/csv.h"
+
+#define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
+
+// Names of JSON members with their quotes and colons.
+struct key {
+    const char *text;
+    size_t n;
+};
+#define KEY(name) {"\"" #name "\":", sizeof("\"" #name "\":") - 1},
+static const struct key keys[FIELD_COUNT] = {
+    METRICS_ROW_FIELDS(KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
+#undef KEY
+
+const char *render_media_type(enum render_format f)
+{
+    static const char *const types[] = {
+        [RENDER_JSON] = "application/json",
+        [RENDER_NDJSON] = "application/x-ndjson",
+        [RENDER_CSV] = "text/csv; charset=utf-8; header=present",
+    };
+    return types[f];
+}
+
+// ---- values ----
+
+// A member of the row; that of the type is the one to read.
+union member {
+    const struct str *text;
+    const int64_t *number;
+    const double *real;
+    const bool *truth;
+};
+
+static union member member_of(const struct metrics_row *row, const struct field_info *field)
+{
+    const char *at = (const char *)row + field->offset;
+    switch (field->type) {
+    case FIELD_TEXT:
+    case FIELD_DECIMAL:
+    case FIELD_OBJECT:
+        return (union member){.text = (const void *)at};
+    case FIELD_TIME:
+    case FIELD_COUNT_OF:
+        return (union member){.number = (const void *)at};
+    case FIELD_NUMBER_OF:
+    case FIELD_MAYBE:
+        return (union member){.real = (const void *)at};
+    case FIELD_BOOL:
+        break;
+    }
+    return (union member){.truth = (const void *)at};
+}
+
+static bool is_null(const struct metrics_row *row, enum field field)
+{
+    const struct field_info *info = &field_infos[field];
+    union member m = member_of(row, info);
+    switch (info->type) {
+    case FIELD_TEXT:
+    case FIELD_DECIMAL:
+        return !m.text->p;
+    case FIELD_TIME:
+        return field == FIELD_updated_at && *m.number == 0;
+    case FIELD_NUMBER_OF:
+    case FIELD_MAYBE:
+        return !isfinite(*m.real);
+    default:
+        return false;
+    }
+}
+
+static void add_quoted(struct buf *out, struct str s)
+{
+    buf_addc(out, '"');
+    buf_add(out, s.p, s.n);
+    buf_addc(out, '"');
+}
+
+static void add_json_value(struct render *r, const struct field_info *field, union member m)
+{
+    switch (field->type) {
+    case FIELD_TEXT:
+        buf_add_json_str(r->out, *m.text);
+        break;
+    case FIELD_TIME:
+        buf_addc(r->out, '"');
+        metrics_json_time(&r->times, r->out, *m.number);
+        buf_addc(r->out, '"');
+        break;
+    case FIELD_COUNT_OF:
+        metrics_json_int(r->out, *m.number);
+        break;
+    case FIELD_NUMBER_OF:
+    case FIELD_MAYBE:
+        metrics_json_double(r->out, *m.real);
+        break;
+    case FIELD_DECIMAL:
+        add_quoted(r->out, *m.text); // digits, a sign and a point need no escapes
+        break;
+    case FIELD_OBJECT:
+        buf_add(r->out, m.text->p, m.text->n);
+        break;
+    case FIELD_BOOL:
+        buf_adds(r->out, *m.truth ? "true" : "false");
+        break;
+    }
+}
+
+// What a spreadsheet takes for a formula when it opens the file.
+static void add_csv_text(struct buf *out, struct str text)
+{
+    if (text.n == 0 || !memchr("=+-@\t\r", text.p[0], 6)) {
+        csv_add_cell(out, text);
+        return;
+    }
+    struct buf harmless = {0};
+    buf_addc(&harmless, '\'');
+    buf_add(&harmless, text.p, text.n);
+    csv_add_cell(out, (struct str){harmless.p, harmless.n});
+    buf_free(&harmless);
+}
+
+static void add_csv_value(struct render *r, const struct field_info *field, union member m)
+{
+    switch (field->type) {
+    case FIELD_TEXT:
+        add_csv_text(r->out, *m.text);
+        break;
+    case FIELD_TIME:
+        metrics_json_time(&r->times, r->out, *m.number);
+        break;
+    case FIELD_DECIMAL:
+        buf_add(r->out, m.text->p, m.text->n);
+        break;
+    case FIELD_OBJECT:
+        csv_add_cell(r->out, *m.text);
+        break;
+    default:
+        add_json_value(r, field, m);
+        break;
+    }
+}
+
+// ---- rows ----
+
+// The bits, lowest first, as enum field.
+static enum field take_field(uint64_t *bits)
+{
+    enum field field = (enum field)__builtin_ctzll(*bits);
+    *bits &= *bits - 1;
+    return field;
+}
+
+static void add_percentile_name(struct buf *out, const struct percentile *p, const char *of)
+{
+    buf_addc(out, 'p');
+    buf_adds(out, p->digits);
+    buf_adds(out, of);
+}
+
+// Fields of a row are told apart by commas; `first` knows whether one was there.
+struct members {
+    struct render *r;
+    bool csv, first;
+};
+
+static void next_member(struct members *m)
+{
+    if (!m->first)
+        buf_addc(m->r->out, ',');
+    m->first = false;
+}
+
+static void add_fields(struct members *m, const struct metrics_row *row, uint64_t known)
+{
+    struct buf *out = m->r->out;
+    for (uint64_t bits = m->r->fields->bits; bits;) {
+        enum field field = take_field(&bits);
+        bool null = !(known >> field & 1) || is_null(row, field);
+        next_member(m);
+        if (!m->csv)
+            buf_add(out, keys[field].text, keys[field].n);
+        if (null && !m->csv)
+            ADD_LIT(out, "null");
+        if (null)
+            continue;
+        const struct field_info *info = &field_infos[field];
+        if (m->csv)
+            add_csv_value(m->r, info, member_of(row, info));
+        else
+            add_json_value(m->r, info, member_of(row, info));
+    }
+}
+
+// values NULL: none is known.
+static void add_percentiles(struct members *m, const char *of, bool ttft, const double *values)
+{
+    struct buf *out = m->r->out;
+    const struct fields *fields = m->r->fields;
+    for (size_t i = 0; i < fields->n; i++) {
+        const struct percentile *p = &fields->percentiles[i];
+        double value = values ? values[i] : NAN;
+        if (!(ttft ? p->ttft : p->latency))
+            continue;
+        next_member(m);
+        if (!m->csv) {
+            buf_addc(out, '"');
+            add_percentile_name(out, p, of);
+            ADD_LIT(out, "\":");
+        }
+        if (!m->csv || isfinite(value))
+            metrics_json_double(out, value);
+    }
+}
+
+static void add_row(struct render *r, const struct metrics_row *row, uint64_t known,
+                    const double *latency_ms, const double *ttft_ms)
+{
+    struct members m = {.r = r, .csv = r->format == RENDER_CSV, .first = true};
+    if (r->format == RENDER_JSON && r->rows > 0)
+        buf_addc(r->out, ',');
+    if (!m.csv)
+        buf_addc(r->out, '{');
+    add_fields(&m, row, known);
+    add_percentiles(&m, "_latency_ms", false, latency_ms);
+    add_percentiles(&m, "_ttft_ms", true, ttft_ms);
+    if (m.csv)
+        ADD_LIT(r->out, "\r\n");
+    else
+        buf_addc(r->out, '}');
+    if (r->format == RENDER_NDJSON)
+        buf_addc(r->out, '\n');
+    r->rows++;
+}
+
+void render_row(struct render *r, const struct metrics_row *row, const double *latency_ms,
+                const double *ttft_ms)
+{
+    add_row(r, row, UINT64_MAX, latency_ms, ttft_ms);
+}
+
+void render_empty_row(struct render *r, const struct metrics_row *row)
+{
+    const uint64_t known = FIELD_BIT(tenant_id) | FIELD_BIT(route) | FIELD_BIT(model) |
+                           FIELD_BIT(window_start) | FIELD_BIT(window_end);
+    add_row(r, row, known, NULL, NULL);
+}
+
+// ---- around them ----
+
+static void add_header_line(struct render *r)
+{
+    struct members m = {.r = r, .csv = true, .first = true};
+    for (uint64_t bits = r->fields->bits; bits;) {
+        next_member(&m);
+        buf_adds(r->out, field_infos[take_field(&bits)].name);
+    }
+    for (int ttft = 0; ttft < 2; ttft++) {
+        for (size_t i = 0; i < r->fields->n; i++) {
+            const struct percentile *p = &r->fields->percentiles[i];
+            if (!(ttft ? p->ttft : p->latency))
+                continue;
+            next_member(&m);
+            add_percentile_name(r->out, p, ttft ? "_ttft_ms" : "_latency_ms");
+        }
+    }
+    ADD_LIT(r->out, "\r\n");
+}
+
+void render_begin(struct render *r, const char *name)
+{
+    r->rows = 0;
+    if (r->format == RENDER_CSV)
+        add_header_line(r);
+    if (r->format != RENDER_JSON)
+        return;
+    ADD_LIT(r->out, "{\"");
+    buf_adds(r->out, name);
+    ADD_LIT(r->out, "\":[");
+}
+
+void render_end(struct render *r)
+{
+    if (r->format != RENDER_JSON)
+        return;
+    ADD_LIT(r->out, "],\"count\":");
+    metrics_json_int(r->out, (int64_t)r->rows);
+}
