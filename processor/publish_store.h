@@ -58,7 +58,7 @@ void publish_batch_clear(struct publish_batch *b); // frees; empty and valid aga
 enum store_result publish_store_check(struct publish_store *s, int64_t epoch,
                                       struct err *e) MUST_CHECK;
 
-// Closes the windows that closing_judge says so of.
+// Closes the windows that closing_judge says so of, and notes through which window all is closed.
 enum store_result publish_store_close(struct publish_store *s, int64_t epoch,
                                       const struct closing_rule *rule, int64_t now_ms,
                                       struct err *e) MUST_CHECK;
