@@ -19,6 +19,7 @@ STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 PUBLISH_ROWS = "processor/publish_rows_pg.c"
+FACTS, NOTICE = "processor/facts.c", "processor/notice.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (
@@ -474,4 +475,67 @@ MUTANTS = (
     Mutant("owner_not_compared", STORE,
            "db_i64(r, i, 2) != s->token && db_i64(r, i, 5) == s->owner_id);", "db_i64(r, i, 2) != s->token);",
            "any other owner passes for a process of our own id", DATABASE + "store"),
+
+    # --- how fast tokens come ---
+    Mutant("generation_of_what_came_at_once", FACTS,
+           "ttft_us >= latency_us ||", "ttft_us > latency_us ||",
+           "answers whose first token came last tell of their speed", UNIT + "task"),
+    Mutant("generation_with_the_first_token", FACTS,
+           "add_sat_i64(f->generation_us, latency_us - ttft_us)", "add_sat_i64(f->generation_us, latency_us)",
+           "the wait for the first token slows the others down", "sim"),
+    Mutant("generation_of_no_tokens", FACTS,
+           "ttft_us >= latency_us || tokens == 0)", "ttft_us >= latency_us)",
+           "answers without tokens slow the others down", "sim"),
+    Mutant("generation_without_a_first_token", FACTS,
+           "if (ttft_us == EVENT_ABSENT || ttft_us", "if (ttft_us",
+           "answers without a time to first token tell of their speed", "sim"),
+
+    # --- what listeners are told ---
+    Mutant("touching_ranges_kept_apart", NOTICE,
+           "v[i].first <= v[kept].last + 1 ||", "v[i].first <= v[kept].last ||",
+           "each window is told on its own", UNIT + "notice"),
+    Mutant("any_gap_lost", NOTICE,
+           "    qsort(gaps, n - 1, sizeof(*gaps), compare_gaps);\n", "",
+           "the oldest are made one range, however far apart", UNIT + "notice"),
+    Mutant("notice_a_byte_too_long", NOTICE,
+           "text_bytes(v[i + 1].first) + 2;", "text_bytes(v[i + 1].first) + 3;",
+           "more is saved on paper than in the text", UNIT + "notice"),
+    Mutant("one_gap_too_many_lost", NOTICE,
+           "for (size_t k = 0; bytes > bytes_max; k++)", "for (size_t k = 0; bytes >= bytes_max; k++)",
+           "a text that just fits is shortened further", UNIT + "notice"),
+    Mutant("flush_not_told", STORE,
+           "        rc = send_notice(s, r, e);", "        rc = STORE_OK;",
+           "whoever listens hears of no flush", DATABASE + "store_notice"),
+    Mutant("closing_not_told", CLOSING_PG,
+           "        rc = send_notice(db, c, e);", "        rc = STORE_OK;",
+           "whoever listens takes a closed window for an open one", DATABASE + "store_notice"),
+    Mutant("held_windows_told", CLOSING_PG,
+           "        if (c->v[i].closed_at_us != INT64_MIN)\n", "",
+           "windows are told of that nothing has changed in", DATABASE + "store_notice"),
+
+    # --- through which window all is closed ---
+    Mutant("through_by_whoever_leads", CLOSING_PG,
+           "passed_us(progress.through_ms, rule->grace_ms)", "passed_us(progress.lead_ms, rule->grace_ms)",
+           "what a partition is still to count passes for closed", DATABASE + "store_closing"),
+    Mutant("through_without_grace", CLOSING_PG,
+           "time_floor_us((through_ms - grace_ms) * US_PER_MS", "time_floor_us(through_ms * US_PER_MS",
+           "a window passes for closed before it is", DATABASE + "store_closing"),
+    Mutant("through_beyond_the_batch", CLOSING_PG,
+           "if (n == CLOSING_BATCH)", "if (n > CLOSING_BATCH)",
+           "windows that a later look closes pass for closed", DATABASE + "store_closing"),
+    Mutant("through_falls", CLOSING_PG,
+           "if (out->through_us <= closed_us)", "if (out->through_us == closed_us)",
+           "what was closed is open again after the times were set back", DATABASE + "store_closing"),
+    Mutant("through_written_at_each_look", CLOSING_PG,
+           "if (out->through_us <= closed_us)", "if (out->through_us < closed_us)",
+           "a silent system writes twice a second", DATABASE + "store_closing"),
+    Mutant("through_with_windows_alone", PUBLISH_PG,
+           "rc == STORE_OK && closing_any(changes)", "rc == STORE_OK && changes->n > 0",
+           "minutes without traffic never close", DATABASE + "store_closing"),
+    Mutant("through_behind_the_windows", CLOSING_PG,
+           "    if (c->through_us != INT64_MIN)\n        rc = write_through(db, c->through_us, e);\n"
+           "    if (rc == STORE_OK && c->n > 0)\n        rc = write_windows(db, c, e);\n",
+           "    if (c->n > 0)\n        rc = write_windows(db, c, e);\n"
+           "    if (rc == STORE_OK && c->through_us != INT64_MIN)\n        rc = write_through(db, c->through_us, e);\n",
+           "the publisher and a flush with a gap wait for each other", DATABASE + "store_closing"),
 )
