@@ -7,12 +7,12 @@
 
 #define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
 
-// Names of JSON members with their quotes and colons.
+// Names of JSON members with their quotes and colons, and the comma before all but the first.
 struct key {
     const char *text;
     size_t n;
 };
-#define KEY(name) {"\"" #name "\":", sizeof("\"" #name "\":") - 1},
+#define KEY(name) {",\"" #name "\":", sizeof(",\"" #name "\":") - 1},
 static const struct key keys[FIELD_COUNT] = {
     METRICS_ROW_FIELDS(KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
 #undef KEY
@@ -183,9 +183,11 @@ static void add_fields(struct members *m, const struct metrics_row *row, uint64_
     for (uint64_t bits = m->r->fields->bits; bits;) {
         enum field field = take_field(&bits);
         bool null = !(known >> field & 1) || is_null(row, field);
-        next_member(m);
-        if (!m->csv)
-            buf_add(out, keys[field].text, keys[field].n);
+        if (m->csv)
+            next_member(m);
+        else
+            buf_add(out, keys[field].text + m->first, keys[field].n - m->first);
+        m->first = false;
         if (null && !m->csv)
             ADD_LIT(out, "null");
         if (null)

@@ -21,7 +21,8 @@ void buf_add(struct buf *b, const void *p, size_t n)
 {
     if (n == 0)
         return;
-    buf_reserve(b, n);
+    if (b->cap - b->n < n) // answers are made of many small pieces: most need no call
+        buf_reserve(b, n);
     memcpy(b->p + b->n, p, n);
     b->n += n;
 }
@@ -33,7 +34,9 @@ void buf_adds(struct buf *b, const char *cstr)
 
 void buf_addc(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (b->cap == b->n)
+        buf_reserve(b, 1);
+    b->p[b->n++] = c;
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)

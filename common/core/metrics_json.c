@@ -9,25 +9,23 @@
 #define DAY_BYTES 11 // of "2026-11-21T"
 #define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
 
-static size_t digits_of(uint64_t n, char out[20])
+// Written so that they end before `end`; returns where they begin.
+static char *digits_before(char *end, uint64_t n)
 {
-    char reversed[20];
-    size_t len = 0;
     do {
-        reversed[len++] = (char)('0' + n % 10);
+        *--end = (char)('0' + n % 10);
         n /= 10;
     } while (n > 0);
-    for (size_t i = 0; i < len; i++)
-        out[i] = reversed[len - 1 - i];
-    return len;
+    return end;
 }
 
 void metrics_json_int(struct buf *out, int64_t n)
 {
-    char digits[20];
+    char text[21], *end = text + sizeof(text);
+    char *at = digits_before(end, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
     if (n < 0)
-        buf_addc(out, '-');
-    buf_add(out, digits, digits_of(n < 0 ? 0 - (uint64_t)n : (uint64_t)n, digits));
+        *--at = '-';
+    buf_add(out, at, (size_t)(end - at));
 }
 
 // m / 10^decimals as plain text without trailing zeros; returns the length.
@@ -37,8 +35,8 @@ static size_t decimal_text(uint64_t m, int decimals, char out[48])
         m /= 10;
         decimals--;
     }
-    char digits[20];
-    size_t n = digits_of(m, digits), at = 0;
+    char room[20], *end = room + sizeof(room), *digits = digits_before(end, m);
+    size_t n = (size_t)(end - digits), at = 0;
     size_t whole = n > (size_t)decimals ? n - (size_t)decimals : 0;
     if (whole == 0)
         out[at++] = '0';

@@ -17,22 +17,34 @@ money money_add(money a, money b)
     return bounded(sum);
 }
 
+// Dividing 128 bits takes ten times as long as dividing 64.
+static char take_digit(unsigned __int128 *rest)
+{
+    if (*rest > UINT64_MAX) {
+        char digit = (char)('0' + (int)(*rest % 10));
+        *rest /= 10;
+        return digit;
+    }
+    uint64_t small = (uint64_t)*rest;
+    *rest = small / 10;
+    return (char)('0' + small % 10);
+}
+
 void money_add_decimal(struct buf *out, money m)
 {
     char text[48], *end = text + sizeof(text), *at = end;
     unsigned __int128 rest = m < 0 ? -(unsigned __int128)m : (unsigned __int128)m;
     bool shown = false; // a decimal that is not 0 stands to the right
-    for (int i = 0; i < DECIMALS; i++, rest /= 10) {
-        int digit = (int)(rest % 10);
-        shown = shown || digit != 0;
+    for (int i = 0; i < DECIMALS; i++) {
+        char digit = take_digit(&rest);
+        shown = shown || digit != '0';
         if (shown)
-            *--at = (char)('0' + digit);
+            *--at = digit;
     }
     if (shown)
         *--at = '.';
     do {
-        *--at = (char)('0' + (int)(rest % 10));
-        rest /= 10;
+        *--at = take_digit(&rest);
     } while (rest != 0);
     if (m < 0)
         *--at = '-';

@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "common/core/metrics_json.h"
+
 #define OTHER_NAME "__other__"
 
 static size_t class_length(struct str name)
@@ -102,7 +104,8 @@ void name_counts_to_json(const struct name_counts *c, struct buf *out)
         if (i)
             buf_addc(out, ',');
         buf_add_json_str(out, str_of(c->v[i].name));
-        buf_addf(out, ":%lld", (long long)c->v[i].count);
+        buf_addc(out, ':');
+        metrics_json_int(out, c->v[i].count);
     }
     if (c->other)
         buf_addf(out, "%s\"" OTHER_NAME "\":%lld", c->n ? "," : "", (long long)c->other);

@@ -3,8 +3,6 @@
 // time zone of the process, and timegm() takes locks and normalises what should be refused.
 #include "common/core/timeunit.h"
 
-#include <stdio.h>
-
 #define FIRST_US (INT64_C(-62135596800) * US_PER_S)               // 0001-01-01T00:00:00Z
 #define LAST_US (INT64_C(253402300799) * US_PER_S + US_PER_S - 1) // 9999-12-31T23:59:59.999999Z
 #define DAYS_PER_400_YEARS 146097
@@ -157,21 +155,37 @@ bool time_in_range_us(int64_t t_us)
     return t_us >= FIRST_US && t_us <= LAST_US;
 }
 
+// The last `n` digits of the number.
+static char *put_digits(char *at, int number, int n)
+{
+    for (int i = n - 1; i >= 0; i--, number /= 10)
+        at[i] = (char)('0' + number % 10);
+    return at + n;
+}
+
+// By hand, since printf() took most of the time of an instant in an answer.
 size_t time_format_rfc3339(int64_t t_us, char *out)
 {
     assert(time_in_range_us(t_us));
     int64_t day_us = time_floor_us(t_us, US_PER_DAY);
-    int year, month, day;
-    date_from_days(day_us / US_PER_DAY, &year, &month, &day);
-    int64_t in_day_us = t_us - day_us;
-    int second = (int)(in_day_us / US_PER_S);
-    int fraction_us = (int)(in_day_us % US_PER_S);
-    int n = snprintf(out, TIME_RFC3339_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day,
-                     second / 3600, second / 60 % 60, second % 60);
-    if (fraction_us % 1000 != 0)
-        n += snprintf(out + n, TIME_RFC3339_MAX - n, ".%06d", fraction_us);
-    else if (fraction_us != 0)
-        n += snprintf(out + n, TIME_RFC3339_MAX - n, ".%03d", fraction_us / 1000);
-    n += snprintf(out + n, TIME_RFC3339_MAX - n, "Z");
-    return (size_t)n;
+    int fields[6], fraction_us = (int)((t_us - day_us) % US_PER_S);
+    int second = (int)((t_us - day_us) / US_PER_S);
+    date_from_days(day_us / US_PER_DAY, &fields[0], &fields[1], &fields[2]);
+    fields[3] = second / 3600;
+    fields[4] = second / 60 % 60;
+    fields[5] = second % 60;
+    char *at = out;
+    for (int i = 0; i < 6; i++) {
+        at = put_digits(at, fields[i], i == 0 ? 4 : 2);
+        *at++ = "--T::."[i];
+    }
+    if (fraction_us == 0)
+        at--; // the point
+    else if (fraction_us % 1000 != 0)
+        at = put_digits(at, fraction_us, 6);
+    else
+        at = put_digits(at, fraction_us / 1000, 3);
+    *at++ = 'Z';
+    *at = '\0';
+    return (size_t)(at - out);
 }
