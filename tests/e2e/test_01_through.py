@@ -27,6 +27,7 @@ class Through(unittest.TestCase):
             self.assertAlmostEqual(row["p95_latency_ms"], 250.5, delta=2.505)
             self.assertEqual(row["avg_prompt_tokens"], 1000)
             self.assertEqual(row["avg_completion_tokens"], 500)
+            self.assertAlmostEqual(row["output_tokens_per_second"], 500 / 0.2105)
             self.assertEqual(row["estimated_cost_usd"], 0.0075)  # 2.5 and 10 USD a million tokens
             self.assertEqual((row["estimated_cost_usd_decimal"], row["unpriced_requests"]), ("0.0075", 0))
             self.assertEqual(row["finish_reasons"], {"stop": 1})
