@@ -14,3 +14,15 @@
 const struct field_info field_infos[FIELD_COUNT] = {
     METRICS_ROW_FIELDS(TEXT_INFO, TIME_INFO, COUNT_INFO, NUMBER_INFO, MAYBE_INFO, DECIMAL_INFO,
                        OBJECT_INFO, BOOL_INFO)};
+
+bool fields_shows(const struct percentile *p, bool ttft)
+{
+    return ttft ? p->ttft : p->latency;
+}
+
+void fields_add_name(struct buf *out, const struct percentile *p, bool ttft)
+{
+    buf_addc(out, 'p');
+    buf_adds(out, p->digits);
+    buf_adds(out, ttft ? "_ttft_ms" : "_latency_ms");
+}

@@ -4,6 +4,7 @@
 #ifndef STREAMLENS_FIELDS_H
 #define STREAMLENS_FIELDS_H
 
+#include "common/core/buf.h"
 #include "common/core/metrics_row.h"
 
 #define FIELD_NUMBER(name) FIELD_##name,
@@ -54,5 +55,9 @@ struct fields {
     struct percentile percentiles[PERCENTILES_MAX];
     size_t n;
 };
+
+// Whether the percentile's field of ttft, or of latency, is shown; and its name, appended.
+bool fields_shows(const struct percentile *p, bool ttft);
+void fields_add_name(struct buf *out, const struct percentile *p, bool ttft);
 
 #endif

@@ -157,13 +157,6 @@ static enum field take_field(uint64_t *bits)
     return field;
 }
 
-static void add_percentile_name(struct buf *out, const struct percentile *p, const char *of)
-{
-    buf_addc(out, 'p');
-    buf_adds(out, p->digits);
-    buf_adds(out, of);
-}
-
 // Fields of a row are told apart by commas; `first` knows whether one was there.
 struct members {
     struct render *r;
@@ -201,19 +194,19 @@ static void add_fields(struct members *m, const struct metrics_row *row, uint64_
 }
 
 // values NULL: none is known.
-static void add_percentiles(struct members *m, const char *of, bool ttft, const double *values)
+static void add_percentiles(struct members *m, bool ttft, const double *values)
 {
     struct buf *out = m->r->out;
     const struct fields *fields = m->r->fields;
     for (size_t i = 0; i < fields->n; i++) {
         const struct percentile *p = &fields->percentiles[i];
         double value = values ? values[i] : NAN;
-        if (!(ttft ? p->ttft : p->latency))
+        if (!fields_shows(p, ttft))
             continue;
         next_member(m);
         if (!m->csv) {
             buf_addc(out, '"');
-            add_percentile_name(out, p, of);
+            fields_add_name(out, p, ttft);
             ADD_LIT(out, "\":");
         }
         if (!m->csv || isfinite(value))
@@ -230,8 +223,8 @@ static void add_row(struct render *r, const struct metrics_row *row, uint64_t kn
     if (!m.csv)
         buf_addc(r->out, '{');
     add_fields(&m, row, known);
-    add_percentiles(&m, "_latency_ms", false, latency_ms);
-    add_percentiles(&m, "_ttft_ms", true, ttft_ms);
+    add_percentiles(&m, false, latency_ms);
+    add_percentiles(&m, true, ttft_ms);
     if (m.csv)
         ADD_LIT(r->out, "\r\n");
     else
@@ -266,10 +259,10 @@ static void add_header_line(struct render *r)
     for (int ttft = 0; ttft < 2; ttft++) {
         for (size_t i = 0; i < r->fields->n; i++) {
             const struct percentile *p = &r->fields->percentiles[i];
-            if (!(ttft ? p->ttft : p->latency))
+            if (!fields_shows(p, ttft))
                 continue;
             next_member(&m);
-            add_percentile_name(r->out, p, ttft ? "_ttft_ms" : "_latency_ms");
+            fields_add_name(r->out, p, ttft);
         }
     }
     ADD_LIT(r->out, "\r\n");
