@@ -52,7 +52,7 @@ static bool has_too_many(const struct plan *p)
 // Shorter steps end within each hour.
 static bool steps_within_hours(const struct steps *s)
 {
-    return !s->at && s->step_us < US_PER_HOUR;
+    return !s->at && s->step_us > 0 && s->step_us < US_PER_HOUR;
 }
 
 static void plan_range(const struct steps *s, int64_t from_us, struct plan *p)
