@@ -6,12 +6,9 @@
 
 #include "common/core/timeunit.h"
 #include "deploy/admin/db_pg.h"
+#include "deploy/admin/positions_pg.h"
 
-#define LOCK_S "2" // longer than a flush should hold a position row, as in a processor's claim
-#define SILENT_S "5"
-#define LOCK_TRIES 3   // each may find another processor in the middle of a flush
-#define REACH_DAYS "8" // of the log: its retention and a day
-#define LOCK_NOT_AVAILABLE "55P03"
+#define REACH_DAYS "8"          // of the log: its retention and a day
 #define CLOCKS_DIFFER_MS "1000" // of a processor and the database, at most
 
 struct epochs {
@@ -90,58 +87,9 @@ int epochs_read_borders(struct epochs *s, int64_t epoch, struct epoch_border **o
 
 // ---- opening one ----
 
-// Owners whose transaction is older than any flush: stopped, or cut off.
-static int end_owners(struct epochs *s, bool *ended, struct err *e)
-{
-    PGresult *r = db_query(s->db, "ending a processor's connection that holds its partitions",
-                           "SELECT a.pid, pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity a"
-                           " WHERE a.xact_start < clock_timestamp() - interval '" LOCK_S " s'"
-                           " AND EXISTS (SELECT FROM streamlens_position p"
-                           "  WHERE p.backend_pid = a.pid AND p.backend_start = a.backend_start)",
-                           0, NULL, e);
-    if (!r)
-        return -1;
-    *ended = PQntuples(r) > 0;
-    for (int i = 0; i < PQntuples(r); i++)
-        printf("ended PostgreSQL backend %s: a processor that held its partitions for more than "
-               "" LOCK_S " s\n",
-               PQgetvalue(r, i, 0));
-    PQclear(r);
-    return 0;
-}
-
-static int try_lock(struct epochs *s, struct err *e)
-{
-    static const char doing[] = "locking the positions of all partitions";
-    // Whoever stops in between must not stop all processors.
-    if (db_exec(s->db, doing,
-                "BEGIN; SET LOCAL lock_timeout = '" LOCK_S "s';"
-                " SET LOCAL idle_in_transaction_session_timeout = '" SILENT_S "s'",
-                e) < 0)
-        return -1;
-    // In the order of the partitions, as flushes do.
-    return db_exec(s->db, doing, "SELECT FROM streamlens_position ORDER BY partition FOR UPDATE",
-                   e);
-}
-
 int epochs_lock(struct epochs *s, struct err *e)
 {
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        bool ended;
-        if (try_lock(s, e) == 0)
-            return 0;
-        bool held = db_failed_with(s->db, LOCK_NOT_AVAILABLE);
-        struct err ignored;
-        if (!held || db_exec(s->db, "undoing", "ROLLBACK", &ignored) < 0)
-            return -1;
-        if (end_owners(s, &ended, e) < 0)
-            return -1;
-        if (!ended)
-            err_set(e, "a connection that is no processor's has locked rows of streamlens_position "
-                       "for more than " LOCK_S " s; nothing was changed: end it "
-                       "(pg_stat_activity shows it), and try again");
-    }
-    return -1;
+    return positions_lock(s->db, e);
 }
 
 // Processors keep the newest ones and take the oldest of them to hold from the beginning.

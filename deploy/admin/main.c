@@ -12,6 +12,7 @@
 #include "deploy/admin/retention.h"
 #include "deploy/admin/settings.h"
 #include "deploy/admin/setup.h"
+#include "deploy/admin/tenant.h"
 
 extern char **environ;
 
@@ -100,6 +101,9 @@ static const struct command {
      {{"dry-run", NULL, "only say what would be dropped"},
       {"wait", "SECONDS", "for transactions that use what is to be dropped (60)"}},
      retention_run},
+    {"tenant", "delete", "NAME", "delete a tenant's keys, limits, series and rows", 1, 1,
+     {{"yes", NULL, "do it; else only what there is is counted"}},
+     tenant_delete},
 };
 // clang-format on
 
