@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // streamlens-metrics-api: wiring. Settings, loop, repo, auth, server; and the way down.
 #include "common/core/config.h"
+#include "common/core/hash.h"
 #include "common/core/timeunit.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
 #include "common/io/service.h"
-#include "metrics-api/repo.h"
 #include "metrics-api/routes.h"
+
+#include <sys/random.h>
 
 struct app {
     struct config config;
     struct routes routes;
     struct loop *loop;
     struct http_server *server;
+    struct hash_key hash_key;
     bool was_up, failed;
     struct err why; // failed
 };
@@ -57,6 +60,11 @@ static int run(struct app *app, struct err *e)
     routes->repo = repo_new(base, &app->config, on_database, app, &routes->pg_stats, e);
     if (!routes->repo)
         return -1;
+    unsigned char seed[32];
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+        abort(); // up to 256 bytes are never short once the kernel is seeded
+    hash_key_init(&app->hash_key, seed, sizeof(seed));
+    routes->answerer = answerer_new(base, routes->repo, &app->hash_key);
     routes->auth = auth_new(base, &app->config, "metrics-api", &routes->auth_stats, e);
     if (!routes->auth)
         return -1;
@@ -80,6 +88,7 @@ int main(int argc, char **argv)
             exit_code = service_failed(&e);
         // Requests that still wait are answered by repo_free(): the server ends after it.
         repo_free(app.routes.repo);
+        answerer_free(app.routes.answerer);
         http_server_free(app.server);
         auth_free(app.routes.auth);
         loop_free(app.loop);

@@ -17,8 +17,8 @@
     COUNTER(rows, "streamlens_metrics_rows_total", "", "Rows answered.")                           \
     GAUGE(database_up, "streamlens_metrics_database_up", "",                                       \
           "1 while a connection to PostgreSQL serves.")                                            \
-    HISTOGRAM(render_seconds, "streamlens_metrics_render_duration_seconds", "",                    \
-              "Rows read from a result and written as JSON, one answer.")
+    HISTOGRAM(answer_seconds, "streamlens_metrics_answer_duration_seconds", "",                    \
+              "From a question to its answer, waiting for the database included.")
 STATS_DECLARE(metrics_stats, METRICS_STATS)
 
 #endif

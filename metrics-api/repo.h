@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the metrics are read: a typed query in, rows out, later and from the same loop. repo_pg.c
-// is PostgreSQL; tests may link another.
+// Where the metrics are read: a question in, rows of facts out, as they come and from the same
+// loop. repo_pg.c is PostgreSQL, repo_sql_pg.c its statements; tests may link another.
 //
-// Every statement has the tenant as a predicate, in one place (repo_pg.c).
+// Every statement has the tenant as a predicate, in one place (repo_sql_pg.c).
 #ifndef STREAMLENS_REPO_H
 #define STREAMLENS_REPO_H
 
 #include "common/core/config.h"
-#include "common/core/metrics_row.h"
-#include "metrics-api/query.h"
+#include "common/core/fact_row.h"
+#include "metrics-api/plan.h"
+#include "metrics-api/question.h"
 
 enum repo_state {
     REPO_AWAY,     // not to be reached; tried again by itself
@@ -26,26 +27,45 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
 void repo_free(struct repo *r);
 bool repo_up(const struct repo *r);
 
+// What holds for all rows, of the same snapshot as they. Arrays are owned by who gives it.
+struct repo_meta {
+    int64_t closed_through_us; // INT64_MIN: nothing has closed yet
+    struct plan_kept kept;
+    int64_t *open, *partly;          // windows that are not closed; closed without some partitions
+    size_t open_count, partly_count; // both sorted
+    struct plan_span *gaps;          // windows that overlap one may lack lost records
+    size_t gap_count;
+};
+
 enum repo_status {
     REPO_OK,
     REPO_UNAVAILABLE, // ask again later: no database, no room, or it took too long
     REPO_FAILED,      // asking again will not help
+    REPO_STOPPED,     // by on_row
 };
-
-struct repo_rows;
-size_t repo_rows_count(const struct repo_rows *rows);
-// Fills row; its strings are good as long as rows. -1 where the database's answer has another form.
-int repo_rows_get(const struct repo_rows *rows, size_t i, struct metrics_row *row,
-                  struct err *e) MUST_CHECK;
-
-// rows with REPO_OK only, good until it returns; otherwise e says why.
-typedef void (*repo_done)(void *arg, enum repo_status status, const struct repo_rows *rows,
+// A row, good until it returns; complete, lossy and closed are not set. -1 ends the request with
+// REPO_STOPPED.
+typedef int (*repo_row_fn)(void *arg, const struct fact_row *row);
+// meta with REPO_OK only, good until it returns; e with REPO_UNAVAILABLE and REPO_FAILED.
+typedef void (*repo_done)(void *arg, enum repo_status status, const struct repo_meta *meta,
                           const struct err *e);
 
-// The newest windows first, then by route and model. Takes what q owns over and leaves it empty.
-// done is called once, never from within this call. The handle is good until done or repo_cancel().
+// done is called once, never from within these calls; the handle is good until then, or until
+// repo_cancel(). The question is not needed any more when they return. wants: bits of
+// common/io/fact_row_pg.h.
 struct repo_request;
-struct repo_request *repo_metrics(struct repo *r, struct query *q, repo_done done, void *arg);
+
+// Stored windows: the first q->limit + 1 of the question's order, behind q->after, in any order.
+struct repo_request *repo_rows(struct repo *r, const struct question *q, int wants,
+                               repo_row_fn on_row, repo_done done, void *arg);
+// All rows of the plan's spans, minutes and hours, in any order.
+struct repo_request *repo_facts(struct repo *r, const struct question *q, const struct plan *plan,
+                                int wants, repo_row_fn on_row, repo_done done, void *arg);
+// What exists: of each name (by the endpoint a series, tenant, route or model) its names, and in
+// window_start_us and window_end_us the starts of its first and last window of the range, in
+// `requests` how many series it has. The first q->limit + 1 by name, behind q->after.
+struct repo_request *repo_names(struct repo *r, const struct question *q, repo_row_fn on_row,
+                                repo_done done, void *arg);
 void repo_cancel(struct repo_request *req); // nobody waits any more: done is not called
 
 #endif

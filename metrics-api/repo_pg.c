@@ -1,79 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The repo in PostgreSQL.
+// Questions as statements with parameters, and packs as rows. A database that is away or slow is
+// pg_async's affair.
 #include "metrics-api/repo.h"
-
-#include "common/core/timeunit.h"
-#include "common/io/clock.h"
-#include "common/io/metrics_row_pg.h"
-#include "common/io/pg_async.h"
-#include "sql/schema.h"
 
 #include <stdio.h>
 
-#define CONNECT_TIMEOUT_US (1500 * US_PER_MS) // with a probe's pause below 2 s, see pg_async.h
+#include "common/core/timeunit.h"
+#include "common/io/clock.h"
+#include "common/io/pg_async.h"
+#include "metrics-api/repo_sql_pg.h"
+#include "sql/schema.h"
 
-// ---- statements -------------------------------------------------------------------------------
-
-// Which series a client may see, and the only place where it is said: every statement begins with
-// it and takes its series from `mine` alone. Parameters: tenant, route or NULL, model or NULL,
-// limit.
-#define MINE_BEGIN                                                                                 \
-    "WITH mine AS MATERIALIZED (SELECT series_id, tenant_id, route, model FROM llm_series"         \
-    " WHERE tenant_id = $1::text"
-#define MINE_ONE MINE_BEGIN " AND route = $2::text AND model = $3::text)"
-#define MINE_MANY                                                                                  \
-    MINE_BEGIN " AND ($2::text IS NULL OR route = $2::text)"                                       \
-               " AND ($3::text IS NULL OR model = $3::text))"
-
-// One series: its key is read backwards, newest partition first, and no further than the limit. $5
-// is the oldest instant looked at: partitions before it are not even opened, and opening each of a
-// month's took longer than reading 60 rows.
-#define FROM_ONE                                                                                   \
-    MINE_ONE " SELECT " METRICS_ROW_PG_VALUES                                                      \
-             " FROM mine s CROSS JOIN LATERAL (SELECT * FROM llm_minute"                           \
-             " WHERE series_id = s.series_id AND window_start >= $5::timestamptz"                  \
-             " ORDER BY window_start DESC LIMIT $4::int8) m" METRICS_ROW_PG_PUBLISHED(             \
-                 " AND window_start >= $5::timestamptz")
-
-// Many series. Reading the limit's rows of each would be n times too much, and nothing but the key
-// finds a tenant's rows. So: of each series the newest limit / n windows (heads). If those are as
-// many as the limit, its lowest one bounds the answer from below (low), since that many rows are
-// known to be no older. Only series whose heads are all above it can have more to give (deeper).
-// Then the rows of the keys that are left.
-#define FROM_MANY                                                                                  \
-    MINE_MANY                                                                                      \
-    ", depth AS MATERIALIZED"                                                                      \
-    " (SELECT ($4::int8 + count(*) - 1) / greatest(count(*), 1) AS n FROM mine)"                   \
-    ", heads AS MATERIALIZED (SELECT s.*, m.window_start FROM mine s CROSS JOIN LATERAL"           \
-    " (SELECT window_start FROM llm_minute WHERE series_id = s.series_id"                          \
-    " ORDER BY window_start DESC LIMIT (SELECT n FROM depth)) m)"                                  \
-    ", low AS MATERIALIZED (SELECT coalesce((SELECT window_start FROM heads"                       \
-    " ORDER BY window_start DESC OFFSET $4::int8 - 1 LIMIT 1), '-infinity') AS at)"                \
-    ", ends AS (SELECT series_id, tenant_id, route, model, min(window_start) AS oldest FROM heads" \
-    " GROUP BY series_id, tenant_id, route, model HAVING count(*) = (SELECT n FROM depth)"         \
-    " AND min(window_start) > (SELECT at FROM low))"                                               \
-    ", deeper AS (SELECT s.series_id, s.tenant_id, s.route, s.model, m.window_start"               \
-    " FROM ends s CROSS JOIN LATERAL (SELECT window_start FROM llm_minute"                         \
-    " WHERE series_id = s.series_id AND window_start < s.oldest"                                   \
-    " AND window_start >= (SELECT at FROM low) ORDER BY window_start DESC LIMIT $4::int8) m)"      \
-    ", keys AS MATERIALIZED (SELECT * FROM"                                                        \
-    " (SELECT * FROM heads WHERE window_start >= (SELECT at FROM low)"                             \
-    " UNION ALL SELECT * FROM deeper) u ORDER BY window_start DESC, route, model LIMIT $4::int8)"  \
-    " SELECT " METRICS_ROW_PG_VALUES " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute"   \
-    " WHERE series_id = s.series_id AND window_start = s.window_start OFFSET 0) "                  \
-    "m" METRICS_ROW_PG_PUBLISHED("")
-
-#define ORDER " ORDER BY v.window_start DESC, v.route, v.model"
-
-enum statement { STATEMENT_ONE, STATEMENT_MANY, STATEMENTS };
-static const char *const sources[STATEMENTS] = {FROM_ONE, FROM_MANY};
-static const int params[STATEMENTS] = {5, 4};
-static const char *const names[STATEMENTS] = {"metrics_one", "metrics_many"};
+#define CONNECT_TIMEOUT_US (1500 * US_PER_MS) // a first attempt's 503 comes within 2 s
+// Most questions for the newest windows are answered by the last day. Looked for there alone at
+// first: opening a month's partitions took longer than reading 60 rows.
+#define RECENT_US US_PER_DAY
+#define RECENT_ROWS (RECENT_US / US_PER_MIN)
 
 struct repo {
     struct pg_pool *pool;
-    struct pg_statement statements[STATEMENTS];
-    char *sql[STATEMENTS];
+    struct pg_statement statements[REPO_STATEMENTS];
+    char names[REPO_STATEMENTS][16]; // theirs
     repo_state_fn on_state;
     void *arg;
 };
@@ -81,76 +28,346 @@ struct repo {
 struct repo_request {
     struct repo *repo;
     struct pg_query *query;
-    struct query q; // taken over
-    bool recent_only;
+    enum repo_statement statement;
+    char *params[REPO_PARAMS_MAX]; // owned; NULL: SQL's NULL
+    char *whole_from; // where the range begins, while the statement looks at the last day alone
+    int64_t wanted;   // rows
+    repo_row_fn on_row;
     repo_done done;
     void *arg;
+    struct repo_meta meta;
+    bool failed; // a row was not understood
+    struct err why;
 };
 
-// ---- rows -------------------------------------------------------------------------------------
+// ---- parameters ---------------------------------------------------------------------------------
 
-struct repo_rows {
-    const PGresult *r;
-};
-
-size_t repo_rows_count(const struct repo_rows *rows)
+static char *text_of_time(int64_t t_us)
 {
-    return (size_t)PQntuples(rows->r);
+    char text[TIME_RFC3339_MAX + 1];
+    if (t_us == INT64_MIN || t_us == INT64_MAX)
+        return xstrdup(t_us == INT64_MIN ? "-infinity" : "infinity");
+    text[time_format_rfc3339(t_us, text)] = '\0';
+    return xstrdup(text);
 }
 
-int repo_rows_get(const struct repo_rows *rows, size_t i, struct metrics_row *row, struct err *e)
+static char *text_of_int(int64_t n)
 {
-    return metrics_row_pg_get(rows->r, (int)i, row, e);
+    char text[24];
+    snprintf(text, sizeof(text), "%lld", (long long)n);
+    return xstrdup(text);
 }
 
-// ---- requests ---------------------------------------------------------------------------------
+static char *text_of_str(struct str s)
+{
+    struct buf b = {0};
+    if (!s.p)
+        return NULL;
+    buf_add(&b, s.p, s.n);
+    return buf_steal(&b);
+}
 
-#define RECENT_US US_PER_DAY
-#define RECENT_ROWS (RECENT_US / US_PER_MIN)
+// {"a","b"}; names hold no control characters.
+static char *text_of_names(const struct question_names *names)
+{
+    struct buf b = {0};
+    if (names->n == 0)
+        return NULL;
+    for (size_t i = 0; i < names->n; i++) {
+        buf_adds(&b, i > 0 ? ",\"" : "{\"");
+        for (const char *c = names->v[i]; *c; c++) {
+            if (*c == '"' || *c == '\\')
+                buf_addc(&b, '\\');
+            buf_addc(&b, *c);
+        }
+        buf_addc(&b, '"');
+    }
+    buf_addc(&b, '}');
+    return buf_steal(&b);
+}
+
+static char *text_of_spans(const struct plan_span *spans, size_t n, bool ends)
+{
+    struct buf b = {0};
+    char text[TIME_RFC3339_MAX];
+    buf_addc(&b, '{');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_addc(&b, ',');
+        buf_add(&b, text, time_format_rfc3339(ends ? spans[i].to_us : spans[i].from_us, text));
+    }
+    buf_addc(&b, '}');
+    return buf_steal(&b);
+}
+
+// ---- a request ----------------------------------------------------------------------------------
+
+static struct repo_request *request_new(struct repo *r, const struct question *q,
+                                        repo_row_fn on_row, repo_done done, void *arg)
+{
+    struct repo_request *req = xcalloc(1, sizeof(*req));
+    req->repo = r;
+    req->on_row = on_row;
+    req->done = done;
+    req->arg = arg;
+    req->params[0] = q->tenant_id ? xstrdup(q->tenant_id) : NULL;
+    req->params[1] = text_of_names(&q->routes);
+    req->params[2] = text_of_names(&q->models);
+    return req;
+}
 
 static void request_free(struct repo_request *req)
 {
-    query_clear(&req->q);
+    for (size_t i = 0; i < ARRAY_LEN(req->params); i++)
+        free(req->params[i]);
+    free(req->whole_from);
+    free(req->meta.open);
+    free(req->meta.partly);
+    free(req->meta.gaps);
     free(req);
 }
 
-static void request_send(struct repo_request *req);
-
-static void query_done(void *arg, enum pg_status status, const PGresult *r, const struct err *e)
+static int not_understood(struct repo_request *req, const struct err *e)
 {
-    struct repo_request *req = arg;
-    struct repo_rows rows = {r};
-    if (status == PG_OK && req->recent_only && PQntuples(r) < req->q.limit) {
-        req->recent_only = false; // there may be older ones
-        request_send(req);
-        return;
-    }
-    if (status == PG_OK)
-        req->done(req->arg, REPO_OK, &rows, NULL);
+    req->failed = true;
+    req->why = *e;
+    return -1;
+}
+
+static bool read_times(const PGresult *r, int i, int column, int64_t **out, size_t *n)
+{
+    struct pg_array a;
+    if (!pg_array_begin(&a, r, i, column))
+        return false;
+    *out = xcalloc((size_t)a.left + 1, sizeof(**out));
+    for (*n = 0; a.left > 0; ++*n)
+        if (!pg_array_time(&a, &(*out)[*n]))
+            return false;
+    return true;
+}
+
+static bool read_gaps(const PGresult *r, int i, struct repo_meta *m)
+{
+    struct pg_array from, to;
+    if (!pg_array_begin(&from, r, i, META_GAPS_FROM) || !pg_array_begin(&to, r, i, META_GAPS_TO) ||
+        from.left != to.left)
+        return false;
+    m->gaps = xcalloc((size_t)from.left + 1, sizeof(*m->gaps));
+    for (m->gap_count = 0; from.left > 0; m->gap_count++)
+        if (!pg_array_time(&from, &m->gaps[m->gap_count].from_us) ||
+            !pg_array_time(&to, &m->gaps[m->gap_count].to_us))
+            return false;
+    return true;
+}
+
+static int64_t time_or(const PGresult *r, int i, int column, int64_t otherwise_us)
+{
+    int64_t t_us;
+    return pg_column_time(r, i, column, &t_us) ? t_us : otherwise_us;
+}
+
+static int read_meta(struct repo_request *req, const PGresult *r, int i)
+{
+    struct repo_meta *m = &req->meta;
+    struct err e;
+    m->closed_through_us = time_or(r, i, META_CLOSED_THROUGH, INT64_MIN);
+    m->kept.minutes_from_us = time_or(r, i, META_MINUTES_FROM, INT64_MIN);
+    m->kept.hours_from_us = time_or(r, i, META_HOURS_FROM, INT64_MIN);
+    if (read_times(r, i, META_OPEN, &m->open, &m->open_count) &&
+        read_times(r, i, META_PARTLY, &m->partly, &m->partly_count) && read_gaps(r, i, m))
+        return 0;
+    (void)err_set(&e, "the state of windows has another form");
+    return not_understood(req, &e);
+}
+
+static struct str name_at(const PGresult *r, int i, int column)
+{
+    if (PQgetisnull(r, i, column))
+        return (struct str){NULL, 0};
+    return (struct str){PQgetvalue(r, i, column), (size_t)PQgetlength(r, i, column)};
+}
+
+static int read_pack(struct repo_request *req, const PGresult *r, int i)
+{
+    struct fact_pack pack;
+    struct fact_row row;
+    struct err e;
+    int64_t window_us = 0;
+    int more = pg_column_i64(r, i, COLUMN_WINDOW_US, &window_us) ? 1 : -1;
+    if (more < 0)
+        (void)err_field(&e, "window_us", -1, "the column has another form");
     else
-        req->done(req->arg, status == PG_FAILED ? REPO_FAILED : REPO_UNAVAILABLE, NULL, e);
+        more = fact_pack_begin(&pack, r, i, COLUMN_FACTS, window_us, &e);
+    while (more >= 0 && (more = fact_pack_next(&pack, &row, &e)) == 1) {
+        row.tenant_id = name_at(r, i, COLUMN_TENANT);
+        row.route = name_at(r, i, COLUMN_ROUTE);
+        row.model = name_at(r, i, COLUMN_MODEL);
+        if (req->on_row(req->arg, &row) != 0)
+            return -1;
+    }
+    return more == 0 ? 0 : not_understood(req, &e);
+}
+
+static int read_facts(struct repo_request *req, const PGresult *r, int i)
+{
+    return PQgetisnull(r, i, COLUMN_META) ? read_pack(req, r, i) : read_meta(req, r, i);
+}
+
+static int read_name(struct repo_request *req, const PGresult *r, int i)
+{
+    struct err e;
+    struct fact_row row = {.tenant_id = name_at(r, i, COLUMN_TENANT),
+                           .route = name_at(r, i, COLUMN_ROUTE),
+                           .model = name_at(r, i, COLUMN_MODEL)};
+    if (pg_column_time(r, i, COLUMN_FIRST, &row.window_start_us) &&
+        pg_column_time(r, i, COLUMN_LAST, &row.window_end_us) &&
+        pg_column_i64(r, i, COLUMN_SERIES, &row.requests))
+        return req->on_row(req->arg, &row);
+    (void)err_set(&e, "a list of names has another form");
+    return not_understood(req, &e);
+}
+
+// ---- its way ------------------------------------------------------------------------------------
+
+static void request_end(struct repo_request *req, enum repo_status status, const struct err *e)
+{
+    req->done(req->arg, status, status == REPO_OK ? &req->meta : NULL, e);
     request_free(req);
 }
 
-static void request_send(struct repo_request *req)
+static void request_done(void *arg, enum pg_status status, UNUSED const PGresult *r,
+                         const struct err *e)
 {
-    const struct query *q = &req->q;
-    char limit[24], oldest[TIME_RFC3339_MAX + 1] = "-infinity";
-    snprintf(limit, sizeof(limit), "%lld", (long long)q->limit);
-    if (req->recent_only)
-        oldest[time_format_rfc3339(clock_wall_us() - RECENT_US, oldest)] = '\0';
-    const char *values[] = {q->tenant_id, q->route, q->model, limit, oldest};
-    enum statement st = q->route && q->model ? STATEMENT_ONE : STATEMENT_MANY;
-    req->query = pg_pool_query(req->repo->pool, st, values, query_done, req);
+    struct repo_request *req = arg;
+    if (status == PG_OK)
+        request_end(req, REPO_OK, NULL);
+    else if (status == PG_STOPPED && !req->failed)
+        request_end(req, REPO_STOPPED, NULL);
+    else if (status == PG_STOPPED)
+        request_end(req, REPO_FAILED, &req->why);
+    else
+        request_end(req, status == PG_FAILED ? REPO_FAILED : REPO_UNAVAILABLE, e);
 }
 
-struct repo_request *repo_metrics(struct repo *r, struct query *q, repo_done done, void *arg)
+static int on_facts(void *arg, const PGresult *r)
 {
-    struct repo_request *req = xmalloc(sizeof(*req));
-    *req = (struct repo_request){.repo = r, .q = *q, .done = done, .arg = arg};
-    *q = (struct query){0};
-    req->recent_only = req->q.route && req->q.model && req->q.limit <= RECENT_ROWS;
-    request_send(req);
+    return read_facts(arg, r, 0);
+}
+
+// A result that came as a whole.
+static enum pg_status read_all(struct repo_request *req, const PGresult *r,
+                               int (*read)(struct repo_request *, const PGresult *, int))
+{
+    for (int i = 0; i < PQntuples(r); i++)
+        if (read(req, r, i) != 0)
+            return PG_STOPPED;
+    return PG_OK;
+}
+
+static void rows_send(struct repo_request *req);
+
+static void rows_done(void *arg, enum pg_status status, const PGresult *r, const struct err *e)
+{
+    struct repo_request *req = arg;
+    struct pg_array windows;
+    if (status == PG_OK && req->whole_from) {
+        int64_t found = 0;
+        for (int i = 0; i < PQntuples(r); i++)
+            found += pg_array_begin(&windows, r, i, COLUMN_FACTS) ? windows.left : 0;
+        if (found < req->wanted) { // there may be older ones
+            free(req->params[4]);
+            req->params[4] = req->whole_from;
+            req->whole_from = NULL;
+            rows_send(req);
+            return;
+        }
+    }
+    request_done(req, status == PG_OK ? read_all(req, r, read_facts) : status, NULL, e);
+}
+
+static void rows_send(struct repo_request *req)
+{
+    req->query = pg_pool_query(req->repo->pool, req->statement, (const char *const *)req->params,
+                               rows_done, req);
+}
+
+static void after_params(struct repo_request *req, char *first, const struct question *q)
+{
+    req->params[7] = first;
+    req->params[8] = text_of_str(q->after.route);
+    req->params[9] = text_of_str(q->after.model);
+}
+
+struct repo_request *repo_rows(struct repo *r, const struct question *q, int wants,
+                               repo_row_fn on_row, repo_done done, void *arg)
+{
+    struct repo_request *req = request_new(r, q, on_row, done, arg);
+    bool one = q->routes.n == 1 && q->models.n == 1;
+    int64_t recent_us = clock_wall_us() - RECENT_US;
+    req->wanted = q->limit + 1;
+    req->params[3] = text_of_int(wants);
+    req->params[4] = text_of_time(q->from_us);
+    req->params[5] = text_of_time(q->to_us);
+    req->params[6] = text_of_int(req->wanted);
+    if (q->has_after)
+        after_params(req, text_of_time(q->after.start_us), q);
+    if (one && !q->ascending && req->wanted <= RECENT_ROWS && q->from_us < recent_us) {
+        req->whole_from = req->params[4];
+        req->params[4] = text_of_time(recent_us);
+    }
+    if (q->ascending)
+        req->statement = one ? ROWS_ONE_ASC : ROWS_ASC;
+    else
+        req->statement = one ? ROWS_ONE_DESC : ROWS_DESC;
+    rows_send(req);
+    return req;
+}
+
+struct repo_request *repo_facts(struct repo *r, const struct question *q, const struct plan *plan,
+                                int wants, repo_row_fn on_row, repo_done done, void *arg)
+{
+    struct repo_request *req = request_new(r, q, on_row, done, arg);
+    req->params[3] = text_of_int(wants);
+    req->params[4] = text_of_spans(plan->hours, plan->hour_count, false);
+    req->params[5] = text_of_spans(plan->hours, plan->hour_count, true);
+    req->params[6] = text_of_spans(plan->minutes, plan->minute_count, false);
+    req->params[7] = text_of_spans(plan->minutes, plan->minute_count, true);
+    req->statement = FACTS_TENANT;
+    if (!q->tenant_id)
+        req->statement = FACTS_ALL;
+    else if (q->routes.n > 0 && q->models.n > 0)
+        req->statement = FACTS_NAMED;
+    req->query = pg_pool_stream(r->pool, req->statement, (const char *const *)req->params, on_facts,
+                                request_done, req);
+    return req;
+}
+
+static void names_done(void *arg, enum pg_status status, const PGresult *r, const struct err *e)
+{
+    struct repo_request *req = arg;
+    request_done(req, status == PG_OK ? read_all(req, r, read_name) : status, NULL, e);
+}
+
+struct repo_request *repo_names(struct repo *r, const struct question *q, repo_row_fn on_row,
+                                repo_done done, void *arg)
+{
+    static const enum repo_statement of[] = {
+        [ENDPOINT_SERIES] = NAMES_SERIES,
+        [ENDPOINT_TENANTS] = NAMES_TENANTS,
+        [ENDPOINT_ROUTES] = NAMES_ROUTES,
+        [ENDPOINT_MODELS] = NAMES_MODELS,
+    };
+    struct repo_request *req = request_new(r, q, on_row, done, arg);
+    // Of all tenants is the statement behind.
+    req->statement = of[q->endpoint] + (q->tenant_id ? 0 : 1);
+    req->params[3] = q->prefix ? xstrdup(q->prefix) : NULL;
+    req->params[4] = text_of_time(q->from_us);
+    req->params[5] = text_of_time(q->to_us);
+    req->params[6] = text_of_int(q->limit + 1);
+    if (q->has_after)
+        after_params(req, q->after.tenant_id.p ? text_of_str(q->after.tenant_id) : xstrdup(""), q);
+    req->query =
+        pg_pool_query(r->pool, req->statement, (const char *const *)req->params, names_done, req);
     return req;
 }
 
@@ -160,7 +377,7 @@ void repo_cancel(struct repo_request *req)
     request_free(req);
 }
 
-// ---- the repo ---------------------------------------------------------------------------------
+// ---- the repo -----------------------------------------------------------------------------------
 
 #define SETUP_HINT "run `streamlens-admin setup`"
 
@@ -191,23 +408,16 @@ static void state_changed(void *arg, enum pg_state state, const struct err *e)
         r->on_state(r->arg, states[state], e);
 }
 
-static void statements_make(struct repo *r)
-{
-    for (size_t i = 0; i < STATEMENTS; i++) {
-        struct buf sql = {0};
-        buf_addf(&sql, "SELECT %s FROM (%s) v" ORDER, metrics_row_pg_columns(), sources[i]);
-        r->sql[i] = buf_steal(&sql);
-        r->statements[i] = (struct pg_statement){names[i], r->sql[i], params[i]};
-    }
-}
-
 struct repo *repo_new(struct event_base *base, const struct config *c, repo_state_fn on_state,
                       void *arg, struct pg_stats *stats, struct err *e)
 {
     struct repo *r = xcalloc(1, sizeof(*r));
     r->on_state = on_state;
     r->arg = arg;
-    statements_make(r);
+    for (int i = 0; i < REPO_STATEMENTS; i++) {
+        r->statements[i] = (struct pg_statement){r->names[i], repo_sql(i), repo_sql_params(i)};
+        snprintf(r->names[i], sizeof(r->names[i]), "repo_%d", i);
+    }
     struct pg_pool_options o = {
         .dsn = c->postgres_dsn,
         .application_name = "streamlens-metrics-api",
@@ -216,7 +426,7 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         .query_timeout_us = c->query_timeout_ms * US_PER_MS,
         .connect_timeout_us = CONNECT_TIMEOUT_US,
         .statements = r->statements,
-        .statement_count = STATEMENTS,
+        .statement_count = REPO_STATEMENTS,
         .check_sql = SQL_CHECK_VERSION,
         .check_result = check_schema,
         .on_state = state_changed,
@@ -236,8 +446,6 @@ void repo_free(struct repo *r)
         return;
     r->on_state = NULL;
     pg_pool_free(r->pool);
-    for (size_t i = 0; i < STATEMENTS; i++)
-        free(r->sql[i]);
     free(r);
 }
 

@@ -4,29 +4,29 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "common/io/service.h"
-#include "common/core/metrics_json.h"
 
 STATS_DEFINE(metrics_stats, METRICS_STATS)
 
-#define JSON "application/json"
 #define RETRY_AFTER_S "1" // the pool tries again at least that often
 
-// ---- GET /v1/metrics --------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 
-struct metrics_request {
+// One that waits for its answer.
+struct asking {
     struct routes *routes;
     struct http_exchange *x;
-    struct repo_request *pending;
+    struct answering *pending;
+    int64_t begun_us;
 };
 
-static int query_params(struct http_exchange *x, struct query *q, struct err *e)
+static int read_params(struct http_exchange *x, struct question *q, struct err *e)
 {
     struct http_query_iter it = {http_query(x)};
     struct buf scratch = {0};
     struct str name, value;
     int more;
     while ((more = http_query_next(&it, &name, &value, &scratch, e)) == 1)
-        if (query_param(q, name, value, e) != 0) {
+        if (question_param(q, name, value, e) != 0) {
             more = -1;
             break;
         }
@@ -34,100 +34,29 @@ static int query_params(struct http_exchange *x, struct query *q, struct err *e)
     return more;
 }
 
-static struct query_rights rights_of(const struct auth_identity *who)
+static struct question_rights rights_of(const struct auth_identity *who)
 {
     if (!who->authenticated)
-        return (struct query_rights){.any_tenant = true};
-    return (struct query_rights){
+        return (struct question_rights){.any_tenant = true};
+    return (struct question_rights){
         .tenant = who->scopes & SCOPE_READ ? who->tenant : (struct str){NULL, 0},
         .any_tenant = (who->scopes & SCOPE_ADMIN) != 0,
     };
 }
 
-static enum query_verdict query_read(struct http_exchange *x, const struct auth_identity *who,
-                                     struct query *q, struct err *e)
+static enum question_verdict read_question(struct http_exchange *x, const struct auth_identity *who,
+                                           struct question *q, struct err *e)
 {
-    struct query_rights rights = rights_of(who);
-    return query_params(x, q, e) == 0 ? query_finish(q, &rights, e) : QUERY_WRONG;
+    struct question_rights rights = rights_of(who);
+    if (read_params(x, q, e) != 0)
+        return QUESTION_WRONG;
+    return question_finish(q, &rights, clock_wall_us(), e);
 }
 
-static void answer_unavailable(struct http_exchange *x, const struct err *e)
+static void refuse(struct routes *rt, struct http_exchange *x, enum question_verdict verdict,
+                   const struct err *e)
 {
-    http_add_header(x, "Retry-After", RETRY_AFTER_S);
-    http_problem(x, 503, e);
-}
-
-static int render_rows(const struct repo_rows *rows, struct buf *out, struct err *e)
-{
-    struct metrics_json j = {0};
-    size_t n = repo_rows_count(rows);
-    buf_reserve(out, 64 + n * 1200); // near the size of a row with its names
-    buf_adds(out, "{\"metrics\":[");
-    for (size_t i = 0; i < n; i++) {
-        struct metrics_row row;
-        if (repo_rows_get(rows, i, &row, e) != 0)
-            return -1;
-        buf_adds(out, i > 0 ? ",{" : "{");
-        metrics_json_members(&j, out, &row);
-        buf_addc(out, '}');
-    }
-    buf_addf(out, "],\"count\":%zu}", n);
-    return 0;
-}
-
-static void answer_rows(struct routes *rt, struct http_exchange *x, const struct repo_rows *rows)
-{
-    int64_t begun_us = clock_mono_us();
-    struct buf out = {0};
-    struct err e;
-    if (render_rows(rows, &out, &e) == 0) {
-        stats_observe_us(&rt->stats.render_seconds, clock_mono_us() - begun_us);
-        rt->stats.answers_ok++;
-        rt->stats.rows += (int64_t)repo_rows_count(rows);
-        http_reply(x, 200, JSON, out.p, out.n);
-    } else {
-        log_error("row not understood", "detail", e.detail);
-        rt->stats.answers_failed++;
-        http_problemf(x, 500, "the database's answer was not understood");
-    }
-    buf_free(&out);
-}
-
-static void metrics_done(void *arg, enum repo_status status, const struct repo_rows *rows,
-                         const struct err *e)
-{
-    struct metrics_request *req = arg;
-    struct routes *rt = req->routes;
-    struct http_exchange *x = req->x;
-    free(req);
-    if (status == REPO_OK) {
-        answer_rows(rt, x, rows);
-    } else if (status == REPO_UNAVAILABLE) {
-        rt->stats.answers_unavailable++;
-        answer_unavailable(x, e);
-    } else {
-        // What PostgreSQL says of our statement is for the log, not for strangers.
-        log_error("query failed", "detail", e->detail);
-        rt->stats.answers_failed++;
-        http_problemf(x, 500, "the database refused the query");
-    }
-}
-
-// Nobody reads the answer any more; PostgreSQL need not finish it.
-static void client_gone(void *arg)
-{
-    struct metrics_request *req = arg;
-    struct http_exchange *x = req->x;
-    repo_cancel(req->pending);
-    req->routes->stats.answers_client_gone++;
-    free(req);
-    http_reply(x, 503, NULL, NULL, 0); // the exchange ends with an answer in any case
-}
-
-static void refuse_query(struct routes *rt, struct http_exchange *x, enum query_verdict verdict,
-                         const struct err *e)
-{
-    if (verdict == QUERY_OTHER_TENANT) {
+    if (verdict == QUESTION_OTHER_TENANT) {
         rt->stats.answers_forbidden++;
         http_problem(x, 403, e);
     } else {
@@ -136,25 +65,93 @@ static void refuse_query(struct routes *rt, struct http_exchange *x, enum query_
     }
 }
 
-static void get_metrics(struct http_exchange *x, void *arg)
+static void reply_answer(struct http_exchange *x, const struct answer *a)
 {
-    struct routes *rt = arg;
+    const struct answer_about *about = &a->about;
+    if (about->data_through[0])
+        http_add_header(x, "StreamLens-Data-Through", about->data_through);
+    http_add_header(x, "StreamLens-Open-Windows", about->open_windows ? "true" : "false");
+    http_add_header(x, "StreamLens-Percentile-Error", ANSWER_PERCENTILE_ERROR);
+    if (about->next_cursor.n > 0)
+        http_add_header(x, "StreamLens-Next-Cursor", about->next_cursor.p);
+    http_reply(x, 200, render_media_type(a->format), a->body.p, a->body.n);
+}
+
+static void answered(void *arg, struct answer *a)
+{
+    struct asking *ask = arg;
+    struct routes *rt = ask->routes;
+    struct http_exchange *x = ask->x;
+    stats_observe_us(&rt->stats.answer_seconds, clock_mono_us() - ask->begun_us);
+    free(ask);
+    switch (a->status) {
+    case ANSWER_OK:
+        rt->stats.answers_ok++;
+        rt->stats.rows += (int64_t)a->rows;
+        reply_answer(x, a);
+        return;
+    case ANSWER_WRONG:
+        rt->stats.answers_bad_request++;
+        http_problem(x, 400, &a->err);
+        return;
+    case ANSWER_UNAVAILABLE:
+        rt->stats.answers_unavailable++;
+        http_add_header(x, "Retry-After", RETRY_AFTER_S);
+        http_problem(x, 503, &a->err);
+        return;
+    case ANSWER_FAILED:
+        // What PostgreSQL says of our statement is for the log, not for strangers.
+        log_error("query failed", "detail", a->err.detail);
+        rt->stats.answers_failed++;
+        http_problemf(x, 500, "the database refused the query");
+        return;
+    }
+}
+
+// Nobody reads the answer any more; PostgreSQL need not finish it.
+static void client_gone(void *arg)
+{
+    struct asking *ask = arg;
+    struct http_exchange *x = ask->x;
+    answer_cancel(ask->pending);
+    ask->routes->stats.answers_client_gone++;
+    free(ask);
+    http_reply(x, 503, NULL, NULL, 0); // the exchange ends with an answer in any case
+}
+
+static void get_question(struct http_exchange *x, struct routes *rt,
+                         enum question_endpoint endpoint)
+{
     struct auth_identity who;
-    struct query q = {0};
+    struct question q = {.endpoint = endpoint};
     struct err e;
     if (auth_check(rt->auth, x, SCOPE_READ | SCOPE_ADMIN, &who) != 0)
         return;
-    enum query_verdict verdict = query_read(x, &who, &q, &e);
-    if (verdict != QUERY_FINE) {
-        refuse_query(rt, x, verdict, &e);
+    enum question_verdict verdict = read_question(x, &who, &q, &e);
+    if (verdict != QUESTION_FINE) {
+        refuse(rt, x, verdict, &e);
     } else {
-        struct metrics_request *req = xmalloc(sizeof(*req));
-        *req = (struct metrics_request){.routes = rt, .x = x};
-        req->pending = repo_metrics(rt->repo, &q, metrics_done, req);
-        http_on_gone(x, client_gone, req);
+        struct asking *ask = xmalloc(sizeof(*ask));
+        *ask = (struct asking){.routes = rt, .x = x, .begun_us = clock_mono_us()};
+        ask->pending = answer_begin(rt->answerer, &q, answered, ask);
+        http_on_gone(x, client_gone, ask);
     }
-    query_clear(&q);
+    question_clear(&q);
 }
+
+#define GET_QUESTION(name, endpoint)                                                               \
+    static void name(struct http_exchange *x, void *arg)                                           \
+    {                                                                                              \
+        get_question(x, arg, endpoint);                                                            \
+    }
+GET_QUESTION(get_metrics, ENDPOINT_METRICS)
+GET_QUESTION(get_summary, ENDPOINT_SUMMARY)
+GET_QUESTION(get_top, ENDPOINT_TOP)
+GET_QUESTION(get_heatmap, ENDPOINT_HEATMAP)
+GET_QUESTION(get_series, ENDPOINT_SERIES)
+GET_QUESTION(get_tenants, ENDPOINT_TENANTS)
+GET_QUESTION(get_routes, ENDPOINT_ROUTES)
+GET_QUESTION(get_models, ENDPOINT_MODELS)
 
 // ---- health and self metrics ------------------------------------------------------------------
 
@@ -200,8 +197,12 @@ static void get_self_metrics(struct http_exchange *x, void *arg)
 }
 
 const struct http_route routes_table[] = {
-    {"GET", "/v1/metrics", get_metrics, 0}, {"GET", "/health", get_ready, 0},
-    {"GET", "/readyz", get_ready, 0},       {"GET", "/livez", get_alive, 0},
-    {"GET", "/startupz", get_started, 0},   {"GET", "/metrics", get_self_metrics, 0},
+    {"GET", "/v1/metrics", get_metrics, 0},   {"GET", "/v1/summary", get_summary, 0},
+    {"GET", "/v1/top", get_top, 0},           {"GET", "/v1/heatmap", get_heatmap, 0},
+    {"GET", "/v1/series", get_series, 0},     {"GET", "/v1/tenants", get_tenants, 0},
+    {"GET", "/v1/routes", get_routes, 0},     {"GET", "/v1/models", get_models, 0},
+    {"GET", "/health", get_ready, 0},         {"GET", "/readyz", get_ready, 0},
+    {"GET", "/livez", get_alive, 0},          {"GET", "/startupz", get_started, 0},
+    {"GET", "/metrics", get_self_metrics, 0},
 };
 const size_t routes_count = ARRAY_LEN(routes_table);

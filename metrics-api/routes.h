@@ -10,12 +10,13 @@
 #include "common/io/http_server_stats.h"
 #include "common/io/pg_async_stats.h"
 #include "metrics-api/metrics_stats.h"
-#include "metrics-api/repo.h"
+#include "metrics-api/answer.h"
 
 // The table's arg is a struct routes, made by main.c and outliving the server.
 struct routes {
-    struct repo *repo; // borrowed
-    struct auth *auth; // borrowed
+    struct repo *repo;         // borrowed
+    struct answerer *answerer; // borrowed
+    struct auth *auth;         // borrowed
     bool draining;
     struct metrics_stats stats;
     struct http_stats http_stats;

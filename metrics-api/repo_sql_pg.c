@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nothing but its key finds a row of llm_minute or llm_hour, so every statement begins with series
+// and goes on by their ids, window by window. Plans are generic; what bounds window_start is given
+// as a parameter of the scan itself wherever it can be, since PostgreSQL then opens the partitions
+// of that time alone.
+#include "metrics-api/repo_sql_pg.h"
+
+// ---- whose --------------------------------------------------------------------------------------
+
+#define OF_TENANT "tenant_id = $1::text"
+#define OF_ANY_TENANT "$1::text IS NULL"
+#define OF_NAMES                                                                                   \
+    " AND ($2::text[] IS NULL OR route = ANY ($2)) AND ($3::text[] IS NULL OR model = ANY ($3))"
+// As two conditions of the index: a tenant may have ten thousand series.
+#define OF_GIVEN_NAMES " AND route = ANY ($2::text[]) AND model = ANY ($3::text[])"
+#define MINE(whose, which)                                                                         \
+    "mine AS MATERIALIZED (SELECT series_id, tenant_id, route, model FROM llm_series WHERE " whose \
+        which ")"
+
+// ---- what holds for all rows --------------------------------------------------------------------
+
+// Scalar subqueries: a row even where there is nothing.
+#define META                                                                                       \
+    "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, NULL::timestamptz[], NULL::int8[],"    \
+    " NULL::timestamptz[], NULL::numeric[], NULL::numeric[], NULL::jsonb[], NULL::jsonb[],"        \
+    " NULL::bytea[], NULL::bytea[], NULL::int8[], NULL::int8[], 1::int8,"                          \
+    " (SELECT closed_through FROM streamlens_publisher),"                                          \
+    " (SELECT minutes_from FROM streamlens_retention),"                                            \
+    " (SELECT hours_from FROM streamlens_retention),"                                              \
+    " (SELECT array_agg(window_start ORDER BY window_start) FROM llm_window"                       \
+    "  WHERE NOT complete AND closed_at IS NULL),"                                                 \
+    " (SELECT array_agg(window_start ORDER BY window_start) FROM llm_window"                       \
+    "  WHERE NOT complete AND closed_at IS NOT NULL),"                                             \
+    " (SELECT array_agg(windows_from ORDER BY gap_id) FROM streamlens_gap),"                       \
+    " (SELECT array_agg(windows_to ORDER BY gap_id) FROM streamlens_gap)"
+#define NO_META                                                                                    \
+    "NULL::int8, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz[],"    \
+    " NULL::timestamptz[], NULL::timestamptz[], NULL::timestamptz[]"
+#define MINUTE_US "60000000::int8"
+#define HOUR_US "3600000000::int8"
+
+// ---- stored rows --------------------------------------------------------------------------------
+
+// Where a series' rows begin and end: at the cursor's window those of names behind the cursor's
+// are still to come.
+#define BEHIND "(s.route, s.model) > ($9::text, $10::text)"
+#define BOUNDS_DESC                                                                                \
+    "$5::timestamptz AS low, CASE WHEN $8::timestamptz IS NULL THEN $6::timestamptz"               \
+    " WHEN " BEHIND " THEN least($6::timestamptz, $8::timestamptz + interval '1 minute')"          \
+    " ELSE least($6::timestamptz, $8::timestamptz) END AS high"
+#define BOUNDS_ASC                                                                                 \
+    "CASE WHEN $8::timestamptz IS NULL THEN $5::timestamptz"                                       \
+    " WHEN " BEHIND " THEN greatest($5::timestamptz, $8::timestamptz)"                             \
+    " ELSE greatest($5::timestamptz, $8::timestamptz + interval '1 minute') END AS low,"           \
+    " $6::timestamptz AS high"
+#define BOUNDED(bounds) "bounded AS (SELECT s.*, " bounds " FROM mine s)"
+#define IN_RANGE " window_start >= $5::timestamptz AND window_start < $6::timestamptz"
+#define IN_BOUNDS IN_RANGE " AND window_start >= s.low AND window_start < s.high"
+
+#define PUBLISHED                                                                                  \
+    " LEFT JOIN LATERAL (SELECT publish_seq, first_events FROM llm_publish"                        \
+    " WHERE $4::int4 & 32 <> 0 AND series_id = m.series_id AND window_start = m.window_start"      \
+    " AND" IN_RANGE " OFFSET 0) p ON true"
+#define PACK                                                                                       \
+    "SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_COLUMNS("$4::int4")       \
+        FACT_PACK_PG_PUBLISHED("$4::int4") ", " NO_META
+
+#define ROWS_ONE(order, bounds)                                                                    \
+    "WITH " MINE(OF_TENANT, OF_GIVEN_NAMES) ", " BOUNDED(                                          \
+        bounds) " " PACK " FROM bounded s CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE "     \
+                "series_id = s.series_id"                                                          \
+                " AND" IN_BOUNDS " ORDER BY window_start " order " LIMIT $7::int8) m" PUBLISHED    \
+                " GROUP BY s.tenant_id, s.route, s.model UNION ALL " META
+
+// Many series. Reading the limit's rows of each would be n times too much. So: of each series the
+// first limit / n windows (heads). If those are as many as the limit, its last one bounds the
+// answer (edge), since that many rows are known to come no later. Only series whose heads all come
+// before it can have more to give (deeper). Then the rows of the keys that are left.
+#define ROWS_MANY(order, bounds, last, before, no_edge)                                            \
+    "WITH " MINE(OF_TENANT, OF_NAMES) ", " BOUNDED(                                                \
+        bounds) ", depth AS MATERIALIZED"                                                          \
+                " (SELECT ($7::int8 + count(*) - 1) / greatest(count(*), 1) AS n FROM mine)"       \
+                ", heads AS MATERIALIZED (SELECT s.*, m.window_start FROM bounded s CROSS JOIN "   \
+                "LATERAL"                                                                          \
+                " (SELECT window_start FROM llm_minute WHERE series_id = s.series_id "             \
+                "AND" IN_BOUNDS " ORDER BY window_start " order " LIMIT (SELECT n FROM depth)) m)" \
+                ", edge AS MATERIALIZED (SELECT coalesce((SELECT window_start FROM heads"          \
+                " ORDER BY window_start " order " OFFSET $7::int8 - 1 LIMIT 1), '" no_edge         \
+                "') AS at)"                                                                        \
+                ", ends AS (SELECT series_id, tenant_id, route, model, low, high, " last           \
+                "(window_start) AS last FROM heads GROUP BY series_id, tenant_id, route, model, "  \
+                "low, high"                                                                        \
+                " HAVING count(*) = (SELECT n FROM depth) AND (SELECT at FROM edge) " before       \
+                " " last "(window_start))"                                                         \
+                ", deeper AS (SELECT s.series_id, s.tenant_id, s.route, s.model, m.window_start"   \
+                " FROM ends s CROSS JOIN LATERAL (SELECT window_start FROM llm_minute"             \
+                " WHERE series_id = s.series_id AND" IN_BOUNDS " AND window_start " before         \
+                " s.last"                                                                          \
+                " AND (SELECT at FROM edge) " before "= window_start"                              \
+                " ORDER BY window_start " order " LIMIT $7::int8) m)"                              \
+                ", keys AS MATERIALIZED (SELECT * FROM"                                            \
+                " (SELECT series_id, tenant_id, route, model, window_start FROM heads"             \
+                " WHERE (SELECT at FROM edge) " before                                             \
+                "= window_start UNION ALL SELECT * FROM deeper) u"                                 \
+                " ORDER BY window_start " order ", route, model LIMIT $7::int8) " PACK             \
+                " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = "     \
+                "s.series_id"                                                                      \
+                " AND window_start = s.window_start OFFSET 0) m" PUBLISHED                         \
+                " GROUP BY s.tenant_id, s.route, s.model UNION ALL " META
+
+// ---- facts of spans -----------------------------------------------------------------------------
+
+// The scan's own aggregate: a pack a series and span.
+#define SPANS(table, window_us, from, to)                                                          \
+    "SELECT s.tenant_id, s.route, s.model, " window_us ", " FACT_PACK_PG_NAMES ", " NO_META        \
+    " FROM mine s CROSS JOIN unnest(" from "::timestamptz[], " to "::timestamptz[]) r(low, high)"  \
+    " CROSS JOIN LATERAL (SELECT " FACT_PACK_PG_COLUMNS("$4::int4") FACT_PACK_PG_NO_PUBLISHED      \
+        " FROM " table " m WHERE m.series_id = s.series_id AND m.window_start >= r.low"            \
+        " AND m.window_start < r.high OFFSET 0) f WHERE f_start IS NOT NULL"
+#define FACTS(whose, which)                                                                        \
+    "WITH " MINE(whose, which) " " SPANS("llm_hour", HOUR_US, "$5", "$6") " UNION ALL " SPANS(     \
+        "llm_minute", MINUTE_US, "$7", "$8") " UNION ALL " META
+
+// ---- names --------------------------------------------------------------------------------------
+
+// The first or last window of a series in the range: by hours where minutes have been dropped.
+#define SEEN(name, order, pick)                                                                    \
+    " CROSS JOIN LATERAL (SELECT " pick "(window_start) AS " name " FROM ("                        \
+    "(SELECT window_start FROM llm_hour WHERE series_id = s.series_id AND" IN_RANGE                \
+    " AND window_start < (SELECT minutes_from FROM streamlens_retention)"                          \
+    " ORDER BY window_start " order " LIMIT 1) UNION ALL"                                          \
+    " (SELECT window_start FROM llm_minute WHERE series_id = s.series_id AND" IN_RANGE             \
+    " AND window_start >= coalesce((SELECT minutes_from FROM streamlens_retention), '-infinity')"  \
+    " ORDER BY window_start " order " LIMIT 1)) u) " name
+#define NAMES(whose, columns, keys, prefixed, behind)                                              \
+    "WITH " MINE(whose,                                                                            \
+                 OF_NAMES " AND ($4::text IS NULL OR " prefixed ")"                                \
+                          " AND ($8::text IS NULL OR " behind                                      \
+                          ")") " SELECT " columns                                                  \
+                               ", min(first.first), max(last.last), count(*) FROM mine s" SEEN(    \
+                                   "first", "ASC", "min")                                          \
+                                   SEEN("last", "DESC",                                            \
+                                        "max") " WHERE first.first IS NOT NULL GROUP BY " keys     \
+                                               " ORDER BY " keys " LIMIT $7::int8"
+#define NAMES_OF_SERIES(whose)                                                                     \
+    NAMES(whose, "s.tenant_id, s.route, s.model", "s.tenant_id, s.route, s.model",                 \
+          "starts_with(route, $4) OR starts_with(model, $4)",                                      \
+          "(tenant_id, route, model) > ($8, $9::text, $10::text)")
+#define NAMES_OF_TENANTS(whose)                                                                    \
+    NAMES(whose, "s.tenant_id, NULL::text, NULL::text", "s.tenant_id",                             \
+          "starts_with(tenant_id, $4)",                                                            \
+          "tenant_id > $8 AND $9::text IS NULL AND $10::text IS NULL")
+#define NAMES_OF_ROUTES(whose)                                                                     \
+    NAMES(whose, "NULL::text, s.route, NULL::text", "s.route", "starts_with(route, $4)",           \
+          "route > $9::text AND $10::text IS NULL")
+#define NAMES_OF_MODELS(whose)                                                                     \
+    NAMES(whose, "NULL::text, NULL::text, s.model", "s.model", "starts_with(model, $4)",           \
+          "model > $10::text AND $9::text IS NULL")
+
+// ---- the list -----------------------------------------------------------------------------------
+
+static const struct {
+    const char *sql;
+    int params;
+} statements[REPO_STATEMENTS] = {
+    [ROWS_ONE_DESC] = {ROWS_ONE("DESC", BOUNDS_DESC), 10},
+    [ROWS_ONE_ASC] = {ROWS_ONE("ASC", BOUNDS_ASC), 10},
+    [ROWS_DESC] = {ROWS_MANY("DESC", BOUNDS_DESC, "min", "<", "-infinity"), 10},
+    [ROWS_ASC] = {ROWS_MANY("ASC", BOUNDS_ASC, "max", ">", "infinity"), 10},
+    [FACTS_NAMED] = {FACTS(OF_TENANT, OF_GIVEN_NAMES), 8},
+    [FACTS_TENANT] = {FACTS(OF_TENANT, OF_NAMES), 8},
+    [FACTS_ALL] = {FACTS(OF_ANY_TENANT, OF_NAMES), 8},
+    [NAMES_SERIES] = {NAMES_OF_SERIES(OF_TENANT), 10},
+    [NAMES_SERIES_ALL] = {NAMES_OF_SERIES(OF_ANY_TENANT), 10},
+    [NAMES_TENANTS] = {NAMES_OF_TENANTS(OF_TENANT), 10},
+    [NAMES_TENANTS_ALL] = {NAMES_OF_TENANTS(OF_ANY_TENANT), 10},
+    [NAMES_ROUTES] = {NAMES_OF_ROUTES(OF_TENANT), 10},
+    [NAMES_ROUTES_ALL] = {NAMES_OF_ROUTES(OF_ANY_TENANT), 10},
+    [NAMES_MODELS] = {NAMES_OF_MODELS(OF_TENANT), 10},
+    [NAMES_MODELS_ALL] = {NAMES_OF_MODELS(OF_ANY_TENANT), 10},
+};
+
+int repo_sql_params(enum repo_statement st)
+{
+    return statements[st].params;
+}
+
+const char *repo_sql(enum repo_statement st)
+{
+    return statements[st].sql;
+}
