@@ -18,6 +18,8 @@ ORIGINAL = """CREATE TABLE llm_metrics (id serial PRIMARY KEY, tenant_id varchar
     avg_latency_ms float8, p95_latency_ms float8, avg_prompt_tokens float8,
     avg_completion_tokens float8, estimated_cost_usd float8, created_at timestamp DEFAULT now());
     INSERT INTO llm_metrics (tenant_id, requests) VALUES ('old', 5)"""
+PROCESSORS = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+              " AND application_name = 'streamlens-processor'")
 ORIGINAL_COLUMNS = ["tenant_id", "route", "model", "window_start", "window_end", "requests", "errors",
                     "avg_latency_ms", "p95_latency_ms", "avg_prompt_tokens", "avg_completion_tokens",
                     "estimated_cost_usd", "created_at"]
@@ -257,6 +259,16 @@ class SetupTest(unittest.TestCase):
                 self.stack.sql(f.read())
             self.stack.sql(f"INSERT INTO streamlens_schema VALUES ({n}, '{name}', 2)")
 
+    def connect_as_processor(self):
+        env = {**os.environ, "PGAPPNAME": "streamlens-processor"}
+        old = subprocess.Popen(["psql", "-X", "-q", "-d", self.stack.dsn], stdin=subprocess.PIPE, env=env,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(old.communicate)
+        old.stdin.write("SELECT 1;\n")
+        old.stdin.flush()
+        old.stdout.readline()
+        self.assertEqual(self.stack.sql(PROCESSORS), "1")
+
     def test_a_database_of_version_3_goes_on(self):
         sql = self.stack.sql
         self.apply("001_init", "002_prices", "003_keys")
@@ -306,16 +318,9 @@ class SetupTest(unittest.TestCase):
             f" {', '.join('0' for _ in zero)} FROM llm_series, llm_window WHERE model = 'm'"
             " OR window_start < '2026-11-21 00:00+00'")
         # A processor of that version is connected: what it makes from now on would not be published.
-        env = {**os.environ, "PGAPPNAME": "streamlens-processor"}
-        old = subprocess.Popen(["psql", "-X", "-q", "-d", self.stack.dsn], stdin=subprocess.PIPE, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.addCleanup(old.communicate)
-        old.stdin.write("SELECT 1;\n")
-        old.stdin.flush()
-        old.stdout.readline()
+        self.connect_as_processor()
         self.assertIn("applied 005_publish", self.setup_ok())
-        self.assertEqual(sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                             " AND application_name = 'streamlens-processor'"), "0")
+        self.assertEqual(sql(PROCESSORS), "0")
         self.assertEqual(sql("SELECT count(*) FROM llm_minute m JOIN llm_publish p"
                              " USING (series_id, window_start) WHERE publish_seq = 0 AND NOT again"), "4")
         self.assertEqual(sql("SELECT count(*) FROM llm_publish"), "4")
@@ -323,10 +328,18 @@ class SetupTest(unittest.TestCase):
                              " WHERE inhparent = 'llm_publish'::regclass ORDER BY 1").split(),
                          ["llm_publish_20261120", "llm_publish_20261121"])
         self.assertEqual(sql("SELECT count(*) FROM llm_window WHERE changes > looked_changes"), "3")
+        self.assertEqual(sql("SELECT count(*) FROM llm_metrics WHERE output_tokens_per_second IS NULL"
+                             " AND generation_tokens = 0 AND generation_ms = 0"), "4")
         # Of those that come only what a flush touches.
         sql("INSERT INTO llm_window VALUES ('2026-11-21 00:02+00')")
         self.assertEqual(sql("SELECT count(*) FROM llm_window WHERE changes > looked_changes"), "3")
         self.assertEqual(sql("SELECT last_seq, batch_first_seq FROM streamlens_publisher"), "0|1")
+
+    def test_a_processor_that_leaves_out_new_sums_is_ended(self):
+        self.apply("001_init", "002_prices", "003_keys", "004_epochs", "005_publish", "006_limits", "007_hdr")
+        self.connect_as_processor()
+        self.assertIn("applied 008_generation", self.setup_ok())
+        self.assertEqual(self.stack.sql(PROCESSORS), "0")
 
     def test_a_missing_position_row_is_not_made_up(self):
         self.setup_ok()
