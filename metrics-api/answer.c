@@ -102,8 +102,10 @@ void answer_cancel(struct answering *g)
 
 int answer_wants(const struct question *q, bool stored)
 {
+    if (q->endpoint == ENDPOINT_HEATMAP)
+        return q->metric == METRIC_TTFT ? FACT_WANT_TTFT_HDR : FACT_WANT_LATENCY_HDR;
     uint64_t bits = q->fields.bits;
-    bool latency = false, ttft = false;
+    bool latency = q->endpoint == ENDPOINT_TOP && q->by == BY_P95, ttft = false;
     for (size_t i = 0; i < q->fields.n; i++) {
         latency |= q->fields.percentiles[i].latency;
         ttft |= q->fields.percentiles[i].ttft;
@@ -115,7 +117,8 @@ int answer_wants(const struct question *q, bool stored)
     const uint64_t costs = FIELD_BIT(estimated_cost_usd) | FIELD_BIT(estimated_cost_usd_decimal) |
                            FIELD_BIT(reported_cost_usd) | FIELD_BIT(reported_cost_usd_decimal);
     int wants = 0;
-    wants |= bits & costs ? FACT_WANT_COSTS : 0;
+    bool by_cost = q->endpoint == ENDPOINT_TOP && q->by == BY_COST;
+    wants |= by_cost || bits & costs ? FACT_WANT_COSTS : 0;
     wants |= bits & (FIELD_BIT(error_classes) | FIELD_BIT(finish_reasons)) ? FACT_WANT_OBJECTS : 0;
     wants |= latency ? FACT_WANT_LATENCY_HDR : 0;
     wants |= ttft ? FACT_WANT_TTFT_HDR : 0;
@@ -154,14 +157,17 @@ void answer_judge(const struct repo_meta *m, struct fact_row *row)
         row->lossy = from_us < m->gaps[i].to_us && to_us > m->gaps[i].from_us;
 }
 
+static void tell_through(struct answer_about *about, int64_t closed_through_us)
+{
+    if (closed_through_us != INT64_MIN)
+        about->data_through[time_format_rfc3339(closed_through_us, about->data_through)] = '\0';
+}
+
 void answer_write_begin(struct answer_writer *w, struct answering *g, int64_t closed_through_us,
                         const char *name)
 {
-    struct answer_about *about = &g->out.about;
     *w = (struct answer_writer){.g = g, .closed_through_us = closed_through_us};
     w->render = (struct render){.format = g->q.format, .fields = &g->q.fields, .out = &g->out.body};
-    if (closed_through_us != INT64_MIN)
-        about->data_through[time_format_rfc3339(closed_through_us, about->data_through)] = '\0';
     render_begin(&w->render, name);
 }
 
@@ -180,22 +186,32 @@ void answer_write_rows_end(struct answer_writer *w)
     w->g->out.rows = w->render.rows;
 }
 
-static void add_time(struct buf *out, const char *name, int64_t t_us)
+void answer_write_end(struct answer_writer *w, int rc)
 {
-    char text[TIME_RFC3339_MAX + 1];
-    text[time_format_rfc3339(t_us, text)] = '\0';
-    buf_addf(out, ",\"%s\":\"%s\"", name, text);
+    buf_free(&w->scratch);
+    if (rc == 0)
+        answer_write_about(w->g, w->closed_through_us);
 }
 
-static void write_about(struct answer_writer *w)
+void answer_add_time(struct buf *out, int64_t t_us)
 {
-    struct buf *out = &w->g->out.body;
-    const struct answer_about *about = &w->g->out.about;
-    const struct question *q = &w->g->q;
-    if (q->from_us != INT64_MIN)
-        add_time(out, "from", q->from_us);
-    if (q->to_us != INT64_MAX)
-        add_time(out, "to", q->to_us);
+    char text[TIME_RFC3339_MAX];
+    buf_addc(out, '"');
+    buf_add(out, text, time_format_rfc3339(t_us, text));
+    buf_addc(out, '"');
+}
+
+static void write_members(struct buf *out, const struct question *q,
+                          const struct answer_about *about)
+{
+    if (q->from_us != INT64_MIN) {
+        buf_adds(out, ",\"from\":");
+        answer_add_time(out, q->from_us);
+    }
+    if (q->to_us != INT64_MAX) {
+        buf_adds(out, ",\"to\":");
+        answer_add_time(out, q->to_us);
+    }
     if (about->data_through[0])
         buf_addf(out, ",\"data_through\":\"%s\"", about->data_through);
     else
@@ -209,15 +225,13 @@ static void write_about(struct answer_writer *w)
         buf_adds(out, ",\"next_cursor\":null}");
 }
 
-void answer_write_end(struct answer_writer *w, int rc)
+void answer_write_about(struct answering *g, int64_t closed_through_us)
 {
-    struct answer *out = &w->g->out;
-    buf_free(&w->scratch);
-    if (rc != 0)
-        return;
-    if (w->render.format == RENDER_JSON)
-        write_about(w);
-    if (w->g->q.to_us <= w->closed_through_us)
-        out->settled_to_us = w->g->q.to_us;
+    struct answer *out = &g->out;
+    tell_through(&out->about, closed_through_us);
+    if (g->q.format == RENDER_JSON)
+        write_members(&out->body, &g->q, &out->about);
+    if (g->q.to_us <= closed_through_us)
+        out->settled_to_us = g->q.to_us;
     out->status = ANSWER_OK;
 }

@@ -139,15 +139,3 @@ int cells_write_metrics(struct answering_cells *s)
     answer_write_end(&w, rc);
     return rc;
 }
-int cells_write_top(struct answering_cells *s)
-{
-    return cells_write_metrics(s);
-}
-int cells_write_summary(struct answering_cells *s)
-{
-    return cells_write_metrics(s);
-}
-int cells_write_heatmap(struct answering_cells *s)
-{
-    return cells_write_metrics(s);
-}

@@ -59,7 +59,11 @@ void answer_write_row(struct answer_writer *w, const struct fact_row *row, const
                       const double *ttft_ms);
 // Closes the list; a JSON object stays open, for members of the caller's own.
 void answer_write_rows_end(struct answer_writer *w);
-// The members that every answer has, and the brace; frees. rc not 0: there is none, frees alone.
+// answer_write_about() and frees; rc not 0: there is no answer, frees alone.
 void answer_write_end(struct answer_writer *w, int rc);
+
+// The members that every answer has, and the brace: it is whole then.
+void answer_write_about(struct answering *g, int64_t closed_through_us);
+void answer_add_time(struct buf *out, int64_t t_us); // as a JSON string
 
 #endif

@@ -28,13 +28,6 @@ static void add_name(struct buf *out, const char *key, struct str name)
     buf_addc(out, ',');
 }
 
-static void add_time(struct buf *out, const char *key, int64_t t_us)
-{
-    char text[TIME_RFC3339_MAX + 1];
-    text[time_format_rfc3339(t_us, text)] = '\0';
-    buf_addf(out, "\"%s\":\"%s\"", key, text);
-}
-
 static void keep(struct buf *into, struct str name)
 {
     buf_clear(into);
@@ -52,9 +45,10 @@ static int on_row(void *arg, const struct fact_row *row)
     add_name(&s->rows, "tenant_id", row->tenant_id);
     add_name(&s->rows, "route", row->route);
     add_name(&s->rows, "model", row->model);
-    add_time(&s->rows, "first_seen", row->window_start_us);
-    buf_addc(&s->rows, ',');
-    add_time(&s->rows, "last_seen", row->window_end_us);
+    buf_adds(&s->rows, "\"first_seen\":");
+    answer_add_time(&s->rows, row->window_start_us);
+    buf_adds(&s->rows, ",\"last_seen\":");
+    answer_add_time(&s->rows, row->window_end_us);
     if (s->g.q.endpoint != ENDPOINT_SERIES)
         buf_addf(&s->rows, ",\"series\":%lld", (long long)row->requests);
     buf_addc(&s->rows, '}');
@@ -75,10 +69,10 @@ static void write_names(struct answering_names *s)
     buf_addf(&out->body, "{\"%s\":[", list_names[s->g.q.endpoint]);
     buf_add(&out->body, s->rows.p, s->rows.n);
     buf_addf(&out->body, "],\"count\":%zu", s->n);
-    buf_addc(&out->body, ',');
-    add_time(&out->body, "from", s->g.q.from_us);
-    buf_addc(&out->body, ',');
-    add_time(&out->body, "to", s->g.q.to_us);
+    buf_adds(&out->body, ",\"from\":");
+    answer_add_time(&out->body, s->g.q.from_us);
+    buf_adds(&out->body, ",\"to\":");
+    answer_add_time(&out->body, s->g.q.to_us);
     struct fold_place last = {0, str_of_buf(&s->last[0]), str_of_buf(&s->last[1]),
                               str_of_buf(&s->last[2])};
     if (s->more)

@@ -65,10 +65,15 @@ int fold_place_compare(const struct fold_place *a, const struct fold_place *b, b
     return order != 0 ? order : compare_names(a->model, b->model);
 }
 
+static bool same_name(struct str a, struct str b)
+{
+    return str_eq(a, b) && !a.p == !b.p;
+}
+
 static bool same_place(const struct fold_place *a, const struct fold_place *b)
 {
-    return a->start_us == b->start_us && str_eq(a->model, b->model) && str_eq(a->route, b->route) &&
-           str_eq(a->tenant_id, b->tenant_id);
+    return a->start_us == b->start_us && same_name(a->model, b->model) &&
+           same_name(a->route, b->route) && same_name(a->tenant_id, b->tenant_id);
 }
 
 // Each name's hash is keyed, so that nobody can choose names whose sums meet.
