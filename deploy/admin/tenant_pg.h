@@ -5,7 +5,7 @@
 
 #include "deploy/admin/db_pg.h"
 
-#define TENANT_COUNT_MAX 1000000 // rows are counted no further
+#define TENANT_COUNT_MAX 100000 // rows are counted no further
 
 struct tenant_counts {
     int64_t keys, limits;

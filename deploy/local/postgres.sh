@@ -132,13 +132,16 @@ postgres_dsn() {
     printf 'postgresql://%s:%s@127.0.0.1:%s/%s' "$1" "$(postgres_password)" "$PG_PORT" "$1"
 }
 
-# postgres_database NAME: a role without special rights and a database it owns, both named NAME.
+# postgres_database NAME: a role without special rights and a database it owns, both named NAME. Such a role
+# may not make the one that reads (sql/README.md).
 postgres_database() {
     local psql=("$PG_BIN/psql" -v ON_ERROR_STOP=1 -Atq -d "$(postgres_admin_dsn)")
     [ "$("${psql[@]}" -c "SELECT 1 FROM pg_roles WHERE rolname = '$1'")" = 1 ] ||
         "${psql[@]}" -c "CREATE ROLE $1 LOGIN PASSWORD '$(postgres_password)'"
     [ "$("${psql[@]}" -c "SELECT 1 FROM pg_database WHERE datname = '$1'")" = 1 ] ||
         "${psql[@]}" -c "CREATE DATABASE $1 OWNER $1"
+    [ "$("${psql[@]}" -c "SELECT 1 FROM pg_roles WHERE rolname = 'streamlens_reader'")" = 1 ] ||
+        "${psql[@]}" -c "CREATE ROLE streamlens_reader NOLOGIN"
 }
 
 # SIGINT is PostgreSQL's fast stop: it does not wait for clients.
