@@ -124,6 +124,14 @@ size_t http_header_count(const struct http_exchange *x, const char *lower_name);
 const char *http_peer(const struct http_exchange *x);
 int64_t http_received_us(const struct http_exchange *x); // monotonic, when the body was complete
 
+// What the client takes and has; http_accept.h tells how it is read.
+bool http_accepts_gzip(const struct http_exchange *x); // with `Vary: Accept-Encoding`, either way
+// The place of the media type to answer with, -1: none would be taken (406).
+int http_accepts(const struct http_exchange *x, const char *const types[], size_t n);
+// GET or HEAD by a client that has what the entity tag ("\"x\"" or "W/\"x\"") stands for: the
+// answer is 304 with the same ETag and Vary as a 200, and no body.
+bool http_not_modified(const struct http_exchange *x, const char *etag);
+
 // A number of the handler's own, 0 before it is set; stays until the answer.
 void http_remember(struct http_exchange *x, size_t number);
 size_t http_remembered(const struct http_exchange *x);

@@ -166,6 +166,34 @@ class Basics(WithServer):
             self.assertEqual(c.rest(), b"")
 
 
+class Negotiation(WithServer):
+    def negotiate(self, *fields, method="GET", is_head=False):
+        c = self.client().send(request(method, "/negotiate", *fields))
+        answer = c.answer(is_head)
+        self.assertEqual(answer.headers["etag"], '"v1"')
+        self.assertTrue(c.is_open())
+        return answer
+
+    def test_what_a_client_takes_may_stand_in_several_fields(self):
+        self.assertEqual(self.negotiate().body, b"0 0")
+        self.assertEqual(self.negotiate("Accept-Encoding: br", "Accept: text/csv", "Accept-Encoding: gzip").body, b"1 1")
+        self.assertEqual(self.negotiate("Accept: text/html", "Accept: application/json;q=0.5", "Accept: text/csv").body,
+                         b"0 1")
+        self.assertEqual(self.negotiate("Accept: text/html").body, b"0 -1")
+
+    def test_who_has_it_gets_304_without_length_and_body(self):
+        for fields in (('If-None-Match: W/"v1"',), ('If-None-Match: "v0"', 'If-None-Match: "v1"'), ("If-None-Match: *",)):
+            for method in ("GET", "HEAD"):
+                answer = self.negotiate(*fields, method=method, is_head=method == "HEAD")
+                self.assertEqual((answer.status, answer.body), (304, b""))
+                self.assertNotIn("content-length", answer.headers)
+                self.assertNotIn("content-type", answer.headers)
+
+    def test_who_has_another_or_changes_something_gets_the_answer(self):
+        self.assertEqual(self.negotiate('If-None-Match: "v2"').status, 200)
+        self.assertEqual(self.negotiate('If-None-Match: "v1"', method="POST").status, 200)
+
+
 class Expectations(WithServer):
     def test_100_continue_comes_before_the_body_is_sent(self):
         c = self.client().send(request("POST", "/echo", "Expect: 100-Continue", "Content-Length: 3"))

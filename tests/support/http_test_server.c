@@ -326,6 +326,22 @@ static void handle_describe(struct http_exchange *x, void *arg)
     buf_free(&out);
 }
 
+// What the client takes, and 304 where it has "v1".
+static void handle_negotiate(struct http_exchange *x, void *arg)
+{
+    static const char *const types[] = {"application/json", "text/csv"};
+    (void)arg;
+    http_add_header(x, "ETag", "\"v1\"");
+    if (http_not_modified(x, "\"v1\"")) {
+        http_reply(x, 304, NULL, NULL, 0);
+        return;
+    }
+    struct buf out = {0};
+    buf_addf(&out, "%d %d", http_accepts_gzip(x), http_accepts(x, types, ARRAY_LEN(types)));
+    http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
 static void handle_problem(struct http_exchange *x, void *arg)
 {
     (void)arg;
@@ -350,6 +366,8 @@ static const struct http_route routes[] = {
     {"GET", "/big", handle_big, 0},
     {"GET", "/query", handle_query, 0},
     {"GET", "/describe", handle_describe, 0},
+    {"GET", "/negotiate", handle_negotiate, 0},
+    {"POST", "/negotiate", handle_negotiate, 16},
     {"GET", "/peer", handle_peer, 0},
     {"GET", "/problem", handle_problem, 0},
     {"GET", "/gone", handle_gone, 0},
