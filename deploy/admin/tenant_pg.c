@@ -63,14 +63,14 @@ int tenant_remove_access(struct db *db, const char *tenant, struct err *e)
 }
 
 // The tenant's own row is locked by whoever makes series of it.
-static const char *const take_steps[] = {
-    "SELECT FROM llm_tenant WHERE tenant_id = $1 FOR UPDATE",
+static const char lock_tenant[] = "SELECT FROM llm_tenant WHERE tenant_id = $1 FOR UPDATE";
+static const char take[] =
     "WITH taken AS (DELETE FROM llm_series WHERE ctid = ANY (ARRAY(SELECT ctid FROM llm_series"
     "  WHERE tenant_id = $1 LIMIT $2)) RETURNING tenant_id, series_id)"
-    " INSERT INTO streamlens_deleted_series (tenant_id, series_id) SELECT * FROM taken",
-    "DELETE FROM llm_tenant WHERE tenant_id = $1"
-    " AND NOT EXISTS (SELECT FROM llm_series WHERE tenant_id = $1)",
-};
+    " INSERT INTO streamlens_deleted_series (tenant_id, series_id) SELECT * FROM taken";
+static const char forget_tenant[] = "DELETE FROM llm_tenant WHERE tenant_id = $1"
+                                    " AND NOT EXISTS (SELECT FROM llm_series WHERE tenant_id = $1)";
+static const char *const take_steps[] = {lock_tenant, take, forget_tenant};
 #define TAKE_STEP 1 // has the limit, and says how many
 
 int tenant_take_series(struct db *db, const char *tenant, int64_t *taken, struct err *e)
