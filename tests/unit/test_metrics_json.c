@@ -250,6 +250,28 @@ START_TEST(hostile_names_stay_strings)
 }
 END_TEST
 
+// In ms with 0 to 3 decimals, as durations are: just as they would be written by hand.
+START_TEST(thousandths_are_as_long_as_they_must_be)
+{
+    uint64_t state = 20261122;
+    for (int i = 0; i < 200000; i++) {
+        uint64_t us = next_random(&state) >> (13 + next_random(&state) % 51);
+        char want[40];
+        int n = snprintf(want, sizeof(want), "%llu.%03u", (unsigned long long)(us / 1000),
+                         (unsigned)(us % 1000));
+        while (want[n - 1] == '0')
+            want[--n] = '\0';
+        if (want[n - 1] == '.')
+            want[n - 1] = '\0';
+        if (us >= UINT64_C(1000000000000000)) // more digits than a double has
+            continue;
+        char *text = text_of((double)us / 1000);
+        ck_assert_str_eq(text, want);
+        free(text);
+    }
+}
+END_TEST
+
 // The writer remembers the day of its last instant.
 START_TEST(instants_are_right_in_any_order_of_days)
 {
@@ -287,6 +309,7 @@ int main(void)
     TCase *tc = tcase_create("metrics_json");
     tcase_add_loop_test(tc, doubles_are_short, 0, ARRAY_LEN(doubles));
     tcase_add_test(tc, doubles_read_back_and_none_is_longer_than_needed);
+    tcase_add_test(tc, thousandths_are_as_long_as_they_must_be);
     tcase_add_loop_test(tc, integers_are_exact, 0, ARRAY_LEN(ints));
     tcase_add_test(tc, the_originals_fields_come_first_and_in_its_order);
     tcase_add_test(tc, every_field_is_there_once_and_of_its_kind);

@@ -191,6 +191,21 @@ static const char *const not_counts[] = {
     "{\"b\":1,\"a\":true}",
     "{\"a\":9223372036854775808}",
     "{\"\xff\":1}",
+    "{\"a\": 1",
+    "{\"a\": 1,}",
+    "{\"a\": }",
+    "{\"a\": 01}",
+    "{\"a\": -0.5}",
+    "{\"a\": 1e3}",
+    "{\"a\": 1}}",
+    "{\"a\" 1}",
+    "{a: 1}",
+    "{\"a: 1}",
+    "{\"a\": 1 \"b\": 2}",
+    "{\"b\": 1, \"a\": 1, \"b\": 2}",
+    "{,}",
+    "{\"a\\x\": 1}",
+    "{\"a\nb\": 1}",
 };
 
 START_TEST(refuses_other_json_and_adds_nothing_of_it)
@@ -199,6 +214,49 @@ START_TEST(refuses_other_json_and_adds_nothing_of_it)
     ck_assert_int_eq(name_counts_from_json(&counts, str_of(not_counts[_i]), &e), -1);
     ck_assert_str_ne(e.detail, "");
     ck_assert_str_eq(to_json(&counts), "{\"z\":1}");
+}
+END_TEST
+
+// What the quick reader takes, as PostgreSQL and as we write it, and what it leaves to the other.
+static const struct {
+    const char *text, *json;
+} readable[] = {
+    {"{}", "{}"},
+    {" {}", "{}"},
+    {"{ }", "{}"},
+    {"{\"a\": 1}", "{\"a\":1}"},
+    {"{\"a\":1}", "{\"a\":1}"},
+    {"{\"a\" : 1}", "{\"a\":1}"},
+    {"{\"a\":  1}", "{\"a\":1}"},
+    {"{ \"a\": 1}", "{\"a\":1}"},
+    {"{\"a\": 1 }", "{\"a\":1}"},
+    {"{\"a\": 1} ", "{\"a\":1}"},
+    {"{\"b\": 1, \"a\": 2}", "{\"a\":2,\"b\":1}"},
+    {"{\"b\": 1,\"a\": 2}", "{\"a\":2,\"b\":1}"},
+    {"{\"a\": 0}", "{\"a\":0}"},
+    {"{\"a\": 999999999999999999}", "{\"a\":999999999999999999}"},
+    {"{\"a\": 9223372036854775807}", "{\"a\":9223372036854775807}"},
+    {"{\"\": 1}", "{\"unknown\":1}"},
+    {"{\"__other__\": 3, \"a\": 1}", "{\"a\":1,\"__other__\":3}"},
+    {"{\"a\\\"b\": 1}", "{\"a\\\"b\":1}"},
+    {"{\"\\u0061\": 1}", "{\"a\":1}"},
+    {"{\"Ã©\": 1}", "{\"Ã©\":1}"},
+    {"{\"a"
+     "b\": 1}",
+     "{\"a\":1}"},
+    {"{\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": 1, \"f\": 1, \"g\": 1, \"h\": 1}",
+     "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1}"},
+    {"{\"a\": 1, \"b\": 1, \"c\": 1, \"d\": 1, \"e\": 1, \"f\": 1, \"g\": 1, \"h\": 1, \"i\": 1}",
+     "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1}"},
+};
+
+START_TEST(reads_any_json_of_counts)
+{
+    struct str text = str_of(readable[_i].text);
+    char *exact = xmemdup(text.p, text.n); // so that a sanitizer sees a byte read behind it
+    ck_assert_int_eq(name_counts_from_json(&counts, (struct str){exact, text.n}, &e), 0);
+    ck_assert_str_eq(to_json(&counts), readable[_i].json);
+    free(exact);
 }
 END_TEST
 
@@ -225,6 +283,7 @@ int main(void)
     tcase_add_loop_test(tc, cuts_hostile_names_to_what_can_be_stored, 0, ARRAY_LEN(hostile));
     tcase_add_test(tc, reading_json_adds);
     tcase_add_loop_test(tc, refuses_other_json_and_adds_nothing_of_it, 0, ARRAY_LEN(not_counts));
+    tcase_add_loop_test(tc, reads_any_json_of_counts, 0, ARRAY_LEN(readable));
     tcase_add_test(tc, counts_saturate);
     Suite *suite = suite_create("name_counts");
     suite_add_tcase(suite, tc);
