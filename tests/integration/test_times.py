@@ -75,7 +75,7 @@ ODD = (
     ("Africa/Monrovia", (1972, 1, 6), "no whole minutes before"),
     ("Africa/Casablanca", (2024, 3, 10), "winter time is the odd one"),
     ("Etc/GMT+12", (2024, 1, 1), "the last"),
-    ("Pacific/Kiritimati", (2024, 1, 1), "the first"),
+    ("Pacific/Kiritimati", (1995, 1, 1), "a date is skipped, and from then on it is the first"),
     ("America/New_York", (1969, 12, 31), "before 1970"),
 )
 
@@ -141,8 +141,9 @@ class Days(unittest.TestCase):
         self.assertIn("4100", " ".join(longer))
 
     def test_zones_that_are_none(self):
-        names = ("Europe/Nowhere", "Europe", "../../../../etc/passwd", "../zoneinfo/UTC", "/etc/localtime", "zone.tab",
-                 "right/UTC", "right/Europe/Berlin", "EST+5", ":UTC", "Europe/Berlin/", "UTC,M3.2.0,M11.1.0")
+        names = ("Europe/Nowhere", "Europe", "../../../../etc/passwd", "../zoneinfo/UTC", "/etc/localtime",
+                 "/Europe/Berlin", "zone.tab", "right/UTC", "right/Europe/Berlin", "EST+5", ":UTC", "Europe/Berlin/",
+                 "UTC,M3.2.0,M11.1.0")
         for name, answer in zip(names, ask([f"days {name} 0 {DAY} 1" for name in names])):
             self.assertEqual(answer[0], "tz", name)
             self.assertIn("Europe/Berlin", answer[-1])
@@ -179,9 +180,10 @@ def duration_by_python(text):
 
 class Times(unittest.TestCase):
     def test_durations(self):
-        rnd, texts = random.Random(SEED + 2), ["5m", "1h30m", "1d", "7d", "1w", "300", "0", "0s", "5", "m", "5M", "1h1h",
-                                               "1m1h", "1.5h", "-1h", "+1h", "1h30", "1 h", "36500d", "36500d1s", "5ms",
-                                               "99999999999999999999", "99999999999999999999w", "3153600001"]
+        rnd = random.Random(SEED + 2)
+        texts = ["5m", "1h30m", "1d", "7d", "1w", "300", "0", "0s", "5", "m", "5M", "1h1h", "1m1h", "1.5h", "-1h", "+1h",
+                 "1h30", "1 h", "36500d", "36500d1s", "5ms", "99999999999999999999", "99999999999999999999w",
+                 "3153600001"]
         for _ in range(2000):
             parts = [f"{rnd.choice((0, 1, 7, 59, 90, 4000, 10 ** 9))}{u}" for u, _ in UNITS if rnd.random() < 0.4]
             if rnd.random() < 0.1:

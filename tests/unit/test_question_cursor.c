@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pages: a cursor leads back to its place in its question, and nowhere else.
+#include "common/core/hash.h"
 #include "tests/unit/question_case.h"
 
 #define METRICS ENDPOINT_METRICS
@@ -165,6 +166,7 @@ static const struct {
     {METRICS, METRICS, "tenant_id=a", "tenant_id=a&route=r"},
     {METRICS, METRICS, "tenant_id=a&route=r", "tenant_id=a"},
     {METRICS, METRICS, "tenant_id=a&route=r", "tenant_id=a&model=r"},
+    {METRICS, METRICS, "tenant_id=a&model=r", "tenant_id=a&model=s"},
     {METRICS, METRICS, "tenant_id=a&route=r", "tenant_id=a&route=r&route=s"},
     {METRICS, METRICS, "tenant_id=a", "tenant_id=a&order=asc"},
     {METRICS, METRICS, "tenant_id=a", "tenant_id=a&from=now-1h"},
@@ -226,25 +228,26 @@ START_TEST(a_cursor_of_another_tenant_is_refused)
 }
 END_TEST
 
+// With a name of 1 to 3 bytes, so that the last digit has 0, 2 and 4 bits to spare.
 START_TEST(a_damaged_cursor_is_refused)
 {
-    char *text = next_page(METRICS, "tenant_id=a&from=now-1h", place(START_US, "a", "/r", "m"));
-    char *cursor = strstr(text, "cursor=") + 7;
-    static const char others[] = "Aa0-_=+/ .";
-    for (char *c = cursor; *c; c++) {
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ .";
+    char route[] = "abc";
+    route[_i + 1] = '\0';
+    char *text = next_page(METRICS, "tenant_id=a&from=now-1h", place(START_US, "a", route, "m"));
+    for (char *c = strstr(text, "cursor=") + 7; *c; c++) {
         char was = *c;
-        for (size_t i = 0; i < sizeof(others) - 1; i++) {
-            if (others[i] == was)
-                continue;
-            *c = others[i];
-            refuse(METRICS, text);
+        for (size_t i = 0; i < sizeof(digits) - 1; i++) {
+            *c = digits[i];
+            if (digits[i] != was)
+                refuse(METRICS, text);
         }
-        *c = '\0'; // cut there
-        if (c > cursor)
+        *c = '\0'; // cut there; without any it would not be given
+        if (c[-1] != '=')
             refuse(METRICS, text);
         *c = was;
     }
-    // Longer, and the bits that the last digit does not need.
     struct buf more = {0};
     buf_addf(&more, "%sA", text);
     buf_addc(&more, '\0');
@@ -338,22 +341,75 @@ START_TEST(a_forged_cursor_is_held_to_what_can_be_asked)
 }
 END_TEST
 
-START_TEST(a_forged_list_has_the_name_that_it_goes_on_from)
+START_TEST(a_forged_list_has_a_range_and_the_name_that_it_goes_on_from)
 {
     char *text = next_page(ENDPOINT_MODELS, "tenant_id=a", place(0, "a", "r", NULL));
     refuse(ENDPOINT_MODELS, text);
     free(text);
+    static const int64_t from_us[] = {INT64_MIN, NOW_MINUTE_US};
+    for (size_t i = 0; i < ARRAY_LEN(from_us); i++) {
+        struct question q;
+        struct buf forged_text = {0};
+        struct fold_place last = place(0, NULL, NULL, "m");
+        ask_fine(&q, ENDPOINT_MODELS, "tenant_id=a");
+        q.from_us = from_us[i];
+        buf_adds(&forged_text, "tenant_id=a&cursor=");
+        question_cursor(&q, &last, &forged_text);
+        buf_addc(&forged_text, '\0');
+        question_clear(&q);
+        refuse(ENDPOINT_MODELS, forged_text.p);
+        buf_free(&forged_text);
+    }
+}
+END_TEST
+
+// Of a page's bytes, with the hash that fits: a question of rows without a range.
+static char *forge(const void *bytes, size_t n)
+{
     struct question q;
-    struct buf open = {0};
-    struct fold_place last = place(0, NULL, NULL, "m");
-    ask_fine(&q, ENDPOINT_MODELS, "tenant_id=a");
-    q.from_us = INT64_MIN;
-    buf_adds(&open, "tenant_id=a&cursor=");
-    question_cursor(&q, &last, &open);
-    buf_addc(&open, '\0');
+    struct buf hashed = {0}, page = {0}, text = {0};
+    ask_fine(&q, METRICS, "tenant_id=a");
+    question_key(&q, &hashed);
+    hashed.n = (size_t)((const char *)memmem(hashed.p, hashed.n, ";from=", 6) + 1 - hashed.p);
+    buf_adds(&hashed, "from=0:0;to=0:0;");
+    buf_add(&hashed, bytes, n);
+    uint64_t hash = hash_stable64(hashed.p, hashed.n);
+    buf_add(&page, bytes, n);
+    for (int shift = 56; shift >= 0; shift -= 8)
+        buf_addc(&page, (char)(hash >> shift & 0xff));
+    buf_adds(&text, "tenant_id=a&cursor=");
+    buf_add_base64(&text, page.p, page.n);
+    buf_addc(&text, '\0');
+    for (char *c = text.p + strlen("tenant_id=a&cursor="); *c; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c == '=' ? '\0' : *c;
     question_clear(&q);
-    refuse(ENDPOINT_MODELS, open.p);
-    buf_free(&open);
+    buf_free(&hashed);
+    buf_free(&page);
+    return buf_steal(&text);
+}
+
+#define OPEN_PAGE "\200\0\0\0\0\0\0\0\177\377\377\377\377\377\377\377\0\0\0\0\0\0\0\0"
+static const struct str broken[] = {
+    STR_LIT("\2" OPEN_PAGE "\1a\1r\1m"), // of another version
+    STR_LIT("\0" OPEN_PAGE "\1a\1r\1m"),
+    STR_LIT("\1" OPEN_PAGE "\1a\1r\1mm"), // bytes behind the names
+    STR_LIT("\1" OPEN_PAGE "\1a\1r\1m\0"),
+    STR_LIT("\1" OPEN_PAGE "\1a\1r\2m"), // a name beyond the end
+    STR_LIT("\1" OPEN_PAGE "\1a\1r\377m"),
+    STR_LIT("\1" OPEN_PAGE "\1a\3r\1m"), // and a name too few
+    STR_LIT("\1" OPEN_PAGE "\5a\1r\1m"),   STR_LIT("\1" OPEN_PAGE), STR_LIT("\1"), STR_LIT(""),
+};
+
+START_TEST(a_forged_page_is_read_to_its_end)
+{
+    char *good = forge(STR_LIT("\1" OPEN_PAGE "\1a\1r\1m").p, 1 + 24 + 6);
+    struct question q;
+    ask_fine(&q, METRICS, good); // else the forgery proves nothing
+    question_clear(&q);
+    free(good);
+    char *bad = forge(broken[_i].p, broken[_i].n);
+    refuse(METRICS, bad);
+    free(bad);
 }
 END_TEST
 
@@ -375,10 +431,11 @@ int main(void)
     tcase_add_loop_test(tc, other_words_are_the_same_question, 0, ARRAY_LEN(same));
     tcase_add_loop_test(tc, a_cursor_of_another_question_is_refused, 0, ARRAY_LEN(foreign));
     tcase_add_test(tc, a_cursor_of_another_tenant_is_refused);
-    tcase_add_test(tc, a_damaged_cursor_is_refused);
+    tcase_add_loop_test(tc, a_damaged_cursor_is_refused, 0, 3);
     tcase_add_loop_test(tc, a_made_up_cursor_is_refused, 0, ARRAY_LEN(made_up));
     tcase_add_loop_test(tc, a_forged_cursor_is_held_to_what_can_be_asked, 0, ARRAY_LEN(forged));
-    tcase_add_test(tc, a_forged_list_has_the_name_that_it_goes_on_from);
+    tcase_add_test(tc, a_forged_list_has_a_range_and_the_name_that_it_goes_on_from);
+    tcase_add_loop_test(tc, a_forged_page_is_read_to_its_end, 0, ARRAY_LEN(broken));
     tcase_add_test(tc, a_cursor_is_the_same_everywhere);
     Suite *suite = suite_create("question_cursor");
     suite_add_tcase(suite, tc);
