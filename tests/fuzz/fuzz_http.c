@@ -25,7 +25,8 @@ static struct {
     struct http_stats stats;
     struct http_exchange *held[HOLD_MAX];
     size_t held_n;
-    struct buf *handled; // what reached the handlers
+    struct http_stream *stream; // one at a time: what is behind it waits
+    struct buf *handled;        // what reached the handlers
 } app;
 
 static void note(struct http_exchange *x)
@@ -51,12 +52,34 @@ static void handle_echo(struct http_exchange *x, void *arg)
     buf_free(&answer);
 }
 
+static bool is_tight(void)
+{
+    return app.server->limits.max_memory_bytes == TIGHT;
+}
+
 static void handle_hold(struct http_exchange *x, void *arg)
 {
     (void)arg;
     note(x);
     FUZZ_CHECK(app.held_n < HOLD_MAX);
     app.held[app.held_n++] = x;
+}
+
+static void handle_stream(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    note(x);
+    FUZZ_CHECK(!app.stream);
+    app.stream = http_reply_stream(x, 200, "text/plain");
+    if (app.stream)
+        FUZZ_CHECK(http_stream_send(app.stream, ">a", 2) == 0 || is_tight());
+}
+
+static void end_stream(void)
+{
+    FUZZ_CHECK(http_stream_send(app.stream, "HTTP/1.1 b", 10) == 0 || is_tight());
+    http_stream_end(app.stream);
+    app.stream = NULL;
 }
 
 static void handle_query(struct http_exchange *x, void *arg)
@@ -77,10 +100,8 @@ static void handle_query(struct http_exchange *x, void *arg)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/e", handle_echo, 0},
-    {"POST", "/e", handle_echo, 64},
-    {"GET", "/h", handle_hold, 0},
-    {"GET", "/q", handle_query, 0},
+    {"GET", "/e", handle_echo, 0},  {"POST", "/e", handle_echo, 64}, {"GET", "/h", handle_hold, 0},
+    {"GET", "/q", handle_query, 0}, {"GET", "/s", handle_stream, 0},
 };
 
 static void start(void)
@@ -110,7 +131,9 @@ static void run(int fd, struct buf *out)
     do {
         before = out->n;
         event_base_loop(app.base, EVLOOP_NONBLOCK);
-        bool held = app.held_n > 0;
+        bool held = app.held_n > 0 || app.stream;
+        if (app.stream)
+            end_stream();
         while (app.held_n > 0)
             http_reply(app.held[--app.held_n], 200, NULL, NULL, 0);
         event_base_loop(app.base, EVLOOP_NONBLOCK);
@@ -144,6 +167,7 @@ static void converse(const char *p, size_t n, size_t piece, struct buf *out, str
     event_base_loop(app.base, EVLOOP_NONBLOCK);
     FUZZ_CHECK(app.stats.connections == 0);
     FUZZ_CHECK(app.stats.in_flight == 0);
+    FUZZ_CHECK(app.stats.streams == 0);
     FUZZ_CHECK(app.stats.memory_bytes == 0);
     FUZZ_CHECK(TAILQ_EMPTY(&app.server->orphans));
 }
@@ -151,6 +175,22 @@ static void converse(const char *p, size_t n, size_t piece, struct buf *out, str
 static const char *find(struct str in, const char *what)
 {
     return memmem(in.p, in.n, what, strlen(what));
+}
+
+// Cuts off chunks, to the last one. An answer to HEAD has none.
+static void take_chunks(struct str *rest)
+{
+    size_t size = 1;
+    bool is_head = rest->n == 0 || memcmp(rest->p, "HTTP/", rest->n < 5 ? rest->n : 5) == 0;
+    while (!is_head && size > 0) {
+        char *end;
+        size = strtoul(rest->p, &end, 16);
+        size_t line_n = (size_t)(end - rest->p) + 2;
+        FUZZ_CHECK(line_n > 2 && rest->n >= line_n + size + 2 && memcmp(end, "\r\n", 2) == 0);
+        FUZZ_CHECK(memcmp(end + 2 + size, "\r\n", 2) == 0);
+        rest->p += line_n + size + 2;
+        rest->n -= line_n + size + 2;
+    }
 }
 
 // Cuts the first answer off *rest and appends its status to *list; 100 is left out, since it
@@ -169,11 +209,18 @@ static void take_answer(struct str *rest, struct buf *list)
     const char *length = find(head, "\r\nContent-Length: ");
     if (length)
         body_n = strtoul(length + 18, NULL, 10);
-    FUZZ_CHECK(length || status == 100 || status == 204);
+    bool chunked = find(head, "\r\nTransfer-Encoding: chunked\r\n");
+    bool to_end = !length && !chunked && find(head, "\r\nConnection: close\r\n") && status == 200;
+    FUZZ_CHECK(length || chunked || to_end || status == 100 || status == 204);
     rest->p += head.n;
     rest->n -= head.n;
+    if (chunked)
+        take_chunks(rest);
+    else if (to_end) // HTTP/1.0
+        body_n = rest->n;
     // An answer to HEAD has a length and no body: the next answer begins where the body would.
-    bool has_body = rest->n >= body_n && (rest->n < 9 || memcmp(rest->p, "HTTP/1.1 ", 9) != 0);
+    bool has_body =
+        !chunked && rest->n >= body_n && (rest->n < 9 || memcmp(rest->p, "HTTP/1.1 ", 9) != 0);
     if (has_body) {
         rest->p += body_n;
         rest->n -= body_n;
