@@ -83,6 +83,7 @@ static struct fold *fold_of_chunk(struct answering_cells *s, const struct steps 
         .max_bytes = BYTES_MAX - s->bytes,
         .percentiles = q->fields.percentiles,
         .percentile_count = q->fields.n,
+        .histograms = q->endpoint == ENDPOINT_HEATMAP,
         .hash_key = s->g.an->hash_key,
     };
     return fold_new(&spec);

@@ -10,12 +10,20 @@
 
 #define QUANTILES_MAX (FACT_QUANTILE_COUNT + PERCENTILES_MAX)
 
+// Where each step has one row of a group, most memory would be counts of zero: the first encoding
+// is decoded when there is a second.
+struct fold_hist {
+    struct hist sum; // but for `first`
+    char *first;     // owned; NULL: none, or decoded
+    size_t first_n;
+};
+
 struct fold_cell {
     struct fold_cell *next; // in its chain
     uint64_t hash;
     struct fold_place place; // names stand behind the struct
     struct fact_row sums;
-    struct hist latency, ttft;
+    struct fold_hist latency, ttft;
     struct name_counts error_classes, finish_reasons;
     size_t bytes; // as far as fold_bytes() counts them
     char names[];
@@ -113,23 +121,71 @@ static struct fold_place copy_place(const struct fold_place *p, char *names)
     };
 }
 
+// ---- histograms ----
+
+static void decode_first(struct fold_hist *h)
+{
+    if (h->first && hist_decode_add(&h->sum, h->first, h->first_n, NULL) < 0)
+        abort(); // it was looked at
+    free(h->first);
+    h->first = NULL;
+    h->first_n = 0;
+}
+
+static int add_hist(struct fold_hist *h, struct str hdr, const char *column, struct err *e)
+{
+    struct err why;
+    if (!hdr.p)
+        return 0;
+    bool is_first = !h->first && h->sum.total == 0;
+    int rc = is_first ? hist_check(hdr.p, hdr.n, &why) : 0;
+    if (!is_first) {
+        decode_first(h);
+        rc = hist_decode_add(&h->sum, hdr.p, hdr.n, &why);
+    } else if (rc == 0) {
+        h->first = xmemdup(hdr.p, hdr.n);
+        h->first_n = hdr.n;
+    }
+    return rc == 0 ? 0 : err_field(e, column, why.offset, "%s", why.detail);
+}
+
+static size_t hist_bytes(const struct fold_hist *h)
+{
+    size_t chunks = 0;
+    for (int i = 0; i < HIST_CHUNKS; i++)
+        chunks += h->sum.chunk[i] != NULL;
+    return chunks * HIST_CHUNK * sizeof(uint64_t) + h->first_n;
+}
+
+static void clear_hist(struct fold_hist *h)
+{
+    hist_clear(&h->sum);
+    free(h->first);
+    *h = (struct fold_hist){0};
+}
+
 // ---- cells ----
 
 static size_t bytes_of(const struct fold *f, const struct fold_cell *c)
 {
-    size_t chunks = 0;
-    for (int i = 0; i < HIST_CHUNKS; i++)
-        chunks += (c->latency.chunk[i] != NULL) + (size_t)(c->ttft.chunk[i] != NULL);
     size_t names = c->error_classes.n + c->finish_reasons.n;
-    return sizeof(*c) + names_length(&c->place) + chunks * HIST_CHUNK * sizeof(uint64_t) +
+    return sizeof(*c) + names_length(&c->place) + hist_bytes(&c->latency) + hist_bytes(&c->ttft) +
            names * sizeof(struct name_count) + sizeof(struct cell) +
            2 * f->spec.percentile_count * sizeof(double);
 }
 
+// Anew, after it has changed.
+static void account(struct fold *f, struct fold_cell *c)
+{
+    f->bytes -= c->bytes;
+    c->bytes = bytes_of(f, c);
+    f->bytes += c->bytes;
+}
+
 static void free_cell(struct fold_cell *c)
 {
-    hist_clear(&c->latency);
-    hist_clear(&c->ttft);
+    clear_hist(&c->latency);
+    clear_hist(&c->ttft);
     name_counts_clear(&c->error_classes);
     name_counts_clear(&c->finish_reasons);
     free(c);
@@ -169,8 +225,7 @@ static struct fold_cell *new_cell(struct fold *f, uint64_t hash, const struct fo
     struct fold_cell *c = xcalloc(1, sizeof(*c) + names_length(place));
     c->hash = hash;
     c->place = copy_place(place, c->names);
-    c->bytes = bytes_of(f, c);
-    f->bytes += c->bytes;
+    account(f, c);
     return c;
 }
 
@@ -247,14 +302,6 @@ static struct fold_cell *find_cell(const struct fold *f, uint64_t hash,
 
 // ---- rows ----
 
-static int add_hist(struct hist *h, struct str hdr, const char *column, struct err *e)
-{
-    struct err why;
-    if (!hdr.p || hist_decode_add(h, hdr.p, hdr.n, &why) == 0)
-        return 0;
-    return err_field(e, column, why.offset, "%s", why.detail);
-}
-
 static int add_names(struct name_counts *c, struct str json, const char *column, struct err *e)
 {
     struct err why;
@@ -303,9 +350,7 @@ int fold_add(struct fold *f, const struct fact_row *row, struct err *e)
         return 0;
     if (add_row(c, row, e) < 0)
         return -1;
-    f->bytes -= c->bytes;
-    c->bytes = bytes_of(f, c);
-    f->bytes += c->bytes;
+    account(f, c);
     if (f->bytes > f->spec.max_bytes)
         return err_set(e, "the answer takes more than %zu bytes to compute", f->spec.max_bytes);
     return 0;
@@ -348,7 +393,28 @@ static void write_quantiles(const struct fold *f, const struct hist *h, int64_t 
     }
 }
 
-// Texts only by their lengths: they move while more are added.
+// Returns the histogram, or NULL where it was for its quantiles alone.
+static const struct hist *finish_hist(const struct fold *f, struct fold_hist *h, int64_t sum_us,
+                                      int64_t max_us, int64_t *stored_us, double *asked_ms)
+{
+    decode_first(h);
+    h->sum.sum_us = sum_us;
+    h->sum.max_us = max_us;
+    write_quantiles(f, &h->sum, stored_us, asked_ms);
+    if (f->spec.histograms)
+        return &h->sum;
+    hist_clear(&h->sum);
+    return NULL;
+}
+
+// The object, but only its length: texts move while more are added.
+static struct str add_object(struct fold *f, const struct name_counts *c)
+{
+    size_t before = f->texts.n;
+    name_counts_to_json(c, &f->texts);
+    return (struct str){NULL, f->texts.n - before};
+}
+
 static void finish_cell(struct fold *f, struct fold_cell *c, double *percentiles_ms,
                         struct cell *out)
 {
@@ -359,23 +425,15 @@ static void finish_cell(struct fold *f, struct fold_cell *c, double *percentiles
     row->model = c->place.model;
     row->window_start_us = c->place.start_us;
     row->window_end_us = steps_end_us(&f->spec.steps, c->place.start_us);
-    c->latency.sum_us = row->latency_sum_us;
-    c->latency.max_us = row->latency_max_us;
-    c->ttft.sum_us = row->ttft_sum_us;
-    c->ttft.max_us = row->ttft_max_us;
     double *ttft_ms = percentiles_ms + f->spec.percentile_count;
-    write_quantiles(f, &c->latency, row->latency_us, percentiles_ms);
-    write_quantiles(f, &c->ttft, row->ttft_us, ttft_ms);
     out->latency_ms = percentiles_ms;
     out->ttft_ms = ttft_ms;
-    out->latency = &c->latency;
-    out->ttft = &c->ttft;
-    size_t before = f->texts.n;
-    name_counts_to_json(&c->error_classes, &f->texts);
-    row->error_classes.n = f->texts.n - before;
-    before = f->texts.n;
-    name_counts_to_json(&c->finish_reasons, &f->texts);
-    row->finish_reasons.n = f->texts.n - before;
+    out->latency = finish_hist(f, &c->latency, row->latency_sum_us, row->latency_max_us,
+                               row->latency_us, percentiles_ms);
+    out->ttft = finish_hist(f, &c->ttft, row->ttft_sum_us, row->ttft_max_us, row->ttft_us, ttft_ms);
+    row->error_classes = add_object(f, &c->error_classes);
+    row->finish_reasons = add_object(f, &c->finish_reasons);
+    account(f, c);
 }
 
 static void place_texts(struct fold *f)
@@ -405,6 +463,7 @@ size_t fold_finish(struct fold *f, const struct cell **cells)
     for (size_t i = 0; i < f->count; i++)
         finish_cell(f, f->cells[i], f->percentiles_ms + i * each, &f->finished[i]);
     place_texts(f);
+    f->bytes += f->texts.n;
     *cells = f->finished;
     return f->count;
 }

@@ -33,6 +33,7 @@ struct fold_spec {
     size_t max_bytes;                     // of memory, about
     const struct percentile *percentiles; // beyond the stored ones; borrowed
     size_t percentile_count;              // up to PERCENTILES_MAX
+    bool histograms;                      // cells come with them
     const struct hash_key *hash_key;      // borrowed: names are strangers'
 };
 
@@ -52,7 +53,7 @@ size_t fold_bytes(const struct fold *f);
 struct cell {
     struct fact_row row;
     const double *latency_ms, *ttft_ms; // of spec.percentiles, NAN where nothing was measured
-    const struct hist *latency, *ttft;  // merged
+    const struct hist *latency, *ttft;  // merged; NULL without spec.histograms
 };
 size_t fold_finish(struct fold *f, const struct cell **cells);
 // Whether there was another cell behind the last one.

@@ -313,6 +313,7 @@ static int read_counts(const unsigned char *p, const unsigned char *end,
     return n;
 }
 
+// h NULL: only looks.
 static int decode_plain(struct hist *h, const unsigned char *p, size_t size, struct err *e)
 {
     struct filled filled[HIST_COUNTS + 1]; // and where one that is not taken is written
@@ -322,6 +323,8 @@ static int decode_plain(struct hist *h, const unsigned char *p, size_t size, str
     int n = read_counts(p + HEADER_BYTES, p + size, filled, &total, e);
     if (n < 0)
         return -1;
+    if (!h)
+        return 0;
     for (int i = 0; i < n; i++) {
         int index = filled[i].index;
         uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
@@ -358,10 +361,21 @@ static int decode_compressed(struct hist *h, const unsigned char *p, size_t n, s
     return decode_plain(h, plain, plain_n, e);
 }
 
-int hist_decode_add(struct hist *h, const void *data, size_t n, struct err *e)
+static int decode(struct hist *h, const void *data, size_t n, struct err *e)
 {
     const unsigned char *p = data;
     if (n >= COMPRESSED_HEADER_BYTES && get_be(p, 4) == COOKIE_COMPRESSED)
         return decode_compressed(h, p, n, e);
     return decode_plain(h, p, n, e);
+}
+
+int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e)
+{
+    assert(h);
+    return decode(h, p, n, e);
+}
+
+int hist_check(const void *p, size_t n, struct err *e)
+{
+    return decode(NULL, p, n, e);
 }

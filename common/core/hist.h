@@ -49,5 +49,7 @@ void hist_compress(struct str plain, struct buf *out);
 // wrote it, and *adds* the counts into h; sum_us, max_us and clamped are left as they were. Any
 // other input: -1, h unchanged.
 int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e) MUST_CHECK;
+// Whether that would add it: 0 or -1 alike.
+int hist_check(const void *p, size_t n, struct err *e) MUST_CHECK;
 
 #endif

@@ -73,7 +73,7 @@ static void bench_fold(const char *what, int64_t step_us)
     struct fold_spec spec = {
         .steps = {.from_us = 0, .to_us = 7 * US_PER_DAY, .step_us = step_us},
         .ascending = true,
-        .limit = 10000,
+        .limit = 2 * ROWS,
         .max_bytes = (size_t)1 << 30,
         .hash_key = &key,
     };
@@ -131,6 +131,9 @@ int main(void)
     bench_fold("in one step", 0);
     bench_fold("in days", US_PER_DAY);
     bench_fold("in hours", US_PER_HOUR);
+    for (int i = 0; i < ROWS; i++)
+        rows[i].model = str_of(names[i / HOURS][2]);
+    bench_fold("in hours, a row each", US_PER_HOUR);
     bench_render("JSON", RENDER_JSON);
     bench_render("CSV", RENDER_CSV);
     return 0;

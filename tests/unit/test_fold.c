@@ -216,12 +216,29 @@ static int naive_compare(const struct fold_place *a, const struct fold_place *b,
     return order ? order : naive_order(a->model, b->model);
 }
 
+static void assert_same_hist(const struct hist *a, const struct hist *b)
+{
+    struct buf x = {0}, y = {0};
+    hist_encode(a, &x);
+    hist_encode(b, &y);
+    ck_assert_uint_eq(x.n, y.n);
+    ck_assert_mem_eq(x.p, y.p, x.n);
+    ck_assert_int_eq(a->total, b->total);
+    ck_assert_int_eq(a->sum_us, b->sum_us);
+    ck_assert_int_eq(a->max_us, b->max_us);
+    buf_free(&x);
+    buf_free(&y);
+}
+
+// got: of the cell, NULL where it was not asked for.
 static void assert_quantiles(const int64_t *values, size_t n, const int64_t *stored_us,
-                             const double *asked_ms)
+                             const double *asked_ms, const struct hist *got)
 {
     struct hist h = {0};
     for (size_t i = 0; i < n; i++)
         hist_record(&h, values[i]);
+    if (got)
+        assert_same_hist(got, &h);
     for (int i = 0; i < FACT_QUANTILE_COUNT; i++)
         ck_assert_int_eq(stored_us[i], n ? hist_quantile(&h, fact_quantiles[i]) : -1);
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
@@ -274,8 +291,9 @@ static void assert_cell(const struct fold_spec *spec, const struct cell *c)
 #undef EQUAL
     ck_assert(c->row.cost == sum.cost && c->row.reported_cost == sum.reported_cost);
     ck_assert_int_eq(c->row.window_end_us, steps_end_us(&spec->steps, place.start_us));
-    assert_quantiles(latency_us, latencies, c->row.latency_us, c->latency_ms);
-    assert_quantiles(ttft_us, ttfts, c->row.ttft_us, c->ttft_ms);
+    ck_assert(!c->latency == !spec->histograms && !c->ttft == !spec->histograms);
+    assert_quantiles(latency_us, latencies, c->row.latency_us, c->latency_ms, c->latency);
+    assert_quantiles(ttft_us, ttfts, c->row.ttft_us, c->ttft_ms, c->ttft);
     assert_counts(c->row.error_classes, &errors);
     assert_counts(c->row.finish_reasons, &reasons);
     name_counts_clear(&errors);
@@ -321,6 +339,7 @@ START_TEST(each_cell_is_the_sum_of_its_rows_in_any_order)
         add_random(&r, minutes, by);
     struct fold_spec spec = spec_of(minutes, random_step_us(&r), random_chance(&r, 50));
     for (int round = 0; round < 2; round++) {
+        spec.histograms = round > 0;
         struct fold *f = fold_new(&spec);
         const struct cell *cells;
         add_all(f);
@@ -399,6 +418,7 @@ static void add_hours(const struct fold_spec *like)
 {
     struct fold_spec spec = *like;
     const struct cell *cells;
+    spec.histograms = true;
     spec.steps.step_us = US_PER_HOUR;
     spec.steps.from_us = time_floor_us(spec.steps.from_us, US_PER_HOUR);
     spec.steps.to_us = time_floor_us(spec.steps.to_us + US_PER_HOUR - 1, US_PER_HOUR);
