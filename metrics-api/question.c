@@ -10,30 +10,30 @@
 
 static const struct parameter {
     const char *name;
-    unsigned endpoints;
     question_parse_fn parse;
+    unsigned endpoints;
     bool repeats;
 } parameters[PARAM_COUNT] = {
-    [PARAM_TENANT_ID] = {"tenant_id", EVERY, question_parse_tenant, false},
-    [PARAM_ROUTE] = {"route", EVERY, question_parse_route, true},
-    [PARAM_MODEL] = {"model", EVERY, question_parse_model, true},
-    [PARAM_PREFIX] = {"prefix", LISTS, question_parse_prefix, false},
-    [PARAM_FROM] = {"from", EVERY & ~BIT(STREAM), question_parse_from, false},
-    [PARAM_TO] = {"to", EVERY & ~BIT(STREAM), question_parse_to, false},
-    [PARAM_STEP] = {"step", STEPPED, question_parse_step, false},
-    [PARAM_TZ] = {"tz", STEPPED, question_parse_tz, false},
-    [PARAM_GROUP_BY] = {"group_by", BIT(METRICS) | BIT(TOP), question_parse_group_by, false},
-    [PARAM_PERCENTILES] = {"percentiles", BIT(METRICS) | BIT(SUMMARY) | BIT(TOP),
-                           question_parse_percentiles, false},
-    [PARAM_FIELDS] = {"fields", BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(STREAM),
-                      question_parse_fields, false},
-    [PARAM_FILL] = {"fill", BIT(METRICS), question_parse_fill, false},
-    [PARAM_BY] = {"by", BIT(TOP), question_parse_by, false},
-    [PARAM_METRIC] = {"metric", BIT(HEATMAP), question_parse_metric, false},
-    [PARAM_ORDER] = {"order", BIT(METRICS), question_parse_order, false},
-    [PARAM_LIMIT] = {"limit", BIT(METRICS) | BIT(TOP) | LISTS, question_parse_limit, false},
-    [PARAM_CURSOR] = {"cursor", BIT(METRICS) | LISTS, question_parse_cursor, false},
-    [PARAM_FORMAT] = {"format", BIT(METRICS) | BIT(TOP) | LISTS, question_parse_format, false},
+    [PARAM_TENANT_ID] = {"tenant_id", question_parse_tenant, EVERY, false},
+    [PARAM_ROUTE] = {"route", question_parse_route, EVERY, true},
+    [PARAM_MODEL] = {"model", question_parse_model, EVERY, true},
+    [PARAM_PREFIX] = {"prefix", question_parse_prefix, LISTS, false},
+    [PARAM_FROM] = {"from", question_parse_from, EVERY & ~BIT(STREAM), false},
+    [PARAM_TO] = {"to", question_parse_to, EVERY & ~BIT(STREAM), false},
+    [PARAM_STEP] = {"step", question_parse_step, STEPPED, false},
+    [PARAM_TZ] = {"tz", question_parse_tz, STEPPED, false},
+    [PARAM_GROUP_BY] = {"group_by", question_parse_group_by, BIT(METRICS) | BIT(TOP), false},
+    [PARAM_PERCENTILES] = {"percentiles", question_parse_percentiles,
+                           BIT(METRICS) | BIT(SUMMARY) | BIT(TOP), false},
+    [PARAM_FIELDS] = {"fields", question_parse_fields,
+                      BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(STREAM), false},
+    [PARAM_FILL] = {"fill", question_parse_fill, BIT(METRICS), false},
+    [PARAM_BY] = {"by", question_parse_by, BIT(TOP), false},
+    [PARAM_METRIC] = {"metric", question_parse_metric, BIT(HEATMAP), false},
+    [PARAM_ORDER] = {"order", question_parse_order, BIT(METRICS), false},
+    [PARAM_LIMIT] = {"limit", question_parse_limit, BIT(METRICS) | BIT(TOP) | LISTS, false},
+    [PARAM_CURSOR] = {"cursor", question_parse_cursor, BIT(METRICS) | LISTS, false},
+    [PARAM_FORMAT] = {"format", question_parse_format, BIT(METRICS) | BIT(TOP) | LISTS, false},
 };
 
 static struct question_given *given_of(struct question *q)

@@ -110,7 +110,7 @@ int question_time_parse(struct str text, struct question_time *out)
 {
     if (text.n == 0 || text.n > TEXT_MAX)
         return -1;
-    char plus[TEXT_MAX];
+    char plus[TEXT_MAX] = {0};
     for (size_t i = 0; i < text.n; i++)
         plus[i] = text.p[i] == ' ' ? '+' : text.p[i];
     text.p = plus;

@@ -230,17 +230,15 @@ int question_parse_cursor(struct question *q, const char *name, struct str value
 }
 
 #define CHOICES_MAX 5
-// The number of the value among the choices; the text of the error is made of them.
-static int parse_choice(const char *const choices[CHOICES_MAX], int *out, const char *name,
-                        struct str value, struct err *e)
+// The number of the value among the choices, -1 where it is none; the error's text is made of them.
+static int parse_choice(const char *const choices[CHOICES_MAX], const char *name, struct str value,
+                        struct err *e)
 {
     char allowed[128];
     size_t n = 0;
     for (int i = 0; i < CHOICES_MAX && choices[i]; i++) {
-        if (str_eq(value, str_of(choices[i]))) {
-            *out = i;
-            return 0;
-        }
+        if (str_eq(value, str_of(choices[i])))
+            return i;
         bool last = i + 1 == CHOICES_MAX || !choices[i + 1];
         n += (size_t)snprintf(allowed + n, sizeof(allowed) - n, "%s%s",
                               i == 0 ? ""
@@ -255,8 +253,8 @@ int question_parse_fill(struct question *q, const char *name, struct str value, 
 {
     static const char *const choices[CHOICES_MAX] = {
         [FILL_NONE] = "none", [FILL_ZERO] = "zero", [FILL_NULL] = "null"};
-    int i;
-    if (parse_choice(choices, &i, name, value, e) != 0)
+    int i = parse_choice(choices, name, value, e);
+    if (i < 0)
         return -1;
     q->fill = (enum question_fill)i;
     return 0;
@@ -269,8 +267,8 @@ int question_parse_by(struct question *q, const char *name, struct str value, st
                                                      [BY_ERRORS] = "errors",
                                                      [BY_P95] = "p95",
                                                      [BY_TOKENS] = "tokens"};
-    int i;
-    if (parse_choice(choices, &i, name, value, e) != 0)
+    int i = parse_choice(choices, name, value, e);
+    if (i < 0)
         return -1;
     q->by = (enum question_by)i;
     return 0;
@@ -280,8 +278,8 @@ int question_parse_metric(struct question *q, const char *name, struct str value
 {
     static const char *const choices[CHOICES_MAX] = {
         [METRIC_LATENCY] = "latency", [METRIC_TTFT] = "ttft"};
-    int i;
-    if (parse_choice(choices, &i, name, value, e) != 0)
+    int i = parse_choice(choices, name, value, e);
+    if (i < 0)
         return -1;
     q->metric = (enum question_metric)i;
     return 0;
@@ -290,8 +288,8 @@ int question_parse_metric(struct question *q, const char *name, struct str value
 int question_parse_order(struct question *q, const char *name, struct str value, struct err *e)
 {
     static const char *const choices[CHOICES_MAX] = {"desc", "asc"};
-    int i;
-    if (parse_choice(choices, &i, name, value, e) != 0)
+    int i = parse_choice(choices, name, value, e);
+    if (i < 0)
         return -1;
     q->ascending = i == 1;
     return 0;
@@ -301,8 +299,8 @@ int question_parse_format(struct question *q, const char *name, struct str value
 {
     static const char *const choices[CHOICES_MAX] = {
         [RENDER_JSON] = "json", [RENDER_NDJSON] = "ndjson", [RENDER_CSV] = "csv"};
-    int i;
-    if (parse_choice(choices, &i, name, value, e) != 0)
+    int i = parse_choice(choices, name, value, e);
+    if (i < 0)
         return -1;
     q->format = (enum render_format)i;
     return 0;
