@@ -49,6 +49,8 @@ START_TEST(gzip_is_not_taken_where_it_is_not_named_or_refused)
     expect_gzip("gzi", false);
     expect_gzip("gzip;q=0", false);
     expect_gzip("gzip;q=0.000", false);
+    expect_gzip("gzip;Q=0", false);
+    expect_gzip("br;a=\"\\\", gzip, \"", false);
     expect_gzip("gzip;q=0, *", false);
     expect_gzip("*, gzip;q=0", false);
     expect_gzip("*;q=0", false);
@@ -75,7 +77,9 @@ START_TEST(a_weight_is_a_number_from_0_to_1_or_its_element_counts_for_nothing)
     expect_gzip("gzip;q=-1", false);
     expect_gzip("gzip;q=0.5x", false);
     expect_gzip("gzip;q=.", false);
-    expect_gzip("gzip;q=high, *", true); // as if it were not named
+    expect_gzip("gzip;q=, *", true); // as if it were not named
+    expect_gzip("gzip;q=., *", true);
+    expect_gzip("gzip;q=high, *", true);
     expect_gzip("gzip;q=.2", true);
     expect_gzip("gzip;q=1.", true);
     expect_gzip("gzip;q=0.0001", false); // three digits count
