@@ -33,7 +33,7 @@ static const struct parameter {
     [PARAM_ORDER] = {"order", question_parse_order, BIT(METRICS), false},
     [PARAM_LIMIT] = {"limit", question_parse_limit, BIT(METRICS) | BIT(TOP) | LISTS, false},
     [PARAM_CURSOR] = {"cursor", question_parse_cursor, BIT(METRICS) | LISTS, false},
-    [PARAM_FORMAT] = {"format", question_parse_format, BIT(METRICS) | BIT(TOP) | LISTS, false},
+    [PARAM_FORMAT] = {"format", question_parse_format, BIT(METRICS) | BIT(TOP), false},
 };
 
 static struct question_given *given_of(struct question *q)

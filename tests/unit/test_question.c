@@ -329,7 +329,7 @@ static const struct {
     {"order", "x", E(METRICS)},
     {"limit", "x", E(METRICS) | E(TOP) | LISTS},
     {"cursor", "x", E(METRICS) | LISTS},
-    {"format", "x", E(METRICS) | E(TOP) | LISTS},
+    {"format", "x", E(METRICS) | E(TOP)},
 };
 
 START_TEST(an_endpoint_has_its_own_parameters)
