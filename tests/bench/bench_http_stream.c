@@ -107,7 +107,7 @@ static void be_clients(int port, int n)
 
 static int number(int argc, char **argv, int i, int otherwise)
 {
-    return argc > i ? atoi(argv[i]) : otherwise;
+    return argc > i ? (int)strtol(argv[i], NULL, 10) : otherwise;
 }
 
 int main(int argc, char **argv)
