@@ -72,7 +72,9 @@ static void check_decoding(const void *p, size_t n)
     hist_record(&before, HIST_MAX_US);
     hist_record(&h, 7);
     hist_record(&h, HIST_MAX_US);
-    if (hist_decode_add(&alone, p, n, &e) == 0) {
+    bool taken = hist_check(p, n, &e) == 0;
+    FUZZ_CHECK(taken == (hist_decode_add(&alone, p, n, &e) == 0));
+    if (taken) {
         check_total(&alone);
         FUZZ_CHECK(alone.sum_us == 0 && alone.max_us == 0 && alone.clamped == 0);
         check_round_trip(&alone);

@@ -420,6 +420,9 @@ static void refuse(const unsigned char *bytes, size_t n)
     hist_record(&h, 77);
     hist_record(&before, 77);
     struct err e = {.detail = ""};
+    ck_assert_int_eq(hist_check(bytes, n, &e), -1);
+    ck_assert_str_ne(e.detail, "");
+    e = (struct err){.detail = ""};
     ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), -1);
     ck_assert_str_ne(e.detail, "");
     assert_same(&h, &before);
@@ -431,6 +434,7 @@ static void take(const unsigned char *bytes, size_t n, int64_t total)
 {
     struct hist h = {0};
     struct err e = {.detail = ""};
+    ck_assert_int_eq(hist_check(bytes, n, NULL), 0);
     ck_assert_msg(hist_decode_add(&h, bytes, n, &e) == 0, "%s", e.detail);
     ck_assert_int_eq(h.total, total);
     hist_clear(&h);
