@@ -3,13 +3,6 @@
 
 #include "common/io/fact_row_pg.h"
 
-void answer_clear(struct answer *a)
-{
-    buf_free(&a->body);
-    buf_free(&a->about.next_cursor);
-    *a = (struct answer){0};
-}
-
 struct answerer *answerer_new(struct event_base *base, struct repo *repo,
                               const struct hash_key *hash_key)
 {
@@ -199,6 +192,14 @@ void answer_add_time(struct buf *out, int64_t t_us)
     buf_addc(out, '"');
     buf_add(out, text, time_format_rfc3339(t_us, text));
     buf_addc(out, '"');
+}
+
+void answer_add_cursor(struct answering *g, const struct fold_place *last)
+{
+    struct buf *cursor = &g->out.about.next_cursor;
+    question_cursor(&g->q, last, cursor);
+    buf_reserve(cursor, 1);
+    cursor->p[cursor->n] = '\0';
 }
 
 static void write_members(struct buf *out, const struct question *q,

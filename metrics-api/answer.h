@@ -18,7 +18,7 @@ enum answer_status {
 struct answer_about {
     char data_through[TIME_RFC3339_MAX + 1]; // "": nothing has closed yet
     bool open_windows;                       // windows that are not complete are among the rows
-    struct buf next_cursor;                  // owned; empty: there is nothing behind
+    struct buf next_cursor;                  // owned, NUL behind it; empty: there is nothing more
 };
 // The relative error of percentiles: half of the last of 2 significant digits, and the width of a
 // bucket (common/core/hist.h).
@@ -34,7 +34,12 @@ struct answer {
     // Of windows before it alone, all closed; INT64_MAX: of windows that may still change.
     int64_t settled_to_us;
 };
-void answer_clear(struct answer *a);
+static inline void answer_clear(struct answer *a)
+{
+    buf_free(&a->body);
+    buf_free(&a->about.next_cursor);
+    *a = (struct answer){0};
+}
 
 // a is the callee's to take over; what it leaves is cleared afterwards.
 typedef void (*answer_done)(void *arg, struct answer *a);

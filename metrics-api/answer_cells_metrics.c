@@ -122,7 +122,7 @@ static void write_page(struct answering_cells *s, struct answer_writer *w)
                          s->cells[i].cell->ttft_ms);
     if (s->n > shown) {
         struct fold_place last = place_of(&s->cells[shown - 1].row);
-        question_cursor(q, &last, &s->g.out.about.next_cursor);
+        answer_add_cursor(&s->g, &last);
     }
 }
 

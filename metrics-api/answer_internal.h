@@ -65,5 +65,6 @@ void answer_write_end(struct answer_writer *w, int rc);
 // The members that every answer has, and the brace: it is whole then.
 void answer_write_about(struct answering *g, int64_t closed_through_us);
 void answer_add_time(struct buf *out, int64_t t_us); // as a JSON string
+void answer_add_cursor(struct answering *g, const struct fold_place *last);
 
 #endif

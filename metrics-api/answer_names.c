@@ -76,7 +76,7 @@ static void write_names(struct answering_names *s)
     struct fold_place last = {0, str_of_buf(&s->last[0]), str_of_buf(&s->last[1]),
                               str_of_buf(&s->last[2])};
     if (s->more)
-        question_cursor(&s->g.q, &last, &out->about.next_cursor);
+        answer_add_cursor(&s->g, &last);
     buf_addf(&out->body, s->more ? ",\"next_cursor\":\"%.*s\"}" : ",\"next_cursor\":null}",
              (int)out->about.next_cursor.n, out->about.next_cursor.p);
     out->rows = s->n;

@@ -117,7 +117,7 @@ static void write_rows(struct answering_rows *s, const struct repo_meta *meta)
     answer_write_rows_end(&w);
     if (s->n > shown) {
         struct fold_place last = place_of(&s->v[shown - 1]->facts);
-        question_cursor(q, &last, &s->g.out.about.next_cursor);
+        answer_add_cursor(&s->g, &last);
     }
     answer_write_end(&w, 0);
 }

@@ -5,6 +5,7 @@
 #include "common/core/timeunit.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "common/io/pg_listen.h"
 #include "common/io/service.h"
 #include "metrics-api/routes.h"
 
@@ -16,7 +17,9 @@ struct app {
     struct loop *loop;
     struct http_server *server;
     struct hash_key hash_key;
-    bool was_up, failed;
+    struct answerer *answerer;
+    struct pg_listen *listen;
+    bool was_up, failed, hears;
     struct err why; // failed
 };
 
@@ -50,6 +53,57 @@ static void on_database(void *arg, enum repo_state state, const struct err *e)
     }
 }
 
+// ---- notifications of flushes -------------------------------------------------------------------
+
+static void on_listening(void *arg)
+{
+    struct app *app = arg;
+    app->hears = true;
+    serve_listening(app->routes.serve, true);
+}
+
+static void on_notified(void *arg, const char *payload)
+{
+    struct app *app = arg;
+    serve_notified(app->routes.serve, payload);
+}
+
+static void on_deaf(void *arg, const struct err *e)
+{
+    struct app *app = arg;
+    if (app->hears)
+        log_warn("notifications are not heard: nothing is answered from the cache", "error",
+                 e->detail);
+    app->hears = false;
+    serve_listening(app->routes.serve, false);
+}
+
+static int listen_for_flushes(struct app *app, struct event_base *base, struct err *e)
+{
+    struct pg_listen_options o = {
+        .dsn = app->config.postgres_dsn,
+        .application_name = "streamlens-metrics-api listener",
+        .channel = "streamlens_flush",
+        .on_up = on_listening,
+        .on_notify = on_notified,
+        .on_down = on_deaf,
+        .arg = app,
+        .stats = &app->routes.listen_stats,
+    };
+    app->listen = pg_listen_new(base, &o, e);
+    return app->listen ? 0 : -1;
+}
+
+// ---- wiring -------------------------------------------------------------------------------------
+
+static void seed(struct hash_key *key)
+{
+    unsigned char bytes[32];
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        abort(); // up to 256 bytes are never short once the kernel is seeded
+    hash_key_init(key, bytes, sizeof(bytes));
+}
+
 static int run(struct app *app, struct err *e)
 {
     app->loop = loop_new(on_stop, app, e);
@@ -60,11 +114,11 @@ static int run(struct app *app, struct err *e)
     routes->repo = repo_new(base, &app->config, on_database, app, &routes->pg_stats, e);
     if (!routes->repo)
         return -1;
-    unsigned char seed[32];
-    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-        abort(); // up to 256 bytes are never short once the kernel is seeded
-    hash_key_init(&app->hash_key, seed, sizeof(seed));
-    routes->answerer = answerer_new(base, routes->repo, &app->hash_key);
+    seed(&app->hash_key);
+    app->answerer = answerer_new(base, routes->repo, &app->hash_key);
+    routes->serve = serve_new(app->answerer, &app->config, &app->hash_key, &routes->stats);
+    if (listen_for_flushes(app, base, e) != 0)
+        return -1;
     routes->auth = auth_new(base, &app->config, "metrics-api", &routes->auth_stats, e);
     if (!routes->auth)
         return -1;
@@ -88,7 +142,9 @@ int main(int argc, char **argv)
             exit_code = service_failed(&e);
         // Requests that still wait are answered by repo_free(): the server ends after it.
         repo_free(app.routes.repo);
-        answerer_free(app.routes.answerer);
+        pg_listen_free(app.listen);
+        serve_free(app.routes.serve);
+        answerer_free(app.answerer);
         http_server_free(app.server);
         auth_free(app.routes.auth);
         loop_free(app.loop);

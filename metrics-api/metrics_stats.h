@@ -15,6 +15,13 @@
     COUNTER(answers_failed, "streamlens_metrics_answers_total", "result=\"failed\"", "")           \
     COUNTER(answers_client_gone, "streamlens_metrics_answers_total", "result=\"client_gone\"", "") \
     COUNTER(rows, "streamlens_metrics_rows_total", "", "Rows answered.")                           \
+    COUNTER(                                                                                       \
+        cache_hits, "streamlens_metrics_cache_total", "result=\"hit\"",                            \
+        "Questions, by whether the cache had their answer, others were being answered the same,"   \
+        " or the database was asked.")                                                             \
+    COUNTER(cache_joined, "streamlens_metrics_cache_total", "result=\"joined\"", "")               \
+    COUNTER(cache_misses, "streamlens_metrics_cache_total", "result=\"miss\"", "")                 \
+    GAUGE(cache_bytes, "streamlens_metrics_cache_bytes", "", "Memory of kept answers.")            \
     GAUGE(database_up, "streamlens_metrics_database_up", "",                                       \
           "1 while a connection to PostgreSQL serves.")                                            \
     HISTOGRAM(answer_seconds, "streamlens_metrics_answer_duration_seconds", "",                    \

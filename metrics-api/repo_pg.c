@@ -419,7 +419,7 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         snprintf(r->names[i], sizeof(r->names[i]), "repo_%d", i);
     }
     struct pg_pool_options o = {
-        .dsn = c->postgres_dsn,
+        .dsn = c->postgres_read_dsn[0] ? c->postgres_read_dsn : c->postgres_dsn,
         .application_name = "streamlens-metrics-api",
         .size = (int)c->pg_pool_size,
         .queue_max = (int)c->pg_queue_size,

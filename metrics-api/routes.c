@@ -7,17 +7,9 @@
 
 STATS_DEFINE(metrics_stats, METRICS_STATS)
 
-#define RETRY_AFTER_S "1" // the pool tries again at least that often
+#define RETRY_AFTER_S "1"
 
 // ---- questions ----------------------------------------------------------------------------------
-
-// One that waits for its answer.
-struct asking {
-    struct routes *routes;
-    struct http_exchange *x;
-    struct answering *pending;
-    int64_t begun_us;
-};
 
 static int read_params(struct http_exchange *x, struct question *q, struct err *e)
 {
@@ -50,6 +42,11 @@ static enum question_verdict read_question(struct http_exchange *x, const struct
     struct question_rights rights = rights_of(who);
     if (read_params(x, q, e) != 0)
         return QUESTION_WRONG;
+    static const char *const types[] = {"application/json", "application/x-ndjson", "text/csv"};
+    static const enum render_format formats[] = {RENDER_JSON, RENDER_NDJSON, RENDER_CSV};
+    int preferred = http_accepts(x, types, ARRAY_LEN(types));
+    if (preferred >= 0)
+        question_accept(q, formats[preferred]);
     return question_finish(q, &rights, clock_wall_us(), e);
 }
 
@@ -65,60 +62,6 @@ static void refuse(struct routes *rt, struct http_exchange *x, enum question_ver
     }
 }
 
-static void reply_answer(struct http_exchange *x, const struct answer *a)
-{
-    const struct answer_about *about = &a->about;
-    if (about->data_through[0])
-        http_add_header(x, "StreamLens-Data-Through", about->data_through);
-    http_add_header(x, "StreamLens-Open-Windows", about->open_windows ? "true" : "false");
-    http_add_header(x, "StreamLens-Percentile-Error", ANSWER_PERCENTILE_ERROR);
-    if (about->next_cursor.n > 0)
-        http_add_header(x, "StreamLens-Next-Cursor", about->next_cursor.p);
-    http_reply(x, 200, render_media_type(a->format), a->body.p, a->body.n);
-}
-
-static void answered(void *arg, struct answer *a)
-{
-    struct asking *ask = arg;
-    struct routes *rt = ask->routes;
-    struct http_exchange *x = ask->x;
-    stats_observe_us(&rt->stats.answer_seconds, clock_mono_us() - ask->begun_us);
-    free(ask);
-    switch (a->status) {
-    case ANSWER_OK:
-        rt->stats.answers_ok++;
-        rt->stats.rows += (int64_t)a->rows;
-        reply_answer(x, a);
-        return;
-    case ANSWER_WRONG:
-        rt->stats.answers_bad_request++;
-        http_problem(x, 400, &a->err);
-        return;
-    case ANSWER_UNAVAILABLE:
-        rt->stats.answers_unavailable++;
-        http_add_header(x, "Retry-After", RETRY_AFTER_S);
-        http_problem(x, 503, &a->err);
-        return;
-    case ANSWER_FAILED:
-        // What PostgreSQL says of our statement is for the log, not for strangers.
-        log_error("query failed", "detail", a->err.detail);
-        rt->stats.answers_failed++;
-        http_problemf(x, 500, "the database refused the query");
-        return;
-    }
-}
-
-// Nobody reads the answer any more; PostgreSQL need not finish it.
-static void client_gone(void *arg)
-{
-    struct asking *ask = arg;
-    struct http_exchange *x = ask->x;
-    answer_cancel(ask->pending);
-    ask->routes->stats.answers_client_gone++;
-    free(ask);
-    http_reply(x, 503, NULL, NULL, 0); // the exchange ends with an answer in any case
-}
-
 static void get_question(struct http_exchange *x, struct routes *rt,
                          enum question_endpoint endpoint)
 {
@@ -128,14 +71,10 @@ static void get_question(struct http_exchange *x, struct routes *rt,
     if (auth_check(rt->auth, x, SCOPE_READ | SCOPE_ADMIN, &who) != 0)
         return;
     enum question_verdict verdict = read_question(x, &who, &q, &e);
-    if (verdict != QUESTION_FINE) {
+    if (verdict == QUESTION_FINE)
+        serve_question(rt->serve, x, &q);
+    else
         refuse(rt, x, verdict, &e);
-    } else {
-        struct asking *ask = xmalloc(sizeof(*ask));
-        *ask = (struct asking){.routes = rt, .x = x, .begun_us = clock_mono_us()};
-        ask->pending = answer_begin(rt->answerer, &q, answered, ask);
-        http_on_gone(x, client_gone, ask);
-    }
     question_clear(&q);
 }
 
@@ -192,6 +131,7 @@ static void get_self_metrics(struct http_exchange *x, void *arg)
     rt->stats.database_up = repo_up(rt->repo);
     metrics_stats_render(&rt->stats, &own);
     pg_stats_render(&rt->pg_stats, &own);
+    pg_listen_stats_render(&rt->listen_stats, &own);
     auth_stats_render(&rt->auth_stats, &own);
     service_reply_metrics(x, &own, &rt->http_stats, "metrics-api");
 }

@@ -9,18 +9,21 @@
 #include "common/io/http_server.h"
 #include "common/io/http_server_stats.h"
 #include "common/io/pg_async_stats.h"
+#include "common/io/pg_listen_stats.h"
 #include "metrics-api/metrics_stats.h"
-#include "metrics-api/answer.h"
+#include "metrics-api/repo.h"
+#include "metrics-api/serve.h"
 
 // The table's arg is a struct routes, made by main.c and outliving the server.
 struct routes {
-    struct repo *repo;         // borrowed
-    struct answerer *answerer; // borrowed
-    struct auth *auth;         // borrowed
+    struct repo *repo;   // borrowed
+    struct serve *serve; // borrowed
+    struct auth *auth;   // borrowed
     bool draining;
     struct metrics_stats stats;
     struct http_stats http_stats;
     struct pg_stats pg_stats;
+    struct pg_listen_stats listen_stats;
     struct auth_stats auth_stats;
 };
 

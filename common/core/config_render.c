@@ -156,7 +156,8 @@ void config_print(const struct config *c, struct buf *out)
         buf_addf(out, "%s=", s->name);
         if (setting_is_text(s)) {
             const char *text = *(char *const *)member;
-            if (s->offset == offsetof(struct config, postgres_dsn))
+            if (s->offset == offsetof(struct config, postgres_dsn) ||
+                s->offset == offsetof(struct config, postgres_read_dsn))
                 mask_dsn(text, out);
             else
                 add_one_line(out, text);

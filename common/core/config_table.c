@@ -210,6 +210,23 @@ const struct setting config_settings[] = {
     {.name = "QUERY_TIMEOUT_MS", .programs = METRICS,
      NUMBER(query_timeout_ms, 5000, 10, HOUR_MS),
      .help = "A query that takes longer is given up."},
+    {.name = "POSTGRES_READ_DSN", .programs = METRICS,
+     STRING(postgres_read_dsn, "", 0, 4096),
+     .help = "A database to read metrics from instead, such as a standby of POSTGRES_DSN, which is "
+             "still asked for API keys and listened to. Empty: POSTGRES_DSN."},
+    {.name = "CACHE_BYTES", .programs = METRICS,
+     NUMBER(cache_bytes, 64 * MIB, 0, INT64_C(1) << 40),
+     .help = "Memory for answers that still hold: those to which no flush has changed anything, as "
+             "PostgreSQL's notifications tell. 0: none are kept."},
+    {.name = "CACHE_MAX_AGE_MS", .programs = METRICS,
+     NUMBER(cache_max_age_ms, 10000, 1, HOUR_MS),
+     .help = "No answer is older, whatever the notifications told."},
+    {.name = "HTTP_GZIP_LEVEL", .programs = METRICS, NUMBER(http_gzip_level, 1, 0, 9),
+     .help = "Answers from 1 KiB to 1 MiB are compressed for clients that take it: 1 is quick, 9 "
+             "small, 0 never."},
+    {.name = "STREAM_MAX_CLIENTS", .programs = METRICS,
+     NUMBER(stream_max_clients, 2000, 1, 1000000),
+     .help = "Clients of /v1/stream at once; more are answered 503."},
 
     {.name = "MINUTE_RETENTION_DAYS", .section = "Retention", .programs = ADMIN,
      NUMBER(minute_retention_days, 30, 1, 36500),

@@ -28,7 +28,7 @@ struct setting {
     const char *help;
 };
 
-#define SETTINGS_MAX 64
+#define SETTINGS_MAX 96
 extern const struct setting config_settings[];
 extern const size_t config_setting_count;
 

@@ -434,10 +434,11 @@ class SlowDatabase(unittest.TestCase):
         with Lock(self.stack) as lock, concurrent.futures.ThreadPoolExecutor(8) as threads:
             waiting = [threads.submit(ask, api, tenant_id="acme")]
             self.wait_running(1)
-            waiting += [threads.submit(ask, api, tenant_id="acme") for _ in range(2)]
+            # Who asks the same waits for the same answer.
+            waiting += [threads.submit(ask, api, tenant_id="acme", limit=n) for n in (61, 62)]
             wait_for(lambda: api.metric("streamlens_pg_queue_length") == 2, "a full queue", 10)
             begun = time.monotonic()
-            status, headers, _ = ask(api, tenant_id="acme")
+            status, headers, _ = ask(api, tenant_id="acme", limit=63)
             self.assertLess(time.monotonic() - begun, 1)
             self.assertEqual(status, 503)
             self.assertIn("Retry-After", headers)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics-api/freshness.h"
+
+#include "common/core/timeunit.h"
+
+#define MINUTES_AN_HOUR 60
+#define MINUTE_MAX (INT64_MAX / US_PER_MIN)
+
+void freshness_up(struct freshness *f)
+{
+    f->listening = true;
+    f->all = ++f->now;
+}
+
+void freshness_down(struct freshness *f)
+{
+    f->listening = false;
+}
+
+// Digits; NULL where there are none, or too many.
+static const char *read_minute(const char *s, int64_t *out)
+{
+    const char *begin = s;
+    *out = 0;
+    for (; *s >= '0' && *s <= '9'; s++) {
+        if (*out > MINUTE_MAX / 10)
+            return NULL;
+        *out = *out * 10 + (*s - '0');
+    }
+    return s == begin ? NULL : s;
+}
+
+// "29920694-29920697 29920710-29920710". false: it is something else; some may have been marked.
+static bool mark_ranges(struct freshness *f, const char *s)
+{
+    while (*s) {
+        int64_t from, to;
+        s = read_minute(s, &from);
+        s = s && *s == '-' ? read_minute(s + 1, &to) : NULL;
+        if (!s || to < from || (*s && *s != ' '))
+            return false;
+        s += *s == ' ';
+        int64_t first = from / MINUTES_AN_HOUR, last = to / MINUTES_AN_HOUR;
+        for (int64_t h = first; h <= last && h - first < FRESHNESS_HOURS; h++)
+            f->hours[h % FRESHNESS_HOURS] = f->now;
+        f->windows = f->now;
+    }
+    return true;
+}
+
+void freshness_notify(struct freshness *f, const char *payload)
+{
+    f->now++;
+    if (!mark_ranges(f, payload))
+        f->all = f->now;
+}
+
+bool freshness_holds(const struct freshness *f, uint64_t since, int64_t from_us, int64_t to_us,
+                     bool closed)
+{
+    if (!f->listening || since < f->all)
+        return false;
+    if (!closed)
+        return since == f->now;
+    if (since >= f->windows)
+        return true;
+    int64_t first = max_i64(from_us, 0) / US_PER_HOUR, last = (to_us - 1) / US_PER_HOUR;
+    if (last - first >= FRESHNESS_HOURS)
+        return false;
+    for (int64_t h = first; h <= last; h++)
+        if (f->hours[h % FRESHNESS_HOURS] > since)
+            return false;
+    return true;
+}
