@@ -146,6 +146,7 @@ class Pieces(WithStreams):
         self.assertEqual(c.answer().body, b"first")
         self.assertEqual(c.answer().headers["transfer-encoding"], "chunked")
         self.assert_comes(c, chunk(b"early" * 2000))
+        self.server.wait_for(MEMORY, lambda v: v == 0)  # nothing waits any more
         self.send(n, b"late")
         self.assert_comes(c, chunk(b"late"))
         self.end(n)
@@ -338,6 +339,16 @@ class Budget(WithStreams):
         self.assertGreater(self.server.metrics(self.control)[BUSY], 0)
         self.assertGreater(self.server.metrics(self.control)[MEMORY], 900_000)
         self.assertTrue(self.client().is_open())  # what is small passes
+        for c, n, _ in clients:
+            c.reset()
+            self.wait_for_state(n, "gone", 1)
+            self.end(n)
+
+
+    def test_what_one_takes_counts_before_the_next_is_asked(self):
+        clients = [self.begin(receive_buffer=4096) for _ in range(8)]
+        took = int(self.control.send(post("/stream/send-all", b"x" * 200_000)).answer().body)
+        self.assertIn(took, (4, 5))  # in one turn of the loop
         for c, n, _ in clients:
             c.reset()
             self.wait_for_state(n, "gone", 1)
