@@ -401,11 +401,11 @@ START_TEST(pages_are_the_whole_list_cut_up)
         after = place_of_cell(&page[n - 1]);
         spec.after = &after;
     } while (at < count);
-    fold_free(f);
-    f = fold_new(&spec); // behind the last one there is nothing
-    add_all(f);
-    ck_assert_uint_eq(fold_finish(f, &page), 0);
-    ck_assert(!fold_more(f));
+    struct fold *behind_all = fold_new(&spec);
+    add_all(behind_all);
+    ck_assert_uint_eq(fold_finish(behind_all, &page), 0);
+    ck_assert(!fold_more(behind_all));
+    fold_free(behind_all);
     fold_free(f);
     fold_free(whole);
 }
