@@ -456,7 +456,8 @@ static int compare_cells(const void *a, const void *b, void *ascending)
 size_t fold_finish(struct fold *f, const struct cell **cells)
 {
     assert(!f->finished);
-    qsort_r(f->cells, f->count, sizeof(f->cells[0]), compare_cells, &f->spec.ascending);
+    if (f->count > 0) // else cells is NULL
+        qsort_r(f->cells, f->count, sizeof(f->cells[0]), compare_cells, &f->spec.ascending);
     size_t each = 2 * f->spec.percentile_count;
     f->finished = xcalloc(f->count + 1, sizeof(*f->finished));
     f->percentiles_ms = xcalloc(f->count * each + 1, sizeof(double));
