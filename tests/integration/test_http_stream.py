@@ -417,6 +417,7 @@ class Draining(unittest.TestCase):
             server.begin_drain()
             for c in clients:
                 self.assertEqual(c.rest(), chunk(b"goodbye\n") + END)
+                c.sock.close()
             self.drained(server)
             self.assertLess(time.monotonic() - begin, 10)
 
@@ -429,7 +430,25 @@ class Draining(unittest.TestCase):
             c.send(b"st: a\r\n\r\n")
             self.assertEqual(c.answer().headers["connection"], "close")
             self.assertEqual(c.rest(), chunk(b"goodbye\n") + END)
+            c.sock.close()
             other.reset()
+            self.drained(server)
+
+    def test_it_is_told_once_and_may_go_on(self):
+        with Server("--drain-timeout-ms=20000") as server, contextlib.ExitStack() as held:
+            c, *others = [held.enter_context(server.client()) for _ in range(4)]
+            c.send(get("/stream")).answer()
+            for other in others:  # a first request is served also during a drain
+                other.send(b"POST /stream/send?0 HTTP/1.1\r\nHo")
+            self.assertEqual(server.metrics()["streamlens_http_connections"], 5)
+            server.begin_drain()
+            for other in others:
+                answer = json.loads(other.send(b"st: a\r\nContent-Length: 3\r\n\r\nabc").answer().body)
+                self.assertEqual((answer["rc"], answer["stop"]), (0, 1))
+            while c.buffer != chunk(b"abc") * 3:
+                c._more()
+            for one in (c, *others):
+                one.reset()
             self.drained(server)
 
     def test_one_that_does_not_end_is_cut_at_the_drains_timeout(self):
