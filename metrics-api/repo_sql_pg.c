@@ -41,6 +41,8 @@
 
 // ---- stored rows --------------------------------------------------------------------------------
 
+// clang-format off
+
 // Where a series' rows begin and end: at the cursor's window those of names behind the cursor's
 // are still to come.
 #define BEHIND "(s.route, s.model) > ($9::text, $10::text)"
@@ -61,52 +63,49 @@
     " LEFT JOIN LATERAL (SELECT publish_seq, first_events FROM llm_publish"                        \
     " WHERE $4::int4 & 32 <> 0 AND series_id = m.series_id AND window_start = m.window_start"      \
     " AND" IN_RANGE " OFFSET 0) p ON true"
-#define PACK                                                                                       \
-    "SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_COLUMNS("$4::int4")       \
-        FACT_PACK_PG_PUBLISHED("$4::int4") ", " NO_META
+#define PACK FACT_PACK_PG_COLUMNS("$4::int4") FACT_PACK_PG_PUBLISHED("$4::int4")
 
+// The scan's own aggregate: nothing is sorted to be grouped.
 #define ROWS_ONE(order, bounds)                                                                    \
-    "WITH " MINE(OF_TENANT, OF_GIVEN_NAMES) ", " BOUNDED(                                          \
-        bounds) " " PACK " FROM bounded s CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE "     \
-                "series_id = s.series_id"                                                          \
-                " AND" IN_BOUNDS " ORDER BY window_start " order " LIMIT $7::int8) m" PUBLISHED    \
-                " GROUP BY s.tenant_id, s.route, s.model UNION ALL " META
+    "WITH " MINE(OF_TENANT, OF_GIVEN_NAMES) ", " BOUNDED(bounds)                                   \
+    " SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_NAMES ", " NO_META       \
+    " FROM bounded s CROSS JOIN LATERAL (SELECT " PACK " FROM (SELECT * FROM llm_minute"           \
+    "  WHERE series_id = s.series_id AND" IN_BOUNDS " ORDER BY window_start " order                \
+    "  LIMIT $7::int8) m" PUBLISHED " OFFSET 0) f WHERE f_start IS NOT NULL UNION ALL " META
 
 // Many series. Reading the limit's rows of each would be n times too much. So: of each series the
 // first limit / n windows (heads). If those are as many as the limit, its last one bounds the
 // answer (edge), since that many rows are known to come no later. Only series whose heads all come
 // before it can have more to give (deeper). Then the rows of the keys that are left.
 #define ROWS_MANY(order, bounds, last, before, no_edge)                                            \
-    "WITH " MINE(OF_TENANT, OF_NAMES) ", " BOUNDED(                                                \
-        bounds) ", depth AS MATERIALIZED"                                                          \
-                " (SELECT ($7::int8 + count(*) - 1) / greatest(count(*), 1) AS n FROM mine)"       \
-                ", heads AS MATERIALIZED (SELECT s.*, m.window_start FROM bounded s CROSS JOIN "   \
-                "LATERAL"                                                                          \
-                " (SELECT window_start FROM llm_minute WHERE series_id = s.series_id "             \
-                "AND" IN_BOUNDS " ORDER BY window_start " order " LIMIT (SELECT n FROM depth)) m)" \
-                ", edge AS MATERIALIZED (SELECT coalesce((SELECT window_start FROM heads"          \
-                " ORDER BY window_start " order " OFFSET $7::int8 - 1 LIMIT 1), '" no_edge         \
-                "') AS at)"                                                                        \
-                ", ends AS (SELECT series_id, tenant_id, route, model, low, high, " last           \
-                "(window_start) AS last FROM heads GROUP BY series_id, tenant_id, route, model, "  \
-                "low, high"                                                                        \
-                " HAVING count(*) = (SELECT n FROM depth) AND (SELECT at FROM edge) " before       \
-                " " last "(window_start))"                                                         \
-                ", deeper AS (SELECT s.series_id, s.tenant_id, s.route, s.model, m.window_start"   \
-                " FROM ends s CROSS JOIN LATERAL (SELECT window_start FROM llm_minute"             \
-                " WHERE series_id = s.series_id AND" IN_BOUNDS " AND window_start " before         \
-                " s.last"                                                                          \
-                " AND (SELECT at FROM edge) " before "= window_start"                              \
-                " ORDER BY window_start " order " LIMIT $7::int8) m)"                              \
-                ", keys AS MATERIALIZED (SELECT * FROM"                                            \
-                " (SELECT series_id, tenant_id, route, model, window_start FROM heads"             \
-                " WHERE (SELECT at FROM edge) " before                                             \
-                "= window_start UNION ALL SELECT * FROM deeper) u"                                 \
-                " ORDER BY window_start " order ", route, model LIMIT $7::int8) " PACK             \
-                " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = "     \
-                "s.series_id"                                                                      \
-                " AND window_start = s.window_start OFFSET 0) m" PUBLISHED                         \
-                " GROUP BY s.tenant_id, s.route, s.model UNION ALL " META
+    "WITH " MINE(OF_TENANT, OF_NAMES) ", " BOUNDED(bounds)                                         \
+    ", depth AS MATERIALIZED"                                                                      \
+    " (SELECT ($7::int8 + count(*) - 1) / greatest(count(*), 1) AS n FROM mine)"                   \
+    ", heads AS MATERIALIZED (SELECT s.*, m.window_start FROM bounded s CROSS JOIN LATERAL"        \
+    "  (SELECT window_start FROM llm_minute WHERE series_id = s.series_id AND" IN_BOUNDS           \
+    "   ORDER BY window_start " order " LIMIT (SELECT n FROM depth)) m)"                           \
+    ", edge AS MATERIALIZED (SELECT coalesce((SELECT window_start FROM heads"                      \
+    "   ORDER BY window_start " order " OFFSET $7::int8 - 1 LIMIT 1), '" no_edge "') AS at)"       \
+    ", ends AS (SELECT series_id, tenant_id, route, model, low, high,"                             \
+    "   " last "(window_start) AS last FROM heads"                                                 \
+    "  GROUP BY series_id, tenant_id, route, model, low, high"                                     \
+    "  HAVING count(*) = (SELECT n FROM depth)"                                                    \
+    "   AND (SELECT at FROM edge) " before " " last "(window_start))"                              \
+    ", deeper AS (SELECT s.series_id, s.tenant_id, s.route, s.model, m.window_start"               \
+    "  FROM ends s CROSS JOIN LATERAL (SELECT window_start FROM llm_minute"                        \
+    "   WHERE series_id = s.series_id AND" IN_BOUNDS " AND window_start " before " s.last"         \
+    "   AND (SELECT at FROM edge) " before "= window_start"                                        \
+    "   ORDER BY window_start " order " LIMIT $7::int8) m)"                                        \
+    ", keys AS MATERIALIZED (SELECT * FROM"                                                        \
+    "  (SELECT series_id, tenant_id, route, model, window_start FROM heads"                        \
+    "   WHERE (SELECT at FROM edge) " before "= window_start UNION ALL SELECT * FROM deeper) u"    \
+    "  ORDER BY window_start " order ", route, model LIMIT $7::int8)"                              \
+    " SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " PACK ", " NO_META                     \
+    " FROM keys s CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = s.series_id"      \
+    "  AND window_start = s.window_start OFFSET 0) m" PUBLISHED                                    \
+    " GROUP BY s.tenant_id, s.route, s.model UNION ALL " META
+
+// clang-format on
 
 // ---- facts of spans -----------------------------------------------------------------------------
 
