@@ -150,6 +150,9 @@ void answer_judge(const struct repo_meta *m, struct fact_row *row)
         row->lossy = from_us < m->gaps[i].to_us && to_us > m->gaps[i].from_us;
 }
 
+#define ABOUT_BYTES 512
+#define FIELD_BYTES 26 // of one with its name, about
+
 static void tell_through(struct answer_about *about, int64_t closed_through_us)
 {
     if (closed_through_us != INT64_MIN)
@@ -157,8 +160,10 @@ static void tell_through(struct answer_about *about, int64_t closed_through_us)
 }
 
 void answer_write_begin(struct answer_writer *w, struct answering *g, int64_t closed_through_us,
-                        const char *name)
+                        const char *name, size_t rows)
 {
+    size_t shown = (size_t)__builtin_popcountll(g->q.fields.bits) + 2 * g->q.fields.n;
+    buf_reserve(&g->out.body, ABOUT_BYTES + rows * shown * FIELD_BYTES);
     *w = (struct answer_writer){.g = g, .closed_through_us = closed_through_us};
     w->render = (struct render){.format = g->q.format, .fields = &g->q.fields, .out = &g->out.body};
     render_begin(&w->render, name);

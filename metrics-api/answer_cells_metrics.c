@@ -130,7 +130,7 @@ int cells_write_metrics(struct answering_cells *s)
 {
     struct answer_writer w;
     int rc = 0;
-    answer_write_begin(&w, &s->g, s->closed_through_us, "metrics");
+    answer_write_begin(&w, &s->g, s->closed_through_us, "metrics", s->n);
     if (s->g.q.fill == FILL_NONE)
         write_page(s, &w);
     else

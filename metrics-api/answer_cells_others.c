@@ -44,7 +44,7 @@ int cells_write_top(struct answering_cells *s)
     size_t n = top_find(cells, s->n, q->by, limit, order);
     for (size_t i = 0; i < s->n; i++)
         s->g.out.about.open_windows |= !s->cells[i].row.complete;
-    answer_write_begin(&w, &s->g, s->closed_through_us, "top");
+    answer_write_begin(&w, &s->g, s->closed_through_us, "top", n);
     for (size_t i = 0; i < n; i++) {
         const struct shown_cell *c = &s->cells[order[i]];
         answer_write_row(&w, &c->row, c->cell->latency_ms, c->cell->ttft_ms);

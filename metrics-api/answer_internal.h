@@ -53,8 +53,9 @@ struct answer_writer {
     struct render render;
     struct buf scratch;
 };
+// rows: about how many will come.
 void answer_write_begin(struct answer_writer *w, struct answering *g, int64_t closed_through_us,
-                        const char *name);
+                        const char *name, size_t rows);
 void answer_write_row(struct answer_writer *w, const struct fact_row *row, const double *latency_ms,
                       const double *ttft_ms);
 // Closes the list; a JSON object stays open, for members of the caller's own.

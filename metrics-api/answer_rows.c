@@ -108,7 +108,7 @@ static void write_rows(struct answering_rows *s, const struct repo_meta *meta)
     if (s->n > 1)
         qsort(s->v, s->n, sizeof(struct row *),
               q->ascending ? compare_ascending : compare_descending);
-    answer_write_begin(&w, &s->g, meta->closed_through_us, "metrics");
+    answer_write_begin(&w, &s->g, meta->closed_through_us, "metrics", shown);
     for (size_t i = 0; i < shown; i++) {
         answer_judge(meta, &s->v[i]->facts);
         answer_write_row(&w, &s->v[i]->facts, s->v[i]->percentiles,

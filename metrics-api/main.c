@@ -9,6 +9,7 @@
 #include "common/io/service.h"
 #include "metrics-api/routes.h"
 
+#include <malloc.h>
 #include <sys/random.h>
 
 struct app {
@@ -132,9 +133,18 @@ static int run(struct app *app, struct err *e)
     return app->failed ? -1 : 0;
 }
 
+// Answers of some hundred KiB come and go; given back to the system at each, their pages took a
+// tenth of the time.
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
 int main(int argc, char **argv)
 {
     static struct app app;
+    keep_memory();
     struct err e = {0};
     int exit_code;
     if (service_configure(&app.config, PROGRAM_METRICS, "metrics-api", argc, argv, &exit_code)) {
