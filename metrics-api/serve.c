@@ -187,10 +187,11 @@ static void answered(void *arg, struct answer *a)
     struct flight *f = arg;
     struct serve *s = f->serve;
     struct cached *c = &f->cached;
-    flight_remove(f); // whoever asks from now on sees what has changed meanwhile
+    bool fine = a->status == ANSWER_OK; // no rows as NDJSON are no bytes
+    flight_remove(f);                   // whoever asks from now on sees what has changed meanwhile
     if (a->status == ANSWER_FAILED)
         log_error("query failed", "detail", a->err.detail);
-    if (a->status == ANSWER_OK) {
+    if (fine) {
         c->answer = *a;
         *a = (struct answer){0};
         cached_tag(c);
@@ -203,7 +204,7 @@ static void answered(void *arg, struct answer *a)
     while ((asker = TAILQ_FIRST(&f->askers))) {
         TAILQ_REMOVE(&f->askers, asker, link);
         stats_observe_us(&s->stats->answer_seconds, clock_mono_us() - asker->begun_us);
-        if (c->answer.body.n > 0)
+        if (fine)
             reply(s, asker->x, c, c != &f->cached);
         else
             reply_bad(s, asker->x, a);
