@@ -137,12 +137,10 @@ static int add_hist(struct fold_hist *h, struct str hdr, const char *column, str
     struct err why;
     if (!hdr.p)
         return 0;
-    bool is_first = !h->first && h->sum.total == 0;
-    int rc = is_first ? hist_check(hdr.p, hdr.n, &why) : 0;
-    if (!is_first) {
-        decode_first(h);
+    int rc;
+    if (h->first) {
         rc = hist_decode_add(&h->sum, hdr.p, hdr.n, &why);
-    } else if (rc == 0) {
+    } else if ((rc = hist_check(hdr.p, hdr.n, &why)) == 0) {
         h->first = xmemdup(hdr.p, hdr.n);
         h->first_n = hdr.n;
     }

@@ -8,9 +8,9 @@ static int64_t hour_of(int64_t t_us)
     return time_floor_us(t_us, US_PER_HOUR);
 }
 
-static int64_t hour_from(int64_t t_us)
+static int64_t hour_after(int64_t t_us)
 {
-    return hour_of(t_us + US_PER_HOUR - 1);
+    return hour_of(t_us) + US_PER_HOUR;
 }
 
 // Appends; what touches the last one prolongs it.
@@ -59,11 +59,11 @@ static void plan_range(const struct steps *s, int64_t from_us, struct plan *p)
 {
     int64_t at_us = from_us, to_us = s->to_us;
     if (hour_of(from_us) != from_us)
-        add_minutes(p, &at_us, from_us, min_i64(hour_from(from_us), to_us));
+        add_minutes(p, &at_us, from_us, min_i64(hour_after(from_us), to_us));
     for (int64_t t_us = steps_end_us(s, from_us); t_us < to_us && !has_too_many(p);
          t_us = steps_end_us(s, t_us))
         if (hour_of(t_us) != t_us)
-            add_minutes(p, &at_us, hour_of(t_us), min_i64(hour_from(t_us), to_us));
+            add_minutes(p, &at_us, hour_of(t_us), min_i64(hour_after(t_us), to_us));
     add_minutes(p, &at_us, hour_of(to_us), to_us);
     add_span(&p->hours, &p->hour_count, at_us, to_us);
     if (has_too_many(p))
