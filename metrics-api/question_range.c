@@ -46,27 +46,28 @@ static int resolve_both(struct question *q, int64_t now_us, struct err *e)
     return 0;
 }
 
-static int check_range(const struct question *q, struct err *e)
+static int refuse_range(const struct question *q, const char *what, struct err *e)
 {
-    // Every instant that an answer can name has a text. A summary looks as far back again.
-    int64_t length_us = q->to_us - q->from_us;
-    int64_t first_us = q->endpoint == ENDPOINT_SUMMARY ? q->from_us - length_us : q->from_us;
-    if (!time_in_range_us(first_us))
-        return err_field(e, "from", -1, "must be in the years 0001 to 9999%s",
-                         q->endpoint == ENDPOINT_SUMMARY ? ", with the range before it" : "");
     char from[TIME_RFC3339_MAX], to[TIME_RFC3339_MAX];
     time_format_rfc3339(q->from_us, from);
     time_format_rfc3339(q->to_us, to);
-    if (length_us <= 0)
-        return err_field(e, "from", -1,
-                         "must be before `to`; rounded up to minutes they are %s "
-                         "and %s",
-                         from, to);
-    if (length_us > QUESTION_RANGE_MAX_US)
-        return err_field(e, "from", -1, "must be at most %d days before `to`; they are %s and %s",
-                         (int)(QUESTION_RANGE_MAX_US / US_PER_DAY), from, to);
-    return 0;
+    return err_field(e, "from", -1, "must be %s `to`; rounded up to minutes they are %s and %s",
+                     what, from, to);
 }
+
+static int check_range(const struct question *q, struct err *e)
+{
+    int64_t length_us = q->to_us - q->from_us;
+    if (length_us <= 0)
+        return refuse_range(q, "before", e);
+    // Every instant that an answer can name has a text. A summary looks as far back again.
+    int64_t first_us = q->endpoint == ENDPOINT_SUMMARY ? q->from_us - length_us : q->from_us;
+    if (!time_in_range_us(first_us))
+        return err_field(e, q->given->from.kind != TIME_MISSING ? "from" : "to", -1,
+                         "must be later: all that is looked at must be in the years 0001 to 9999");
+    return length_us <= QUESTION_RANGE_MAX_US ? 0 : refuse_range(q, "at most 4000 days before", e);
+}
+_Static_assert(QUESTION_RANGE_MAX_US == 4000 * US_PER_DAY, "check_range() says so");
 
 // Of a heatmap: about 60 columns by default, never more than can be shown.
 static int decide_heatmap_step(struct question *q, struct err *e)
