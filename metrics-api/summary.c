@@ -47,7 +47,7 @@ static void add_change(struct buf *out, const struct measure *now, const struct 
     ADD_LIT(out, ",\"change\":");
     double difference = now->whole && before->whole ? (double)((__int128)now->count - before->count)
                                                     : now->value - before->value;
-    metrics_json_double(out, before->value == 0 ? NAN : difference / before->value);
+    metrics_json_double(out, difference / before->value); // null where it is not finite
     buf_addc(out, '}');
 }
 

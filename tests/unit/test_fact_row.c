@@ -166,6 +166,9 @@ START_TEST(where_nothing_is_measured_latencies_are_0_and_the_rest_is_null)
               isnan(row.p95_ttft_ms) && isnan(row.p99_ttft_ms) && isnan(row.max_ttft_ms));
     ck_assert(row.avg_prompt_tokens == 0 && row.avg_completion_tokens == 0);
     ck_assert(isnan(row.output_tokens_per_second) && row.generation_ms == 0);
+    f.generation_tokens = 5; // a row that was made up
+    fact_row_derive(&f, &scratch, &row);
+    ck_assert(isnan(row.output_tokens_per_second));
     ck_assert(row.estimated_cost_usd == 0 && isnan(row.reported_cost_usd));
     ASSERT_STR(row.estimated_cost_usd_decimal, "0");
     ASSERT_STR(row.error_classes, "{}");
