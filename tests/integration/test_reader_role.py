@@ -11,7 +11,7 @@ import zlib
 
 import fact_rows
 from own_postgres import OwnPostgres
-from stack import Stack, needed
+from stack import Stack, needed, wait_for
 
 READABLE = {"llm_metrics", "llm_metrics_hour", "llm_price", "llm_price_version"}
 HOUR = "timestamptz '2026-11-20T10:00:00Z'"
@@ -181,12 +181,29 @@ class NoRoleYet(unittest.TestCase):
         other.sql("DROP OWNED BY streamlens_reader")
         s.sql("DROP OWNED BY streamlens_reader; DROP ROLE streamlens_reader")
 
-    def test_2_two_setups_of_two_databases_at_once(self):
+    def test_2_another_setup_makes_it_in_the_same_moment(self):
+        s = self.stack()
+        other = subprocess.Popen(["psql", "-X", "-q", "-d", s.admin_dsn], stdin=subprocess.PIPE, text=True)
+        other.stdin.write("BEGIN; CREATE ROLE streamlens_reader NOLOGIN;\n")
+        other.stdin.flush()
+        wait_for(lambda: s.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'") == "1",
+                 "a role that is being made")
+        p = subprocess.Popen([s.program("admin"), "setup"], env=s.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True)
+        wait_for(lambda: s.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                               " AND wait_event_type = 'Lock'") == "1", "a setup that waits for it")
+        other.communicate("COMMIT;\n", timeout=30)
+        out, err = p.communicate(timeout=60)
+        self.assertEqual((p.returncode, err), (0, ""), out)
+        self.assertEqual(s.sql("SET ROLE streamlens_reader; SELECT count(*) FROM llm_metrics_hour"), "0")
+        s.sql("DROP OWNED BY streamlens_reader; DROP ROLE streamlens_reader")
+
+    def test_3_setups_of_several_databases_at_once(self):
         stacks = [self.stack() for _ in range(4)]
-        both = [subprocess.Popen([s.program("admin"), "setup"], env=s.env, stdout=subprocess.PIPE,
+        all_of_them = [subprocess.Popen([s.program("admin"), "setup"], env=s.env, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True) for s in stacks]
-        outs = [p.communicate(timeout=90) for p in both]
-        self.assertEqual([(p.returncode, err) for p, (_, err) in zip(both, outs)], [(0, "")] * len(stacks))
+        outs = [p.communicate(timeout=90) for p in all_of_them]
+        self.assertEqual([(p.returncode, err) for p, (_, err) in zip(all_of_them, outs)], [(0, "")] * len(stacks))
         self.assertEqual(self.roles(stacks[0]), "f|f|f")
         for s in stacks:
             self.assertEqual(s.sql("SET ROLE streamlens_reader; SELECT count(*) FROM llm_metrics_hour"), "0")
