@@ -5,7 +5,7 @@
 #include "processor/publish_rows_pg.h"
 
 #include "common/core/timeunit.h"
-#include "common/io/metrics_row_pg.h"
+#include "common/io/fact_row_pg.h"
 #include "processor/publish_record.h"
 #include "processor/window.h"
 
@@ -304,60 +304,97 @@ static enum store_result note_published(struct db *db, const struct publish_pick
     return rc;
 }
 
-// As the rows are now, with their histograms, and which pick each is of. Every table is looked into
-// by its key, whatever the planner takes it for; the picks are in order, and their bounds let it
-// leave partitions out.
+// As the rows are now, all in one pack, with whose they are and which pick each is of. Every table
+// is looked into by its key, whatever the planner takes it for; the picks are in order, and their
+// bounds let it leave partitions out.
 #define WITHIN " AND window_start >= $3 AND window_start <= $4"
+static const char read_picked[] =
+    "SELECT array_agg(s.tenant_id), array_agg(s.route), array_agg(s.model),"
+    " array_agg(ARRAY[k.at, coalesce(w.complete, false)::int, (w.closed_at IS NOT NULL)::int,"
+    "  EXISTS (SELECT FROM streamlens_gap g WHERE m.window_start < g.windows_to"
+    "   AND m.window_start + interval '1 minute' > g.windows_from)::int]),"
+    " " FACT_PACK_PG_COLUMNS("-1") FACT_PACK_PG_PUBLISHED(
+        "-1") " FROM unnest($1::timestamptz[], $2::bigint[]) WITH ORDINALITY AS k(start, id, at)"
+              " CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = k.id"
+              "  AND window_start = k.start" WITHIN " OFFSET 0) m"
+              " CROSS JOIN LATERAL (SELECT * FROM llm_series WHERE series_id = k.id OFFSET 0) s"
+              " LEFT JOIN LATERAL (SELECT * FROM llm_publish WHERE series_id = k.id"
+              "  AND window_start = k.start" WITHIN " OFFSET 0) p ON true"
+              " LEFT JOIN LATERAL (SELECT * FROM llm_window WHERE window_start = k.start OFFSET 0) "
+              "w ON true";
+
+enum { AT_TENANT, AT_ROUTE, AT_MODEL, AT_STATE, AT_FACTS };
+
 static enum store_result read_rows(struct db *db, const struct publish_picks *picks, PGresult **out,
                                    struct err *e)
 {
     const struct publish_pick *v = picks->v;
-    struct buf sql = {0};
-    buf_addf(&sql,
-             "SELECT %s, v.at, v.latency_hdr, v.ttft_hdr FROM (SELECT" METRICS_ROW_PG_VALUES
-             ", k.at, m.latency_hdr, m.ttft_hdr"
-             " FROM unnest($1::timestamptz[], $2::bigint[]) WITH ORDINALITY AS k(start, id, at)"
-             " CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = k.id"
-             "  AND window_start = k.start" WITHIN " OFFSET 0) m"
-             " CROSS JOIN LATERAL (SELECT * FROM llm_series WHERE series_id = k.id OFFSET 0) "
-             "s" METRICS_ROW_PG_PUBLISHED(WITHIN) ") v",
-             metrics_row_pg_columns());
-    buf_addc(&sql, '\0');
     struct db_params p = {0};
     db_param_times(&p, &v->window_us, picks->n, sizeof(*v));
     db_param_i64s(&p, &v->series_id, picks->n, sizeof(*v));
     db_param_time(&p, v[0].window_us);
     db_param_time(&p, v[picks->n - 1].window_us);
-    enum store_result rc = db_query(db, sql.p, &p, out, e);
+    enum store_result rc = db_query(db, read_picked, &p, out, e);
     db_params_free(&p);
-    buf_free(&sql);
     return rc;
 }
 
-enum { AT_PICK = METRICS_ROW_PG_COLUMNS, AT_LATENCY_HDR, AT_TTFT_HDR };
+// The pack with what stands beside it.
+struct picked {
+    struct pg_array tenants, routes, models, state;
+    struct fact_pack facts;
+};
+
+static int picked_begin(struct picked *p, const PGresult *r, struct err *e)
+{
+    if (!pg_array_begin(&p->tenants, r, 0, AT_TENANT) ||
+        !pg_array_begin(&p->routes, r, 0, AT_ROUTE) ||
+        !pg_array_begin(&p->models, r, 0, AT_MODEL) || !pg_array_begin(&p->state, r, 0, AT_STATE))
+        return err_set(e, "the rows to publish have another form");
+    return fact_pack_begin(&p->facts, r, 0, AT_FACTS, WINDOW_US, e);
+}
+
+// As fact_pack_next(); *pick counts from 0.
+static int picked_next(struct picked *p, struct fact_row *row, size_t *pick, struct err *e)
+{
+    int64_t at, complete, closed, lossy;
+    int more = fact_pack_next(&p->facts, row, e);
+    if (more != 1)
+        return more;
+    if (!pg_array_next(&p->tenants, &row->tenant_id) || !pg_array_next(&p->routes, &row->route) ||
+        !pg_array_next(&p->models, &row->model) || !pg_array_i64(&p->state, 0, &at) ||
+        !pg_array_i64(&p->state, 0, &complete) || !pg_array_i64(&p->state, 0, &closed) ||
+        !pg_array_i64(&p->state, 0, &lossy))
+        return err_set(e, "the rows to publish have another form");
+    row->complete = complete != 0;
+    row->closed = closed != 0;
+    row->lossy = lossy != 0;
+    *pick = (size_t)at - 1;
+    return 1;
+}
 
 static enum store_result add_records(const PGresult *r, const struct publish_picks *picks,
                                      struct publish_batch *out, struct err *e)
 {
-    assert((size_t)PQntuples(r) == picks->n);
-    int *row_of = xcalloc(picks->n, sizeof(*row_of));
-    for (int i = 0; i < PQntuples(r); i++)
-        row_of[db_i64(r, i, AT_PICK) - 1] = i;
+    struct picked p;
+    struct fact_row facts, *rows = xcalloc(picks->n, sizeof(*rows));
+    size_t n = 0, pick = 0;
+    int more = picked_begin(&p, r, e) == 0 ? 1 : -1;
+    for (; more == 1 && (more = picked_next(&p, &facts, &pick, e)) == 1; n++)
+        rows[pick] = facts;
+    assert(more != 0 || n == picks->n);
     struct metrics_json json = {0};
-    enum store_result rc = STORE_OK;
-    for (size_t i = 0; rc == STORE_OK && i < picks->n; i++) {
+    struct buf scratch = {0};
+    for (size_t i = 0; more == 0 && i < n; i++) {
         struct metrics_row row;
-        if (metrics_row_pg_get(r, row_of[i], &row, e) < 0) {
-            rc = STORE_FATAL;
-            break;
-        }
-        assert(row.publish_seq == picks->v[i].seq);
-        publish_record_add(out, &json, &row, picks->v[i].due_ms,
-                           db_bytes(r, row_of[i], AT_LATENCY_HDR),
-                           db_bytes(r, row_of[i], AT_TTFT_HDR));
+        assert(rows[i].publish_seq == picks->v[i].seq);
+        fact_row_derive(&rows[i], &scratch, &row);
+        publish_record_add(out, &json, &row, picks->v[i].due_ms, rows[i].latency_hdr,
+                           rows[i].ttft_hdr);
     }
-    free(row_of);
-    return rc;
+    buf_free(&scratch);
+    free(rows);
+    return more == 0 ? STORE_OK : STORE_FATAL;
 }
 
 enum store_result publish_rows_take(struct db *db, const struct publish_picks *picks,

@@ -26,8 +26,8 @@ enum {
 #define FACT_PACK_PG_QUANTILES(h)                                                                  \
     "m." #h "_p50_us, m." #h "_p90_us, m." #h "_p95_us, m." #h "_p99_us"
 #define FACT_PACK_PG_WHERE(wants, bit) " FILTER (WHERE " wants " & " #bit " <> 0)"
-// Aggregates over m, the rows of one series; wants is an SQL expression. p: "" where there is no
-// llm_publish to read.
+// Aggregates over m, the rows; wants is an SQL expression. Then those over p (llm_publish), or the
+// column without it.
 #define FACT_PACK_PG_COLUMNS(wants)                                                                                                   \
     "array_agg(m.window_start) AS f_start, array_agg(ARRAY[" FACT_SUMS(                                                               \
         FACT_PACK_PG_NAME) "m.latency_max_us, m.ttft_max_us, m.price_version, m.revision]) AS "                                       \
