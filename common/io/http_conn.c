@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -308,12 +309,13 @@ void http_conn_rewrite(struct http_conn *c)
 }
 
 // Without it a host that is gone without a word is believed in for a quarter of an hour while there
-// is something to send, and for ever while there is not. Fails on Unix sockets, whose peers cannot
-// vanish.
+// is something to send, and for ever while there is not. Where the host is there and does not take
+// what we have, our own deadline comes first, twice at most. Fails on Unix sockets, whose peers
+// cannot vanish.
 void http_conn_watch_peer(struct http_conn *c)
 {
-    int fd = bufferevent_getfd(c->bev),
-        timeout_ms = (int)(c->server->limits.write_timeout_us / 1000);
+    int fd = bufferevent_getfd(c->bev);
+    int timeout_ms = (int)min_i64(c->server->limits.write_timeout_us / 500 + 1000, INT_MAX);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){KEEPALIVE_IDLE_S}, sizeof(int));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){KEEPALIVE_INTERVAL_S}, sizeof(int));

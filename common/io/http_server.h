@@ -157,10 +157,10 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
 //
 // HTTP/1.1 gets chunks, so that the connection can go on; HTTP/1.0 gets all until the connection's
 // end. Requests behind it wait unread. There is no deadline between pieces, but a client that takes
-// nothing of what waits for it for write_timeout_us (at most twice that) is cut, also where its
-// host has vanished; one that closed looks like one that has only shut its sending side, until it
-// refuses what is sent: so whoever is silent for long should send something empty of meaning now
-// and then. What a client has not taken counts against max_memory_bytes.
+// nothing of what waits for it for write_timeout_us (at most twice that) is cut, and a second later
+// where its host has vanished; one that closed looks like one that has only shut its sending side,
+// until it refuses what is sent: so whoever is silent for long should send something empty of
+// meaning now and then. What a client has not taken counts against max_memory_bytes.
 //
 // The stream stays valid until http_stream_end() or http_stream_abort(), one of which is due also
 // when the client is gone. Callbacks come from the loop, never from within a call of these, but

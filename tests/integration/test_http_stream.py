@@ -101,6 +101,14 @@ class Pieces(WithStreams):
         self.end(n)
         self.assert_comes(c, END)
 
+    def test_256_kib_may_wait_where_nothing_else_is_said(self):
+        c, n, _ = self.begin()
+        self.wait_for_state(n, "pending", 0)
+        self.assertEqual(self.send(n, b"x" * (256 * 1024 - FRAME + 1))["rc"], -1)
+        self.assertEqual(self.send(n, b"x" * (256 * 1024 - FRAME))["rc"], 0)
+        self.assert_comes(c, chunk(b"x" * (256 * 1024 - FRAME)))
+        self.end(n)
+
     def test_a_stream_without_a_piece_is_an_empty_body(self):
         c, n, _ = self.begin()
         self.end(n)
@@ -407,6 +415,22 @@ class Deadlines(WithStreams):
         self.assert_comes(c, chunk(b"still here"))
         self.end(n)
         self.assertEqual(c.rest(), END)
+
+
+class TimeToTakeTheRest(WithStreams):
+    flags = ("--write-timeout-ms=2000",)
+
+    def test_what_is_left_at_its_end_has_the_whole_time(self):
+        before = self.server.metrics()[WRITE_TIMEOUTS]
+        c, n, _ = self.begin(receive_buffer=4096)
+        while self.send(n, b"x" * 16000)["rc"] == 0:
+            pass
+        time.sleep(1)  # half of it is over
+        self.end(n)
+        ended = time.monotonic()
+        self.server.wait_for(WRITE_TIMEOUTS, lambda v: v == before + 1)
+        self.assertGreater(time.monotonic() - ended, 1.8)
+        c.reset()
 
 
 class Draining(unittest.TestCase):
