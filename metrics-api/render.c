@@ -113,9 +113,15 @@ static void add_json_value(struct render *r, const struct field_info *field, uni
 }
 
 // What a spreadsheet takes for a formula when it opens the file.
+static bool is_formula(struct str text)
+{
+    static const char signs[] = {'=', '+', '-', '@', '\t', '\r'};
+    return text.n > 0 && memchr(signs, text.p[0], sizeof(signs));
+}
+
 static void add_csv_text(struct buf *out, struct str text)
 {
-    if (text.n == 0 || !memchr("=+-@\t\r", text.p[0], 6)) {
+    if (!is_formula(text)) {
         csv_add_cell(out, text);
         return;
     }
