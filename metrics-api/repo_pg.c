@@ -424,6 +424,9 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         .size = (int)c->pg_pool_size,
         .queue_max = (int)c->pg_queue_size,
         .query_timeout_us = c->query_timeout_ms * US_PER_MS,
+        // A generic plan is made once, and may be of a time when a day's partition was empty; a
+        // scan of all of it for each series would be the end.
+        .session_sql = "SET enable_seqscan = off",
         .connect_timeout_us = CONNECT_TIMEOUT_US,
         .statements = r->statements,
         .statement_count = REPO_STATEMENTS,

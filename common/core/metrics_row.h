@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of the metrics: a series in a window, as the API answers it and llm.metrics publishes it
-// (DESIGN 2.4). The fields are listed once, in the order of the JSON; the struct, the SQL's column
-// list, the reading of results and the JSON are made from the list. Names are those of the view
-// llm_metrics.
+// (DESIGN 2.4). The fields are listed once, in the order of the JSON; the struct, the JSON, the
+// CSV and what `fields` may name are made from the list. Names are those of the view llm_metrics;
+// common/core/fact_row.h makes a row of what is stored.
 #ifndef STREAMLENS_METRICS_ROW_H
 #define STREAMLENS_METRICS_ROW_H
 

@@ -60,7 +60,7 @@ struct conn {
 struct pg_pool {
     struct event_base *base;
     struct pg_pool_options o;
-    char *dsn, session_sql[320];
+    char *dsn, session_sql[512];
     struct conn *conns;
     int up;
     bool connecting;
@@ -693,9 +693,9 @@ struct pg_pool *pg_pool_new(struct event_base *base, const struct pg_pool_option
     snprintf(p->session_sql, sizeof(p->session_sql),
              "SET statement_timeout = %lld; SET client_connection_check_interval = %d; "
              "SET default_transaction_read_only = %s; SET timezone = 'UTC'; "
-             "SET jit = off; SET plan_cache_mode = force_generic_plan",
+             "SET jit = off; SET plan_cache_mode = force_generic_plan; %s",
              (long long)(o->query_timeout_us / US_PER_MS), PG_CLIENT_CHECK_MS,
-             o->writes ? "off" : "on");
+             o->writes ? "off" : "on", o->session_sql ? o->session_sql : "");
     p->retry = evtimer_new(base, pool_retry, p);
     p->queue_timer = evtimer_new(base, queue_timeout, p);
     p->refuse = event_new(base, -1, 0, refuse_all, p);

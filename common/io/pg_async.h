@@ -52,6 +52,7 @@ struct pg_pool_options {
     int queue_max; // queries waiting for one
     int64_t query_timeout_us, connect_timeout_us;
     bool writes;                           // false: sessions are read-only
+    const char *session_sql;               // what else each session is set to; NULL: nothing
     const struct pg_statement *statements; // borrowed for the pool's life
     size_t statement_count;
     // Run on each new connection before statements are prepared; check_result returns -1 where the
