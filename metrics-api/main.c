@@ -118,6 +118,7 @@ static int run(struct app *app, struct err *e)
     seed(&app->hash_key);
     app->answerer = answerer_new(base, routes->repo, &app->hash_key);
     routes->serve = serve_new(app->answerer, &app->config, &app->hash_key, &routes->stats);
+    routes->compresses = app->config.http_gzip_level > 0;
     if (listen_for_flushes(app, base, e) != 0)
         return -1;
     routes->auth = auth_new(base, &app->config, "metrics-api", &routes->auth_stats, e);

@@ -4,6 +4,7 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "common/io/service.h"
+#include "metrics-api/openapi.h"
 
 STATS_DEFINE(metrics_stats, METRICS_STATS)
 
@@ -92,6 +93,27 @@ GET_QUESTION(get_tenants, ENDPOINT_TENANTS)
 GET_QUESTION(get_routes, ENDPOINT_ROUTES)
 GET_QUESTION(get_models, ENDPOINT_MODELS)
 
+// ---- the document -------------------------------------------------------------------------------
+
+static void get_openapi(struct http_exchange *x, void *arg)
+{
+    struct routes *rt = arg;
+    bool zip = rt->compresses && http_accepts_gzip(x);
+    const char *etag = zip ? openapi_etag_gzip : openapi_etag;
+    const struct str *body = zip ? &openapi_json_gzip : &openapi_json;
+    http_add_header(x, "ETag", etag);
+    http_add_header(x, "Cache-Control", "no-cache");
+    if (rt->compresses)
+        http_add_header(x, "Vary", "Accept-Encoding");
+    if (http_not_modified(x, etag)) {
+        http_reply(x, 304, NULL, NULL, 0);
+        return;
+    }
+    if (zip)
+        http_add_header(x, "Content-Encoding", "gzip");
+    http_reply(x, 200, "application/json", body->p, body->n);
+}
+
 // ---- health and self metrics ------------------------------------------------------------------
 
 static void get_alive(struct http_exchange *x, UNUSED void *arg)
@@ -141,8 +163,8 @@ const struct http_route routes_table[] = {
     {"GET", "/v1/top", get_top, 0},           {"GET", "/v1/heatmap", get_heatmap, 0},
     {"GET", "/v1/series", get_series, 0},     {"GET", "/v1/tenants", get_tenants, 0},
     {"GET", "/v1/routes", get_routes, 0},     {"GET", "/v1/models", get_models, 0},
-    {"GET", "/health", get_ready, 0},         {"GET", "/readyz", get_ready, 0},
-    {"GET", "/livez", get_alive, 0},          {"GET", "/startupz", get_started, 0},
-    {"GET", "/metrics", get_self_metrics, 0},
+    {"GET", "/openapi.json", get_openapi, 0}, {"GET", "/health", get_ready, 0},
+    {"GET", "/readyz", get_ready, 0},         {"GET", "/livez", get_alive, 0},
+    {"GET", "/startupz", get_started, 0},     {"GET", "/metrics", get_self_metrics, 0},
 };
 const size_t routes_count = ARRAY_LEN(routes_table);

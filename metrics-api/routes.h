@@ -19,6 +19,7 @@ struct routes {
     struct repo *repo;   // borrowed
     struct serve *serve; // borrowed
     struct auth *auth;   // borrowed
+    bool compresses;     // where clients take it
     bool draining;
     struct metrics_stats stats;
     struct http_stats http_stats;
