@@ -5,7 +5,7 @@
 #define STREAMLENS_CACHE_H
 
 #include "common/core/hash.h"
-#include "metrics-api/answer.h"
+#include "metrics-api/answered.h"
 #include "metrics-api/freshness.h"
 
 struct cached {
