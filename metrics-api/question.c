@@ -164,8 +164,9 @@ enum question_verdict question_finish(struct question *q, const struct question_
         return QUESTION_WRONG;
     decide_group_by(q);
     decide_limit(q);
-    if (question_lists(q))
-        q->ascending = true; // names go from a to z
+    // Names go from a to z, a heatmap's columns from the oldest to the newest.
+    if (question_lists(q) || q->endpoint == ENDPOINT_HEATMAP)
+        q->ascending = true;
     bool later_page = question_has(q, PARAM_CURSOR);
     if ((later_page ? question_take_cursor(q, e) : question_decide_range(q, now_us, e)) != 0)
         return QUESTION_WRONG;

@@ -72,7 +72,7 @@ struct question {
     enum question_metric metric; // heatmap
 
     // How.
-    bool ascending; // names are always
+    bool ascending; // names and heatmaps are always
     int64_t limit;  // 1 to QUESTION_LIMIT_MAX
     enum render_format format;
     bool has_after;          // a cursor was given: only what is behind `after`
