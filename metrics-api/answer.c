@@ -109,7 +109,12 @@ int answer_wants(const struct question *q, bool stored)
     }
     const uint64_t costs = FIELD_BIT(estimated_cost_usd) | FIELD_BIT(estimated_cost_usd_decimal) |
                            FIELD_BIT(reported_cost_usd) | FIELD_BIT(reported_cost_usd_decimal);
-    int wants = 0;
+    const uint64_t no_sums = FIELD_BIT(tenant_id) | FIELD_BIT(route) | FIELD_BIT(model) |
+                             FIELD_BIT(window_start) | FIELD_BIT(window_end) | FIELD_BIT(complete) |
+                             FIELD_BIT(lossy) | FIELD_BIT(revision) | FIELD_BIT(publish_seq) |
+                             FIELD_BIT(late) | FIELD_LATENCY_PERCENTILES | FIELD_TTFT_PERCENTILES;
+    bool by_sums = q->endpoint == ENDPOINT_TOP && q->by != BY_COST && q->by != BY_P95;
+    int wants = by_sums || bits & ~no_sums ? FACT_WANT_SUMS : 0;
     bool by_cost = q->endpoint == ENDPOINT_TOP && q->by == BY_COST;
     wants |= by_cost || bits & costs ? FACT_WANT_COSTS : 0;
     wants |= bits & (FIELD_BIT(error_classes) | FIELD_BIT(finish_reasons)) ? FACT_WANT_OBJECTS : 0;

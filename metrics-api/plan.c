@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a step ends within an hour, that hour is read as minutes; so are those of which the range
-// has a part. What lies between is read as hours.
+// Where a step ends within an hour, that hour is read as minutes; so is the first, where the range
+// has a part of it. What lies between is read as hours. Of the last one nobody knows yet.
 #include "metrics-api/plan.h"
 
 static int64_t hour_of(int64_t t_us)
@@ -64,8 +64,12 @@ static void plan_range(const struct steps *s, int64_t from_us, struct plan *p)
          t_us = steps_end_us(s, t_us))
         if (hour_of(t_us) != t_us)
             add_minutes(p, &at_us, hour_of(t_us), min_i64(hour_after(t_us), to_us));
-    add_minutes(p, &at_us, hour_of(to_us), to_us);
-    add_span(&p->hours, &p->hour_count, at_us, to_us);
+    p->has_tail = at_us <= hour_of(to_us) && hour_of(to_us) < to_us;
+    if (p->has_tail)
+        p->tail = (struct plan_span){hour_of(to_us), to_us};
+    else
+        add_minutes(p, &at_us, hour_of(to_us), to_us);
+    add_span(&p->hours, &p->hour_count, at_us, p->has_tail ? p->tail.from_us : to_us);
     if (has_too_many(p))
         add_all_minutes(p, from_us, to_us);
 }
@@ -77,7 +81,13 @@ static const char *field_at_fault(const struct steps *s, int64_t from_us, const 
         return "step";
     if (hour_of(from_us) != from_us)
         return "from";
-    return p->minutes[0].from_us == hour_of(s->to_us) ? "to" : "step";
+    return p->minute_count == 0 || p->minutes[0].from_us == hour_of(s->to_us) ? "to" : "step";
+}
+
+static bool needs_minutes_before(const struct plan *p, int64_t t_us)
+{
+    return (p->minute_count > 0 && p->minutes[0].from_us < t_us) ||
+           (p->has_tail && p->tail.from_us < t_us);
 }
 
 static int refuse(const char *field, int64_t minutes_from_us, struct err *e)
@@ -101,7 +111,7 @@ int plan_make(const struct steps *steps, const struct plan_kept *kept, struct pl
         add_all_minutes(out, from_us, steps->to_us);
     else
         plan_range(steps, from_us, out);
-    if (out->minute_count > 0 && out->minutes[0].from_us < kept->minutes_from_us)
+    if (needs_minutes_before(out, kept->minutes_from_us))
         return refuse(field_at_fault(steps, from_us, out), kept->minutes_from_us, e);
     return 0;
 }

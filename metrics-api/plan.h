@@ -22,6 +22,11 @@ struct plan_span {
 struct plan {
     struct plan_span *hours, *minutes; // owned
     size_t hour_count, minute_count;
+    // From the start of an hour to the range's end within it: most ranges end with the minute that
+    // is under way. Where no window lies behind the end, which who reads finds out in the same
+    // statement, that hour's row is the answer; else these minutes are. Neither list has them.
+    bool has_tail;
+    struct plan_span tail;
 };
 
 // The spans of steps' range. Where there would be more than PLAN_SPANS_MAX of a kind, minutes

@@ -332,6 +332,10 @@ struct repo_request *repo_facts(struct repo *r, const struct question *q, const 
     req->params[5] = text_of_spans(plan->hours, plan->hour_count, true);
     req->params[6] = text_of_spans(plan->minutes, plan->minute_count, false);
     req->params[7] = text_of_spans(plan->minutes, plan->minute_count, true);
+    if (plan->has_tail) {
+        req->params[8] = text_of_time(plan->tail.from_us);
+        req->params[9] = text_of_time(plan->tail.to_us);
+    }
     req->statement = FACTS_TENANT;
     if (!q->tenant_id)
         req->statement = FACTS_ALL;

@@ -21,9 +21,7 @@
 
 // Scalar subqueries: a row even where there is nothing.
 #define META                                                                                       \
-    "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, NULL::timestamptz[], NULL::int8[],"    \
-    " NULL::timestamptz[], NULL::numeric[], NULL::numeric[], NULL::jsonb[], NULL::jsonb[],"        \
-    " NULL::bytea[], NULL::bytea[], NULL::int8[], NULL::int8[], 1::int8,"                          \
+    "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, " FACT_PACK_PG_NULLS ", 1::int8,"      \
     " (SELECT closed_through FROM streamlens_publisher),"                                          \
     " (SELECT minutes_from FROM streamlens_retention),"                                            \
     " (SELECT hours_from FROM streamlens_retention),"                                              \
@@ -109,16 +107,31 @@
 
 // ---- facts of spans -----------------------------------------------------------------------------
 
+// clang-format off
+
+// The hour in which the range ends: whole where no minute lies behind its end.
+#define TAIL                                                                                       \
+    "tail AS MATERIALIZED (SELECT $9::timestamptz AS low, $10::timestamptz AS high, NOT EXISTS"    \
+    " (SELECT FROM llm_window WHERE window_start >= $10::timestamptz"                              \
+    "  AND window_start < $9::timestamptz + interval '1 hour') AS whole"                           \
+    " WHERE $9::timestamptz IS NOT NULL)"                                                          \
+    ", hours AS MATERIALIZED (SELECT * FROM unnest($5::timestamptz[], $6::timestamptz[]) AS u(low, high)" \
+    " UNION ALL SELECT low, low + interval '1 hour' FROM tail WHERE whole)"                        \
+    ", minutes AS MATERIALIZED (SELECT * FROM unnest($7::timestamptz[], $8::timestamptz[]) AS u(low, high)" \
+    " UNION ALL SELECT low, high FROM tail WHERE NOT whole)"
+
 // The scan's own aggregate: a pack a series and span.
-#define SPANS(table, window_us, from, to)                                                          \
+#define SPANS(table, window_us, spans)                                                             \
     "SELECT s.tenant_id, s.route, s.model, " window_us ", " FACT_PACK_PG_NAMES ", " NO_META        \
-    " FROM mine s CROSS JOIN unnest(" from "::timestamptz[], " to "::timestamptz[]) r(low, high)"  \
-    " CROSS JOIN LATERAL (SELECT " FACT_PACK_PG_COLUMNS("$4::int4") FACT_PACK_PG_NO_PUBLISHED      \
-        " FROM " table " m WHERE m.series_id = s.series_id AND m.window_start >= r.low"            \
-        " AND m.window_start < r.high OFFSET 0) f WHERE f_start IS NOT NULL"
+    " FROM mine s CROSS JOIN " spans " r CROSS JOIN LATERAL"                                       \
+    " (SELECT " FACT_PACK_PG_COLUMNS("$4::int4") FACT_PACK_PG_NO_PUBLISHED                         \
+    "  FROM " table " m WHERE m.series_id = s.series_id AND m.window_start >= r.low"               \
+    "  AND m.window_start < r.high OFFSET 0) f WHERE f_start IS NOT NULL"
 #define FACTS(whose, which)                                                                        \
-    "WITH " MINE(whose, which) " " SPANS("llm_hour", HOUR_US, "$5", "$6") " UNION ALL " SPANS(     \
-        "llm_minute", MINUTE_US, "$7", "$8") " UNION ALL " META
+    "WITH " MINE(whose, which) ", " TAIL " " SPANS("llm_hour", HOUR_US, "hours")                   \
+    " UNION ALL " SPANS("llm_minute", MINUTE_US, "minutes") " UNION ALL " META
+
+// clang-format on
 
 // ---- names --------------------------------------------------------------------------------------
 
@@ -166,9 +179,9 @@ static const struct {
     [ROWS_ONE_ASC] = {ROWS_ONE("ASC", BOUNDS_ASC), 10},
     [ROWS_DESC] = {ROWS_MANY("DESC", BOUNDS_DESC, "min", "<", "-infinity"), 10},
     [ROWS_ASC] = {ROWS_MANY("ASC", BOUNDS_ASC, "max", ">", "infinity"), 10},
-    [FACTS_NAMED] = {FACTS(OF_TENANT, OF_GIVEN_NAMES), 8},
-    [FACTS_TENANT] = {FACTS(OF_TENANT, OF_NAMES), 8},
-    [FACTS_ALL] = {FACTS(OF_ANY_TENANT, OF_NAMES), 8},
+    [FACTS_NAMED] = {FACTS(OF_TENANT, OF_GIVEN_NAMES), 10},
+    [FACTS_TENANT] = {FACTS(OF_TENANT, OF_NAMES), 10},
+    [FACTS_ALL] = {FACTS(OF_ANY_TENANT, OF_NAMES), 10},
     [NAMES_SERIES] = {NAMES_OF_SERIES(OF_TENANT), 10},
     [NAMES_SERIES_ALL] = {NAMES_OF_SERIES(OF_ANY_TENANT), 10},
     [NAMES_TENANTS] = {NAMES_OF_TENANTS(OF_TENANT), 10},

@@ -11,7 +11,7 @@
 // $1 tenant (NULL: any), $2 and $3 the routes and models (NULL: any), $4 wants.
 //
 // ROWS: $5 from, $6 to, $7 limit; $8, $9, $10 the window, route and model behind which to begin.
-// FACTS: $5, $6 the hours' spans, $7, $8 the minutes'.
+// FACTS: $5, $6 the hours' spans, $7, $8 the minutes', $9, $10 the tail (NULL: none).
 // NAMES: $4 the prefix, $5 from, $6 to, $7 limit; $8, $9, $10 the tenant, route and model.
 enum repo_statement {
     ROWS_ONE_DESC, // of one route and model

@@ -5,6 +5,7 @@
 
 enum {
     AT_START,
+    AT_GREATEST,
     AT_SUMS,
     AT_UPDATED,
     AT_COST,
@@ -17,9 +18,9 @@ enum {
     AT_PUBLISHED,
 };
 static const char *const column_names[FACT_PACK_PG_COUNT] = {
-    "window_start",       "sums",          "updated_at",     "cost_pusd",
-    "reported_cost_pusd", "error_classes", "finish_reasons", "latency_hdr",
-    "ttft_hdr",           "quantiles",     "publish_seq"};
+    "window_start",       "maxima",        "sums",           "updated_at",  "cost_pusd",
+    "reported_cost_pusd", "error_classes", "finish_reasons", "latency_hdr", "ttft_hdr",
+    "quantiles",          "publish_seq"};
 
 static bool take_i64s(struct pg_array *a, int64_t null, int64_t *out, int n)
 {
@@ -54,14 +55,19 @@ int fact_pack_begin(struct fact_pack *p, const PGresult *r, int row, int column,
     return 0;
 }
 
-// The sums stand in the order of FACT_PACK_PG_COLUMNS.
+#define TAKE(name) &&pg_array_i64(a, 0, &row->name)
+static bool take_greatest(struct pg_array *a, struct fact_row *row)
+{
+    return true TAKE(latency_max_us) TAKE(ttft_max_us) TAKE(price_version) TAKE(revision);
+}
+
+// In the order of FACT_PACK_PG_COLUMNS, with a 0 behind.
 static bool take_sums(struct pg_array *a, struct fact_row *row)
 {
-#define TAKE(name) &&pg_array_i64(a, 0, &row->name)
-    return true FACT_SUMS(TAKE) TAKE(latency_max_us) TAKE(ttft_max_us) TAKE(price_version)
-        TAKE(revision);
-#undef TAKE
+    int64_t end;
+    return true FACT_SUMS(TAKE) && pg_array_i64(a, 0, &end);
 }
+#undef TAKE
 
 static bool take_quantiles(struct pg_array *a, struct fact_row *row)
 {
@@ -85,6 +91,7 @@ int fact_pack_next(struct fact_pack *p, struct fact_row *row, struct err *e)
     if (p->columns[column].at && !get(&p->columns[column], __VA_ARGS__))                           \
         return err_field(e, column_names[column], -1, "the column has another form");
     READ(AT_START, pg_array_time, &row->window_start_us)
+    READ(AT_GREATEST, take_greatest, row)
     READ(AT_SUMS, take_sums, row)
     READ(AT_UPDATED, pg_array_time, &row->updated_at_us)
     READ(AT_COST, take_money, &row->cost)

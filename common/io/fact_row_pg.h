@@ -20,6 +20,7 @@ enum {
     FACT_WANT_TTFT_HDR = 8,
     FACT_WANT_QUANTILES = 16,
     FACT_WANT_PUBLISHED = 32, // publish_seq and late, of p (llm_publish), which may have NULLs
+    FACT_WANT_SUMS = 64,      // FACT_SUMS, and updated_at
 };
 
 #define FACT_PACK_PG_NAME(name) "m." #name ", "
@@ -28,39 +29,43 @@ enum {
 #define FACT_PACK_PG_WHERE(wants, bit) " FILTER (WHERE " wants " & " #bit " <> 0)"
 // Aggregates over m, the rows; wants is an SQL expression. Then those over p (llm_publish), or the
 // column without it.
-#define FACT_PACK_PG_COLUMNS(wants)                                                                                                   \
-    "array_agg(m.window_start) AS f_start, array_agg(ARRAY[" FACT_SUMS(                                                               \
-        FACT_PACK_PG_NAME) "m.latency_max_us, m.ttft_max_us, m.price_version, m.revision]) AS "                                       \
-                           "f_sums,"                                                                                                  \
-                           " array_agg(m.updated_at) AS f_updated,"                                                                   \
-                           " array_agg(m.cost_pusd)" FACT_PACK_PG_WHERE(                                                              \
-                               wants,                                                                                                 \
-                               1) " AS f_cost,"                                                                                       \
-                                  " array_agg(m.reported_cost_pusd)" FACT_PACK_PG_WHERE(                                              \
-                                      wants,                                                                                          \
-                                      1) " AS f_reported,"                                                                            \
-                                         " array_agg(m.error_classes)" FACT_PACK_PG_WHERE(                                            \
-                                             wants,                                                                                   \
-                                             2) " AS f_errors,"                                                                       \
-                                                " array_agg(m.finish_reasons)" FACT_PACK_PG_WHERE(                                    \
-                                                    wants,                                                                            \
-                                                    2) " AS f_reasons,"                                                               \
-                                                       " array_agg(m.latency_"                                                        \
-                                                       "hdr)" FACT_PACK_PG_WHERE(                                                     \
-                                                           wants,                                                                     \
-                                                           4) " AS f_latency,"                                                        \
-                                                              " array_agg(m.ttft_"                                                    \
-                                                              "hdr)" FACT_PACK_PG_WHERE(                                              \
-                                                                  wants,                                                              \
-                                                                  8) " AS f_ttft,"                                                    \
-                                                                     " array_agg("                                                    \
-                                                                     "ARRAY"                                                          \
-                                                                     "[" FACT_PACK_PG_QUANTILES(latency) ", " FACT_PACK_PG_QUANTILES( \
-                                                                         ttft) "]"                                                    \
-                                                                               ")" FACT_PACK_PG_WHERE(                                \
-                                                                                   wants,                                             \
-                                                                                   16) " AS "                                         \
-                                                                                       "f_"                                           \
+#define FACT_PACK_PG_COLUMNS(wants)                                                                                            \
+    "array_agg(m.window_start) AS f_start,"                                                                                    \
+    " array_agg(ARRAY[m.latency_max_us, m.ttft_max_us, m.price_version, m.revision])"                                          \
+    " AS f_greatest,"                                                                                                          \
+    " array_agg(ARRAY[" FACT_SUMS(FACT_PACK_PG_NAME) "0])" FACT_PACK_PG_WHERE(                                                 \
+        wants,                                                                                                                 \
+        64) " AS f_sums,"                                                                                                      \
+            " array_agg(m.updated_at)" FACT_PACK_PG_WHERE(                                                                     \
+                wants,                                                                                                         \
+                64) " AS f_updated,"                                                                                           \
+                    " array_agg(m.cost_pusd)" FACT_PACK_PG_WHERE(                                                              \
+                        wants,                                                                                                 \
+                        1) " AS f_cost,"                                                                                       \
+                           " array_agg(m.reported_cost_pusd)" FACT_PACK_PG_WHERE(                                              \
+                               wants,                                                                                          \
+                               1) " AS f_reported,"                                                                            \
+                                  " array_agg(m.error_classes)" FACT_PACK_PG_WHERE(                                            \
+                                      wants,                                                                                   \
+                                      2) " AS f_errors,"                                                                       \
+                                         " array_agg(m.finish_reasons)" FACT_PACK_PG_WHERE(                                    \
+                                             wants,                                                                            \
+                                             2) " AS f_reasons,"                                                               \
+                                                " array_agg(m.latency_"                                                        \
+                                                "hdr)" FACT_PACK_PG_WHERE(                                                     \
+                                                    wants,                                                                     \
+                                                    4) " AS f_latency,"                                                        \
+                                                       " array_agg(m.ttft_"                                                    \
+                                                       "hdr)" FACT_PACK_PG_WHERE(                                              \
+                                                           wants,                                                              \
+                                                           8) " AS f_ttft,"                                                    \
+                                                              " array_agg("                                                    \
+                                                              "ARRAY"                                                          \
+                                                              "[" FACT_PACK_PG_QUANTILES(latency) ", " FACT_PACK_PG_QUANTILES( \
+                                                                  ttft) "]"                                                    \
+                                                                        ")" FACT_PACK_PG_WHERE(                                \
+                                                                            wants, 16) " AS "                                  \
+                                                                                       "f_"                                    \
                                                                                        "quantiles"
 #define FACT_PACK_PG_PUBLISHED(wants)                                                              \
     ", array_agg(ARRAY[coalesce(p.publish_seq, 0),"                                                \
@@ -69,9 +74,14 @@ enum {
 #define FACT_PACK_PG_NO_PUBLISHED ", NULL::int8[] AS f_published"
 // The columns' names, in order, for an outer SELECT.
 #define FACT_PACK_PG_NAMES                                                                         \
-    "f_start, f_sums, f_updated, f_cost, f_reported, f_errors, f_reasons, f_latency, f_ttft,"      \
+    "f_start, f_greatest, f_sums, f_updated, f_cost, f_reported, f_errors, f_reasons, f_latency, " \
+    "f_ttft,"                                                                                      \
     " f_quantiles, f_published"
-enum { FACT_PACK_PG_COUNT = 11 }; // columns
+#define FACT_PACK_PG_NULLS                                                                         \
+    "NULL::timestamptz[], NULL::int8[], NULL::int8[], NULL::timestamptz[], NULL::numeric[],"       \
+    " NULL::numeric[], NULL::jsonb[], NULL::jsonb[], NULL::bytea[], NULL::bytea[], NULL::int8[],"  \
+    " NULL::int8[]"
+enum { FACT_PACK_PG_COUNT = 12 }; // columns
 
 // A pack being read: row `row` of a binary result, whose columns begin at `column`. NULL columns
 // leave their members as "not read".

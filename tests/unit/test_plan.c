@@ -41,9 +41,26 @@ START_TEST(a_range_has_minutes_at_its_ends_and_hours_between)
     plan(&s, &all_kept);
     ck_assert_uint_eq(p.hour_count, 1);
     ASSERT_SPAN(p.hours[0], BASE + H, BASE + 5 * H);
-    ck_assert_uint_eq(p.minute_count, 2);
+    ck_assert_uint_eq(p.minute_count, 1);
     ASSERT_SPAN(p.minutes[0], BASE + 10 * M, BASE + H);
-    ASSERT_SPAN(p.minutes[1], BASE + 5 * H, BASE + 5 * H + M);
+    ck_assert(p.has_tail); // hours or minutes: it depends on what lies behind
+    ASSERT_SPAN(p.tail, BASE + 5 * H, BASE + 5 * H + M);
+}
+END_TEST
+
+START_TEST(an_end_whose_hour_began_before_the_range_or_the_step_is_minutes)
+{
+    struct steps s = {.from_us = BASE + 10 * M, .to_us = BASE + 5 * H + 50 * M, .step_us = 90 * M};
+    plan(&s, &all_kept); // a step ends at 4:30, the next at 6:00
+    ck_assert(p.has_tail);
+    ASSERT_SPAN(p.tail, BASE + 5 * H, s.to_us);
+    s.to_us = BASE + 4 * H + 40 * M;
+    plan(&s, &all_kept);
+    ck_assert(!p.has_tail);
+    ASSERT_SPAN(p.minutes[p.minute_count - 1], BASE + 4 * H, s.to_us);
+    s.to_us = BASE + 50 * M;
+    plan(&s, &all_kept);
+    ck_assert(!p.has_tail);
 }
 END_TEST
 
@@ -86,9 +103,9 @@ START_TEST(a_border_within_an_hour_makes_minutes_of_that_hour)
     ck_assert_uint_eq(p.hour_count, 2);
     ASSERT_SPAN(p.hours[0], BASE, BASE + 18 * H);
     ASSERT_SPAN(p.hours[1], BASE + 19 * H, BASE + 42 * H);
-    ck_assert_uint_eq(p.minute_count, 2);
+    ck_assert_uint_eq(p.minute_count, 1);
     ASSERT_SPAN(p.minutes[0], BASE + 18 * H, BASE + 19 * H);
-    ASSERT_SPAN(p.minutes[1], BASE + 42 * H, BASE + 42 * H + 30 * M);
+    ASSERT_SPAN(p.tail, BASE + 42 * H, BASE + 42 * H + 30 * M);
 }
 END_TEST
 
@@ -180,6 +197,12 @@ static void assert_ascends(const struct plan_span *v, size_t n)
     }
 }
 
+// The tail is of minutes until somebody looks.
+static bool in_tail(int64_t t_us)
+{
+    return p.has_tail && p.tail.from_us <= t_us && t_us < p.tail.to_us;
+}
+
 static size_t covering(const struct plan_span *v, size_t n, int64_t t_us)
 {
     size_t found = 0;
@@ -197,13 +220,19 @@ static void assert_exact(const struct steps *s)
     for (int64_t t_us = s->from_us - 2 * H; t_us < s->to_us + 2 * H; t_us += M) {
         size_t inside = t_us >= s->from_us && t_us < s->to_us;
         size_t of_hours = covering(p.hours, p.hour_count, t_us);
-        ck_assert_uint_eq(of_hours + covering(p.minutes, p.minute_count, t_us), inside);
+        size_t of_minutes = covering(p.minutes, p.minute_count, t_us) + in_tail(t_us);
+        ck_assert_uint_eq(of_hours + of_minutes, inside);
         if (!inside)
             continue;
         int64_t hour_us = time_floor_us(t_us, H);
         bool fits = hour_us >= s->from_us && hour_us + H <= s->to_us &&
                     steps_start_us(s, hour_us) == steps_start_us(s, hour_us + H - M);
         ck_assert_uint_eq(of_hours, fits);
+        // What is left of an hour at the end, if all of it before is in the range and in one step.
+        bool tail = hour_us >= s->from_us && hour_us + H > s->to_us &&
+                    steps_start_us(s, hour_us) == steps_start_us(s, s->to_us - M);
+        ck_assert(!in_tail(t_us) || tail);
+        ck_assert(s->step_us == 0 || s->step_us >= H || s->at || !p.has_tail);
     }
     for (size_t i = 0; i < p.hour_count; i++)
         ck_assert(p.hours[i].from_us % H == 0 && p.hours[i].to_us % H == 0);
@@ -243,6 +272,7 @@ int main(void)
     TCase *tc = tcase_create("plan");
     tcase_add_checked_fixture(tc, make, clear);
     tcase_add_test(tc, a_range_has_minutes_at_its_ends_and_hours_between);
+    tcase_add_test(tc, an_end_whose_hour_began_before_the_range_or_the_step_is_minutes);
     tcase_add_test(tc, whole_hours_need_no_minutes);
     tcase_add_test(tc, a_range_within_an_hour_is_minutes);
     tcase_add_test(tc, shorter_steps_are_minutes_alone);
