@@ -18,7 +18,7 @@ OF_TENANT, OF_TENANTS, OF_ANY = "tenant_id = $1::text", "tenant_id = ANY ($1::te
 COMMON = {"llm_window", "streamlens_publisher", "streamlens_retention", "streamlens_gap", "streamlens_installation",
           "pg_control_system", "pg_control_checkpoint", "unnest"}
 NOW = "2025-11-20 12:00+00"
-MARK = {"acme": "1111111", "globex": "7777777"}  # as many requests has each row of theirs
+MARK = {"acme": "1000003", "globex": "7000009"}  # as many requests has each row of theirs
 NAME = "globex-secret"
 EARLY, LATE = "2025-11-20 11:00+00", "2025-11-20 13:00+00"
 VALUES = {
