@@ -228,9 +228,13 @@ static void add_row(struct render *r, const struct metrics_row *row, uint64_t kn
         buf_addc(r->out, ',');
     if (!m.csv)
         buf_addc(r->out, '{');
+    size_t begun = r->out->n;
     add_fields(&m, row, known);
     add_percentiles(&m, false, latency_ms);
     add_percentiles(&m, true, ttft_ms);
+    // Most readers skip a line without anything.
+    if (m.csv && r->out->n == begun)
+        ADD_LIT(r->out, "\"\"");
     if (m.csv)
         ADD_LIT(r->out, "\r\n");
     else

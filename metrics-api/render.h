@@ -3,7 +3,7 @@
 // buffer.
 //
 // In CSV a text that a spreadsheet would take for a formula (it begins with =, +, -, @, tab or CR)
-// gets a ' in front; what is null is empty; an object is its JSON.
+// gets a ' in front; what is null is empty ("" where it is all of the line); an object is its JSON.
 //
 // The percentiles that were asked for come behind the fields: those of latency, then those of time
 // to first token. A name that is absent (not grouped by) is null, and so is updated_at 0: no row.

@@ -225,6 +225,10 @@ START_TEST(what_is_not_there_is_null)
     buf_clear(&out);
     write_rows(RENDER_CSV, &row, 1, NULL, NULL);
     ck_assert_ptr_nonnull(strstr(text(), "\r\n,1970-01-01T00:00:00Z,,,,\r\n"));
+    buf_clear(&out);
+    fields.bits = FIELD_BIT(updated_at); // an empty line would be no row
+    write_rows(RENDER_CSV, &row, 1, NULL, NULL);
+    ck_assert_str_eq(text(), "updated_at\r\n\"\"\r\n");
 }
 END_TEST
 
