@@ -4,12 +4,13 @@
 #include "common/io/fact_row_pg.h"
 
 struct answerer *answerer_new(struct event_base *base, struct repo *repo,
-                              const struct hash_key *hash_key)
+                              const struct hash_key *hash_key, size_t memory_bytes)
 {
     struct answerer *an = xcalloc(1, sizeof(*an));
     an->base = base;
     an->repo = repo;
     an->hash_key = hash_key;
+    an->memory_bytes = memory_bytes;
     an->kept = (struct plan_kept){INT64_MIN, INT64_MIN};
     return an;
 }

@@ -12,9 +12,10 @@
 typedef void (*answer_done)(void *arg, struct answer *a);
 
 struct answerer;
-// Borrows all.
+// Borrows all. memory_bytes: for the cells of all questions that are under way; one of them gets at
+// most a quarter of it.
 struct answerer *answerer_new(struct event_base *base, struct repo *repo,
-                              const struct hash_key *hash_key);
+                              const struct hash_key *hash_key, size_t memory_bytes);
 void answerer_free(struct answerer *an);
 
 // Takes what q owns over and leaves it empty. done is called once, never from within this call; the

@@ -6,8 +6,8 @@
 #include "common/io/fact_row_pg.h"
 #include "common/io/zone.h"
 
-#define BYTES_MAX (256u << 20) // of one question's cells
-#define FIRST_CHUNK_STEPS 64   // at least; a step has at least one cell where there is any data
+#define MEMORY_SHARE 4       // of one question, at most that part of all
+#define FIRST_CHUNK_STEPS 64 // at least; a step has at least one cell where there is any data
 #define CHUNK_GROWTH 8
 #define REPLANS_MAX 3
 
@@ -75,18 +75,39 @@ static void chunk_choose(struct answering_cells *s)
 static struct fold *fold_of_chunk(struct answering_cells *s, const struct steps *steps)
 {
     const struct question *q = &s->g.q;
+    size_t share = s->g.an->memory_bytes / MEMORY_SHARE;
     struct fold_spec spec = {
         .steps = *steps,
         .ascending = q->ascending,
         .limit = s->wanted - s->n,
         .after = q->has_after ? &q->after : NULL,
-        .max_bytes = BYTES_MAX - s->bytes,
+        .max_bytes = share > s->taken ? share - s->taken : 0,
         .percentiles = q->fields.percentiles,
         .percentile_count = q->fields.n,
         .histograms = q->endpoint == ENDPOINT_HEATMAP,
         .hash_key = s->g.an->hash_key,
     };
     return fold_new(&spec);
+}
+
+static void count_bytes(struct answering_cells *s)
+{
+    size_t bytes = s->taken;
+    if (s->filling)
+        bytes += fold_bytes(s->folds[s->fold_count - 1]);
+    if (s->total)
+        bytes += fold_bytes(s->total);
+    s->g.an->bytes += bytes - s->counted;
+    s->counted = bytes;
+}
+
+static int too_large(struct answering_cells *s)
+{
+    s->g.out.status = ANSWER_WRONG;
+    return err_field(&s->g.out.err, "group_by", -1,
+                     "makes more groups and steps than fit into %zu MiB: fewer groups, a shorter "
+                     "range or a longer step",
+                     (s->g.an->memory_bytes / MEMORY_SHARE) >> 20);
 }
 
 static int on_row(void *arg, const struct fact_row *row)
@@ -104,16 +125,16 @@ static int on_row(void *arg, const struct fact_row *row)
         grouped.tenant_id = grouped.route = grouped.model = none;
         rc = fold_add(s->total, &grouped, e);
     }
-    if (rc == 0)
+    count_bytes(s);
+    if (rc == 0 && s->g.an->bytes <= s->g.an->memory_bytes)
         return 0;
-    s->g.out.status = ANSWER_FAILED;
-    if (!e->field[0]) {
-        s->g.out.status = ANSWER_WRONG;
-        (void)err_field(e, "group_by", -1,
-                        "makes more groups and steps than fit into %u MiB: fewer groups, a shorter "
-                        "range or a longer step",
-                        BYTES_MAX >> 20);
+    if (rc == 0) {
+        s->g.out.status = ANSWER_UNAVAILABLE;
+        return err_set(e, "too many large questions are being answered");
     }
+    if (!e->field[0])
+        return too_large(s);
+    s->g.out.status = ANSWER_FAILED;
     return -1;
 }
 
@@ -129,6 +150,7 @@ static int chunk_send(struct answering_cells *s)
         return wrong(s);
     }
     s->folds[s->fold_count++] = fold_of_chunk(s, &s->chunk);
+    s->filling = true;
     if (s->g.q.endpoint == ENDPOINT_TOP)
         s->total = fold_of_chunk(s, &s->chunk);
     s->g.pending =
@@ -142,6 +164,8 @@ static void chunk_drop(struct answering_cells *s)
     fold_free(s->folds[--s->fold_count]);
     fold_free(s->total);
     s->total = NULL;
+    s->filling = false;
+    count_bytes(s);
 }
 
 static void chunk_take(struct answering_cells *s, const struct repo_meta *meta)
@@ -149,7 +173,9 @@ static void chunk_take(struct answering_cells *s, const struct repo_meta *meta)
     const struct cell *cells;
     struct fold *f = s->folds[s->fold_count - 1];
     size_t n = fold_finish(f, &cells);
-    s->bytes += fold_bytes(f);
+    s->taken += fold_bytes(f);
+    s->filling = false;
+    count_bytes(s);
     s->cells = xrealloc(s->cells, (s->n + n + 1) * sizeof(*s->cells));
     for (size_t i = 0; i < n; i++) {
         struct shown_cell *c = &s->cells[s->n++];
@@ -236,6 +262,7 @@ static int begin(struct answering *g)
 static void clear(struct answering *g)
 {
     struct answering_cells *s = (struct answering_cells *)g;
+    g->an->bytes -= s->counted;
     for (size_t i = 0; i < s->fold_count; i++)
         fold_free(s->folds[i]);
     fold_free(s->total);

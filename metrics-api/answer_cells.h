@@ -24,7 +24,10 @@ struct answering_cells {
     struct plan_kept kept; // what the chunk was planned with
     int replanned;
     struct fold *folds[CELLS_CHUNKS_MAX]; // one a chunk, so far
-    size_t fold_count, bytes;
+    bool filling;                         // the last of them
+    size_t fold_count;
+    size_t taken;       // bytes of the finished ones
+    size_t counted;     // bytes that the answerer knows of
     struct fold *total; // top: all groups in one
     struct shown_cell *cells;
     size_t n, wanted;

@@ -12,6 +12,8 @@ struct answerer {
     struct repo *repo;
     const struct hash_key *hash_key;
     struct plan_kept kept; // as the last answer saw it
+    size_t memory_bytes;
+    size_t bytes; // of cells under way
 };
 
 // What one kind of question does; its state is of a size of its own, behind the shared one.

@@ -214,6 +214,10 @@ const struct setting config_settings[] = {
      STRING(postgres_read_dsn, "", 0, 4096),
      .help = "A database to read metrics from instead, such as a standby of POSTGRES_DSN, which is "
              "still asked for API keys and listened to. Empty: POSTGRES_DSN."},
+    {.name = "ANSWER_MEMORY_BYTES", .programs = METRICS,
+     NUMBER(answer_memory_bytes, 1024 * MIB, MIB, INT64_C(1) << 40),
+     .help = "Memory for groups and steps that are being summed, of all questions at once; one may "
+             "take a quarter of it."},
     {.name = "CACHE_BYTES", .programs = METRICS,
      NUMBER(cache_bytes, 64 * MIB, 0, INT64_C(1) << 40),
      .help = "Memory for answers that still hold: those to which no flush has changed anything, as "

@@ -260,6 +260,15 @@ class Answers(unittest.TestCase):
         self.assertIn("10000", ask_raw(self.api, "/v1/metrics?tenant_id=a&limit=10001")[2]["detail"])
         self.assertEqual(ask_raw(self.api, "/v1/metrics?tenant_id=%zz")[0], 400)
 
+    def test_a_question_that_needs_too_much_memory_is_refused(self):
+        api = self.stack.start("metrics-api", env={"ANSWER_MEMORY_BYTES": str(1 << 20)})
+        self.addCleanup(api.terminate)
+        asked = {"tenant_id": "many", "from": "2025-11-20T00:00:00Z", "to": "2025-11-20T13:00:00Z", "step": "1m"}
+        status, _, answer = ask(api, **asked, group_by="route,model")
+        self.assertEqual((status, answer["field"]), (400, "group_by"))
+        self.assertEqual(ask(api, **asked, group_by="none")[2]["count"], 20)
+        self.assertGreater(ask(self.api, **asked, group_by="route,model")[2]["count"], 500)
+
     def test_unknown_parameters_are_ignored(self):
         status, _, answer = ask(self.api, tenant_id="acme", limit=3, colour="red", x=1)
         self.assertEqual((status, answer), (200, ask(self.api, tenant_id="acme", limit=3)[2]))
