@@ -61,12 +61,15 @@ static void on_listening(void *arg)
     struct app *app = arg;
     app->hears = true;
     serve_listening(app->routes.serve, true);
+    stream_nudge(app->routes.stream);
 }
 
 static void on_notified(void *arg, const char *payload)
 {
     struct app *app = arg;
     serve_notified(app->routes.serve, payload);
+    if (*payload) // else no row is another
+        stream_nudge(app->routes.stream);
 }
 
 static void on_deaf(void *arg, const struct err *e)
@@ -116,8 +119,8 @@ static int run(struct app *app, struct err *e)
     if (!routes->repo)
         return -1;
     seed(&app->hash_key);
-    app->answerer =
-        answerer_new(base, routes->repo, &app->hash_key, (size_t)app->config.answer_memory_bytes);
+    app->answerer = answerer_new(base, routes->repo, &app->hash_key,
+                                 (size_t)app->config.answer_memory_bytes);
     routes->serve = serve_new(app->answerer, &app->config, &app->hash_key, &routes->stats);
     routes->compresses = app->config.http_gzip_level > 0;
     if (listen_for_flushes(app, base, e) != 0)
@@ -125,6 +128,7 @@ static int run(struct app *app, struct err *e)
     routes->auth = auth_new(base, &app->config, "metrics-api", &routes->auth_stats, e);
     if (!routes->auth)
         return -1;
+    routes->stream = stream_new(base, routes->repo, routes->auth, &app->config, &routes->stats);
     app->server = service_listen(&app->config, base, routes_table, routes_count, routes,
                                  &routes->http_stats, e);
     if (!app->server)
@@ -152,6 +156,7 @@ int main(int argc, char **argv)
     if (service_configure(&app.config, PROGRAM_METRICS, "metrics-api", argc, argv, &exit_code)) {
         if (run(&app, &e) < 0)
             exit_code = service_failed(&e);
+        stream_free(app.routes.stream);
         // Requests that still wait are answered by repo_free(): the server ends after it.
         repo_free(app.routes.repo);
         pg_listen_free(app.listen);

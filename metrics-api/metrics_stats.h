@@ -22,6 +22,18 @@
     COUNTER(cache_joined, "streamlens_metrics_cache_total", "result=\"joined\"", "")               \
     COUNTER(cache_misses, "streamlens_metrics_cache_total", "result=\"miss\"", "")                 \
     GAUGE(cache_bytes, "streamlens_metrics_cache_bytes", "", "Memory of kept answers.")            \
+    GAUGE(stream_clients, "streamlens_stream_clients", "", "Clients of /v1/stream.")               \
+    COUNTER(stream_rows, "streamlens_stream_rows_total", "",                                       \
+            "Rows sent to clients of /v1/stream.")                                                 \
+    COUNTER(stream_behind, "streamlens_stream_behind_total", "",                                   \
+            "Times that a client took rows too slowly, and had to catch up.")                      \
+    COUNTER(stream_catch_ups, "streamlens_stream_catch_ups_total", "",                             \
+            "Times that what a single client had not got was read.")                               \
+    COUNTER(stream_missed, "streamlens_stream_missed_total", "",                                   \
+            "Times that a client was told that it missed something.")                              \
+    COUNTER(stream_looks, "streamlens_stream_looks_total", "result=\"ok\"",                        \
+            "Looks at what has changed, for all clients at once, by result.")                      \
+    COUNTER(stream_looks_failed, "streamlens_stream_looks_total", "result=\"failed\"", "")         \
     GAUGE(database_up, "streamlens_metrics_database_up", "",                                       \
           "1 while a connection to PostgreSQL serves.")                                            \
     HISTOGRAM(answer_seconds, "streamlens_metrics_answer_duration_seconds", "",                    \

@@ -34,6 +34,7 @@ static const struct parameter {
     [PARAM_LIMIT] = {"limit", question_parse_limit, BIT(METRICS) | BIT(TOP) | LISTS, false},
     [PARAM_CURSOR] = {"cursor", question_parse_cursor, BIT(METRICS) | LISTS, false},
     [PARAM_FORMAT] = {"format", question_parse_format, BIT(METRICS) | BIT(TOP), false},
+    [PARAM_LAST_EVENT_ID] = {"last_event_id", question_parse_last_event_id, BIT(STREAM), false},
 };
 
 static struct question_given *given_of(struct question *q)
@@ -186,6 +187,7 @@ void question_clear(struct question *q)
     clear_names(&q->models);
     free(q->prefix);
     free(q->zone);
+    free(q->last_event_id);
     if (q->given) {
         free(q->given->fields);
         free(q->given->cursor);

@@ -79,6 +79,8 @@ struct question {
     struct fold_place after; // its names are good as long as given; of rows and cells those of
                              // group_by, of names at least those
 
+    char *last_event_id; // owned; of a stream, as it was given; NULL: it has none
+
     struct question_given *given; // owned; as it was asked
 };
 

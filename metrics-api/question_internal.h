@@ -25,6 +25,7 @@ enum question_parameter {
     PARAM_LIMIT,
     PARAM_CURSOR,
     PARAM_FORMAT,
+    PARAM_LAST_EVENT_ID,
     PARAM_COUNT
 };
 _Static_assert(PARAM_COUNT <= 32, "a bit each in question_given");
@@ -76,6 +77,8 @@ int question_parse_order(struct question *q, const char *name, struct str value,
 int question_parse_limit(struct question *q, const char *name, struct str value, struct err *e);
 int question_parse_cursor(struct question *q, const char *name, struct str value, struct err *e);
 int question_parse_format(struct question *q, const char *name, struct str value, struct err *e);
+int question_parse_last_event_id(struct question *q, const char *name, struct str value,
+                                 struct err *e);
 
 // What question_finish() does, in this order. The tenant, cells and group_by are decided before.
 // question_range.c: from_us, to_us, and a step where the endpoint has one by itself.

@@ -3,6 +3,7 @@
 #include "metrics-api/question_internal.h"
 
 #include "common/core/event.h"
+#include "metrics-api/position.h"
 
 #include <stdio.h>
 
@@ -327,5 +328,17 @@ int question_parse_limit(struct question *q, const char *name, struct str value,
         return err_field(e, name, -1, "must be from 1 to %d; 0 or less means as many as by default",
                          QUESTION_LIMIT_MAX);
     q->limit = n;
+    return 0;
+}
+
+int question_parse_last_event_id(struct question *q, const char *name, struct str value,
+                                 struct err *e)
+{
+    struct position p;
+    (void)name;
+    if (position_parse(&p, value, e) != 0)
+        return -1;
+    position_clear(&p);
+    q->last_event_id = question_text(value);
     return 0;
 }

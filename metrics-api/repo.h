@@ -66,6 +66,39 @@ struct repo_request *repo_facts(struct repo *r, const struct question *q, const 
 // `requests` how many series it has. The first q->limit + 1 by name, behind q->after.
 struct repo_request *repo_names(struct repo *r, const struct question *q, repo_row_fn on_row,
                                 repo_done done, void *arg);
+
+// What has changed: rows of windows that some transaction has changed that is not visible in
+// `since`. Rows may be among them that have not changed; none is missing. The callbacks come in
+// this order: on_look once, on_row or on_key, done (without meta).
+struct repo_look {
+    const char *position;   // of this look, as text (position.h)
+    int64_t windows;        // that have changed, of all tenants
+    int64_t from_us, to_us; // around them
+};
+struct repo_look_reader {
+    // meta is good until done, and of repo_look_keys() empty; look is NULL of repo_look_rows(). -1
+    // ends the request with REPO_STOPPED.
+    int (*on_look)(void *arg, const struct repo_meta *meta, const struct repo_look *look);
+    repo_row_fn on_row;
+    int (*on_key)(void *arg, int64_t series_id, int64_t window_start_us);
+    repo_done done;
+    void *arg;
+};
+// Rows of some tenants. `since` is a pg_snapshot, NULL: nothing but where it stands. Of more than
+// windows_max windows no row is given.
+struct repo_request *repo_look(struct repo *r, const char *const *tenants, size_t n,
+                               const char *since, int64_t windows_max, int wants,
+                               const struct repo_look_reader *reader);
+// The keys of the question's.
+struct repo_request *repo_look_keys(struct repo *r, const struct question *q, const char *since,
+                                    int64_t windows_max, const struct repo_look_reader *reader);
+struct repo_key {
+    int64_t series_id, window_start_us;
+};
+// Rows by their keys, those that are the question's.
+struct repo_request *repo_look_rows(struct repo *r, const struct question *q,
+                                    const struct repo_key *keys, size_t n, int wants,
+                                    const struct repo_look_reader *reader);
 void repo_cancel(struct repo_request *req); // nobody waits any more: done is not called
 
 #endif

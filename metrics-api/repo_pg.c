@@ -35,6 +35,8 @@ struct repo_request {
     repo_row_fn on_row;
     repo_done done;
     void *arg;
+    struct repo_look_reader look; // of what has changed
+    bool looked;                  // on_look was called
     struct repo_meta meta;
     bool failed; // a row was not understood
     struct err why;
@@ -68,14 +70,13 @@ static char *text_of_str(struct str s)
 }
 
 // {"a","b"}; names hold no control characters.
-static char *text_of_names(const struct question_names *names)
+static char *text_of_name_list(const char *const *v, size_t n)
 {
     struct buf b = {0};
-    if (names->n == 0)
-        return NULL;
-    for (size_t i = 0; i < names->n; i++) {
-        buf_adds(&b, i > 0 ? ",\"" : "{\"");
-        for (const char *c = names->v[i]; *c; c++) {
+    buf_addc(&b, '{');
+    for (size_t i = 0; i < n; i++) {
+        buf_adds(&b, i > 0 ? ",\"" : "\"");
+        for (const char *c = v[i]; *c; c++) {
             if (*c == '"' || *c == '\\')
                 buf_addc(&b, '\\');
             buf_addc(&b, *c);
@@ -84,6 +85,11 @@ static char *text_of_names(const struct question_names *names)
     }
     buf_addc(&b, '}');
     return buf_steal(&b);
+}
+
+static char *text_of_names(const struct question_names *names)
+{
+    return names->n > 0 ? text_of_name_list((const char *const *)names->v, names->n) : NULL;
 }
 
 static char *text_of_spans(const struct plan_span *spans, size_t n, bool ends)
@@ -211,6 +217,66 @@ static int read_pack(struct repo_request *req, const PGresult *r, int i)
 static int read_facts(struct repo_request *req, const PGresult *r, int i)
 {
     return PQgetisnull(r, i, COLUMN_META) ? read_pack(req, r, i) : read_meta(req, r, i);
+}
+
+// What LOOK and LOOK_KEYS say of themselves, from a column on.
+static int read_about(struct repo_request *req, const PGresult *r, int column)
+{
+    struct repo_look look = {
+        .position = PQgetvalue(r, 0, column + ABOUT_POSITION),
+        .from_us = time_or(r, 0, column + ABOUT_FROM, INT64_MIN),
+        .to_us = time_or(r, 0, column + ABOUT_TO, INT64_MIN),
+    };
+    struct err e;
+    req->looked = true;
+    if (pg_column_i64(r, 0, column + ABOUT_WINDOWS, &look.windows))
+        return req->look.on_look(req->arg, &req->meta, &look);
+    (void)err_set(&e, "a look has another form");
+    return not_understood(req, &e);
+}
+
+static int read_keys(struct repo_request *req, const PGresult *r)
+{
+    struct pg_array starts;
+    int64_t series_id, start_us;
+    struct err e;
+    if (PQgetisnull(r, 0, KEYS_SERIES))
+        return read_about(req, r, KEYS_ABOUT);
+    bool fine = req->looked && pg_column_i64(r, 0, KEYS_SERIES, &series_id) &&
+                pg_array_begin(&starts, r, 0, KEYS_STARTS);
+    while (fine && starts.left > 0) {
+        fine = pg_array_time(&starts, &start_us);
+        if (fine && req->look.on_key(req->arg, series_id, start_us) != 0)
+            return -1;
+    }
+    if (fine)
+        return 0;
+    (void)err_set(&e, "a list of keys has another form");
+    return not_understood(req, &e);
+}
+
+static int read_look_meta(struct repo_request *req, const PGresult *r)
+{
+    if (read_meta(req, r, 0) != 0)
+        return -1;
+    if (req->statement == LOOK)
+        return read_about(req, r, LOOK_ABOUT);
+    req->looked = true;
+    return req->look.on_look(req->arg, &req->meta, NULL);
+}
+
+static int on_look_row(void *arg, const PGresult *r)
+{
+    struct repo_request *req = arg;
+    struct err e;
+    if (req->statement == LOOK_KEYS)
+        return read_keys(req, r);
+    if (!PQgetisnull(r, 0, COLUMN_META))
+        return read_look_meta(req, r);
+    if (req->looked)
+        return read_pack(req, r, 0);
+    (void)err_set(&e, "rows came before what holds for all of them");
+    return not_understood(req, &e);
 }
 
 static int read_name(struct repo_request *req, const PGresult *r, int i)
@@ -344,6 +410,65 @@ struct repo_request *repo_facts(struct repo *r, const struct question *q, const 
     req->query = pg_pool_stream(r->pool, req->statement, (const char *const *)req->params, on_facts,
                                 request_done, req);
     return req;
+}
+
+static struct repo_request *look_new(struct repo *r, const struct question *q,
+                                     enum repo_statement statement,
+                                     const struct repo_look_reader *reader)
+{
+    struct repo_request *req = request_new(r, q, reader->on_row, reader->done, reader->arg);
+    req->look = *reader;
+    req->statement = statement;
+    return req;
+}
+
+static struct repo_request *look_send(struct repo_request *req)
+{
+    req->query = pg_pool_stream(req->repo->pool, req->statement, (const char *const *)req->params,
+                                on_look_row, request_done, req);
+    return req;
+}
+
+struct repo_request *repo_look(struct repo *r, const char *const *tenants, size_t n,
+                               const char *since, int64_t windows_max, int wants,
+                               const struct repo_look_reader *reader)
+{
+    static const struct question nothing;
+    struct repo_request *req = look_new(r, &nothing, LOOK, reader);
+    req->params[0] = text_of_name_list(tenants, n);
+    req->params[3] = text_of_int(wants);
+    req->params[4] = since ? xstrdup(since) : NULL;
+    req->params[5] = text_of_int(windows_max);
+    return look_send(req);
+}
+
+struct repo_request *repo_look_keys(struct repo *r, const struct question *q, const char *since,
+                                    int64_t windows_max, const struct repo_look_reader *reader)
+{
+    struct repo_request *req = look_new(r, q, LOOK_KEYS, reader);
+    req->params[3] = text_of_int(windows_max);
+    req->params[4] = xstrdup(since);
+    return look_send(req);
+}
+
+struct repo_request *repo_look_rows(struct repo *r, const struct question *q,
+                                    const struct repo_key *keys, size_t n, int wants,
+                                    const struct repo_look_reader *reader)
+{
+    struct repo_request *req = look_new(r, q, LOOK_ROWS, reader);
+    struct buf ids = {0}, starts = {0};
+    char start[TIME_RFC3339_MAX];
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(&ids, "%c%lld", i > 0 ? ',' : '{', (long long)keys[i].series_id);
+        buf_addc(&starts, i > 0 ? ',' : '{');
+        buf_add(&starts, start, time_format_rfc3339(keys[i].window_start_us, start));
+    }
+    buf_addc(&ids, '}');
+    buf_addc(&starts, '}');
+    req->params[3] = text_of_int(wants);
+    req->params[4] = buf_steal(&ids);
+    req->params[5] = buf_steal(&starts);
+    return look_send(req);
 }
 
 static void names_done(void *arg, enum pg_status status, const PGresult *r, const struct err *e)

@@ -9,6 +9,7 @@
 
 #define OF_TENANT "tenant_id = $1::text"
 #define OF_ANY_TENANT "$1::text IS NULL"
+#define OF_TENANTS "tenant_id = ANY ($1::text[])"
 #define OF_NAMES                                                                                   \
     " AND ($2::text[] IS NULL OR route = ANY ($2)) AND ($3::text[] IS NULL OR model = ANY ($3))"
 // As two conditions of the index: a tenant may have ten thousand series.
@@ -57,10 +58,11 @@
 #define IN_RANGE " window_start >= $5::timestamptz AND window_start < $6::timestamptz"
 #define IN_BOUNDS IN_RANGE " AND window_start >= s.low AND window_start < s.high"
 
-#define PUBLISHED                                                                                  \
+#define PUBLISHED_WHERE(range)                                                                     \
     " LEFT JOIN LATERAL (SELECT publish_seq, first_events FROM llm_publish"                        \
     " WHERE $4::int4 & 32 <> 0 AND series_id = m.series_id AND window_start = m.window_start"      \
-    " AND" IN_RANGE " OFFSET 0) p ON true"
+    range " OFFSET 0) p ON true"
+#define PUBLISHED PUBLISHED_WHERE(" AND" IN_RANGE)
 #define PACK FACT_PACK_PG_COLUMNS("$4::int4") FACT_PACK_PG_PUBLISHED("$4::int4")
 
 // The scan's own aggregate: nothing is sorted to be grouped.
@@ -133,6 +135,75 @@
 
 // clang-format on
 
+// ---- what has changed ---------------------------------------------------------------------------
+
+// xmin has 32 bits and is compared by its age, which is right over 2^31 transactions; `since` is
+// empty where a position is older. A row that was frozen keeps its xmin: one of 2^32 transactions
+// ago may look as if it had changed, once.
+//
+// A window is known by the transaction itself, which raises llm_window.changes (sql/README.md); its
+// rows only by being no older than whatever was running, since a flush writes them under
+// savepoints, whose numbers no snapshot lists. So a row may be given twice where transactions
+// overlap, but none is left out.
+//
+// A standby does not tell which transactions are running: all from the oldest one on count as such.
+
+// clang-format off
+
+#define SINCE                                                                                      \
+    "since AS MATERIALIZED (SELECT s, low, age((low % 4294967296)::text::xid) AS behind FROM"      \
+    " (SELECT s, pg_snapshot_xmin(s)::text::int8 AS low"                                           \
+    "  FROM (SELECT $5::text::pg_snapshot) g(s)) l"                                                \
+    " WHERE pg_snapshot_xmax(pg_current_snapshot())::text::int8 - low < 2000000000)"
+#define LATER(table) "age(" table ".xmin) BETWEEN 0 AND (SELECT behind FROM since)"
+#define CHANGED                                                                                    \
+    "changed AS MATERIALIZED (SELECT window_start FROM llm_window WHERE " LATER("llm_window")      \
+    " AND NOT pg_visible_in_snapshot(((SELECT low + behind FROM since)"                            \
+    "  - age(llm_window.xmin))::text::xid8, (SELECT s FROM since))"                                \
+    " AND window_start >= coalesce((SELECT minutes_from FROM streamlens_retention), '-infinity'))"
+#define CHANGED_OF_SERIES(most)                                                                    \
+    " FROM changed w CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = s.series_id"   \
+    "  AND window_start = w.window_start AND (SELECT count(*) FROM changed) <= " most              \
+    "  AND " LATER("llm_minute") " OFFSET 0) m"
+
+// Of another database, of one that was restored, or of a standby that was promoted before it had
+// all, the same numbers mean other transactions.
+#define TIMELINE                                                                                   \
+    "CASE WHEN pg_is_in_recovery()"                                                                \
+    " THEN (SELECT to_hex(timeline_id) FROM pg_control_checkpoint())"                              \
+    " ELSE lower(ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0')) END"
+#define POSITION                                                                                   \
+    "(SELECT left(md5(concat_ws(' ', system_identifier, " TIMELINE ", current_database(),"         \
+    "  current_schema(), (SELECT date_part('epoch', created_at) FROM streamlens_installation))),"  \
+    "  16) FROM pg_control_system()) || '-' || CASE WHEN pg_is_in_recovery()"                      \
+    " THEN pg_snapshot_xmin(pg_current_snapshot()) || ':'"                                         \
+    "  || pg_snapshot_xmin(pg_current_snapshot()) || ':' ELSE pg_current_snapshot()::text END"
+#define ABOUT                                                                                      \
+    POSITION ", (SELECT count(*) FROM changed), (SELECT min(window_start) FROM changed),"          \
+    " (SELECT max(window_start) + interval '1 minute' FROM changed)"
+#define NO_ABOUT "NULL::text, NULL::int8, NULL::timestamptz, NULL::timestamptz"
+
+#define LOOK_AT_ALL                                                                                \
+    "WITH " MINE(OF_TENANTS, OF_NAMES) ", " SINCE ", " CHANGED " " META ", " ABOUT                 \
+    " UNION ALL SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_NAMES ", "     \
+    NO_META ", " NO_ABOUT " FROM mine s CROSS JOIN LATERAL (SELECT " PACK                          \
+    CHANGED_OF_SERIES("$6::int8") PUBLISHED_WHERE("") " OFFSET 0) f WHERE f_start IS NOT NULL"
+#define LOOK_AT_KEYS                                                                               \
+    "WITH " MINE(OF_TENANT, OF_NAMES) ", " SINCE ", " CHANGED                                      \
+    " SELECT NULL::int8, NULL::timestamptz[], " ABOUT                                              \
+    " UNION ALL SELECT s.series_id, starts, " NO_ABOUT                                             \
+    " FROM mine s CROSS JOIN LATERAL (SELECT array_agg(m.window_start) AS starts"                  \
+    CHANGED_OF_SERIES("$4::int8") " OFFSET 0) f WHERE starts IS NOT NULL"
+#define LOOK_AT_ROWS                                                                               \
+    "WITH " MINE(OF_TENANT, OF_NAMES " AND series_id = ANY ($5::int8[])") " " META " UNION ALL"    \
+    " SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " PACK ", " NO_META                     \
+    " FROM unnest($5::int8[], $6::timestamptz[]) k(series_id, at) JOIN mine s USING (series_id)"   \
+    " CROSS JOIN LATERAL (SELECT * FROM llm_minute WHERE series_id = s.series_id"                  \
+    "  AND window_start = k.at OFFSET 0) m" PUBLISHED_WHERE("")                                    \
+    " GROUP BY s.tenant_id, s.route, s.model"
+
+// clang-format on
+
 // ---- names --------------------------------------------------------------------------------------
 
 // The first or last window of a series in the range: by hours where minutes have been dropped.
@@ -182,6 +253,9 @@ static const struct {
     [FACTS_NAMED] = {FACTS(OF_TENANT, OF_GIVEN_NAMES), 10},
     [FACTS_TENANT] = {FACTS(OF_TENANT, OF_NAMES), 10},
     [FACTS_ALL] = {FACTS(OF_ANY_TENANT, OF_NAMES), 10},
+    [LOOK] = {LOOK_AT_ALL, 6},
+    [LOOK_KEYS] = {LOOK_AT_KEYS, 5},
+    [LOOK_ROWS] = {LOOK_AT_ROWS, 6},
     [NAMES_SERIES] = {NAMES_OF_SERIES(OF_TENANT), 10},
     [NAMES_SERIES_ALL] = {NAMES_OF_SERIES(OF_ANY_TENANT), 10},
     [NAMES_TENANTS] = {NAMES_OF_TENANTS(OF_TENANT), 10},

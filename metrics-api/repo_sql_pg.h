@@ -13,6 +13,11 @@
 // ROWS: $5 from, $6 to, $7 limit; $8, $9, $10 the window, route and model behind which to begin.
 // FACTS: $5, $6 the hours' spans, $7, $8 the minutes', $9, $10 the tail (NULL: none).
 // NAMES: $4 the prefix, $5 from, $6 to, $7 limit; $8, $9, $10 the tenant, route and model.
+//
+// LOOK: $1 tenants (text[]); $5 since when (pg_snapshot; NULL: nothing has changed), $6 the most
+// windows that rows are taken of.
+// LOOK_KEYS: $4 the most windows, $5 since when; its columns are KEYS_*.
+// LOOK_ROWS: $5 series' ids, $6 their windows.
 enum repo_statement {
     ROWS_ONE_DESC, // of one route and model
     ROWS_ONE_ASC,
@@ -21,6 +26,9 @@ enum repo_statement {
     FACTS_NAMED, // of some routes and some models of a tenant
     FACTS_TENANT,
     FACTS_ALL, // of all tenants
+    LOOK,      // what has changed, of some tenants
+    LOOK_KEYS, // which rows have, of some routes and some models of a tenant
+    LOOK_ROWS, // rows by their keys
     NAMES_SERIES,
     NAMES_SERIES_ALL,
     NAMES_TENANTS,
@@ -52,10 +60,24 @@ enum repo_column {
     META_GAPS_FROM,
     META_GAPS_TO,
     REPO_COLUMNS,
+    // of LOOK, beside META_*, which come first there
+    LOOK_ABOUT = REPO_COLUMNS, // four: see enum about_column
+    // of LOOK_KEYS, whose first row has ABOUT_* alone
+    KEYS_SERIES = 0,
+    KEYS_STARTS, // timestamptz[]
+    KEYS_ABOUT,
     // of NAMES
     COLUMN_FIRST = COLUMN_WINDOW_US,
     COLUMN_LAST,
     COLUMN_SERIES,
+};
+
+// What a look says of itself.
+enum about_column {
+    ABOUT_POSITION, // text, as metrics-api/position.h has it
+    ABOUT_WINDOWS,  // int8: how many have changed
+    ABOUT_FROM,     // the first of them
+    ABOUT_TO,       // the last one's end
 };
 
 #endif

@@ -72,10 +72,12 @@ static void get_question(struct http_exchange *x, struct routes *rt,
     if (auth_check(rt->auth, x, SCOPE_READ | SCOPE_ADMIN, &who) != 0)
         return;
     enum question_verdict verdict = read_question(x, &who, &q, &e);
-    if (verdict == QUESTION_FINE)
-        serve_question(rt->serve, x, &q);
-    else
+    if (verdict != QUESTION_FINE)
         refuse(rt, x, verdict, &e);
+    else if (endpoint == ENDPOINT_STREAM)
+        stream_begin(rt->stream, x, &q);
+    else
+        serve_question(rt->serve, x, &q);
     question_clear(&q);
 }
 
@@ -88,6 +90,7 @@ GET_QUESTION(get_metrics, ENDPOINT_METRICS)
 GET_QUESTION(get_summary, ENDPOINT_SUMMARY)
 GET_QUESTION(get_top, ENDPOINT_TOP)
 GET_QUESTION(get_heatmap, ENDPOINT_HEATMAP)
+GET_QUESTION(get_stream, ENDPOINT_STREAM)
 GET_QUESTION(get_series, ENDPOINT_SERIES)
 GET_QUESTION(get_tenants, ENDPOINT_TENANTS)
 GET_QUESTION(get_routes, ENDPOINT_ROUTES)
@@ -163,8 +166,9 @@ const struct http_route routes_table[] = {
     {"GET", "/v1/top", get_top, 0},           {"GET", "/v1/heatmap", get_heatmap, 0},
     {"GET", "/v1/series", get_series, 0},     {"GET", "/v1/tenants", get_tenants, 0},
     {"GET", "/v1/routes", get_routes, 0},     {"GET", "/v1/models", get_models, 0},
-    {"GET", "/openapi.json", get_openapi, 0}, {"GET", "/health", get_ready, 0},
-    {"GET", "/readyz", get_ready, 0},         {"GET", "/livez", get_alive, 0},
-    {"GET", "/startupz", get_started, 0},     {"GET", "/metrics", get_self_metrics, 0},
+    {"GET", "/v1/stream", get_stream, 0},     {"GET", "/openapi.json", get_openapi, 0},
+    {"GET", "/health", get_ready, 0},         {"GET", "/readyz", get_ready, 0},
+    {"GET", "/livez", get_alive, 0},          {"GET", "/startupz", get_started, 0},
+    {"GET", "/metrics", get_self_metrics, 0},
 };
 const size_t routes_count = ARRAY_LEN(routes_table);

@@ -205,6 +205,27 @@ static bool is_key(const struct auth *a, struct str text)
     return a->keys && (!a->tokens || (text.n >= 4 && memcmp(text.p, "slk_", 4) == 0));
 }
 
+char *auth_keep(const struct auth *a, const struct http_exchange *x)
+{
+    struct str text = {NULL, 0};
+    if ((!a->keys && !a->tokens) || find_credential(x, &text) != AUTH_FOUND)
+        return NULL;
+    char *kept = xmalloc(text.n + 1);
+    memcpy(kept, text.p, text.n);
+    kept[text.n] = '\0';
+    return kept;
+}
+
+bool auth_holds(struct auth *a, const char *credential, unsigned any_of, struct auth_identity *out)
+{
+    struct str text = str_of(credential);
+    struct err e;
+    *out = (struct auth_identity){0};
+    if (is_key(a, text))
+        return judge_key(a, text, out, &e) == 0 && (out->scopes & any_of) != 0;
+    return a->tokens && judge_token(a, "", text, out, &e) == 0 && (out->scopes & any_of) != 0;
+}
+
 static int lacks_scope(struct auth *a, struct http_exchange *x, unsigned any_of)
 {
     static const char *const names[] = {"ingest", "read", "admin"};

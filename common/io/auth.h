@@ -64,4 +64,10 @@ int auth_check(struct auth *a, struct http_exchange *x, unsigned any_of,
 int auth_admit(struct auth *a, struct http_exchange *x, unsigned any_of,
                struct auth_identity *out) MUST_CHECK;
 
+// For answers that take long: the request's credential, to be judged again later. The caller's to
+// free; NULL with AUTH=none. After auth_check() let the request pass.
+char *auth_keep(const struct auth *a, const struct http_exchange *x);
+// Whether it still holds and has one of the scopes; *out as of auth_check().
+bool auth_holds(struct auth *a, const char *credential, unsigned any_of, struct auth_identity *out);
+
 #endif

@@ -148,7 +148,8 @@ class Runs(unittest.TestCase):
             for tenant in ("acme", "globex"):
                 first = None if name.endswith("_ALL") else f"{{{tenant}}}" if types[0] == "text[]" else tenant
                 out, _ = self.run_all(name, text, self.calls(types, first, HONEST, 200, rng))
-                self.assertRegex(out, f"{MARK[tenant]}|{tenant}|/chat|\\|m\\||\n1\\|", (name, tenant))
+                first_id = {"acme": 1, "globex": 3}[tenant]
+                self.assertRegex(out, f"{MARK[tenant]}|{tenant}|/chat|\\|m\\||\n{first_id}\\|", (name, tenant))
 
 
 if __name__ == "__main__":
