@@ -73,3 +73,16 @@ class OwnPostgres:
 
     def stop(self):
         self.run("postgres_stop; postgres_wipe")
+
+    def standby(self, home, port):
+        """A hot standby of this one, which follows it; started."""
+        other = OwnPostgres(home, port)
+        dsn = f"postgresql://postgres:{self.password()}@127.0.0.1:{self.port}/postgres"
+        other.run(f"postgres_find; postgres_user_set; postgres_place; dir=$(readlink -f {home}/postgres);"
+                  f" printf %s {self.password()} > $dir/password; chown --reference=$dir $dir/password; cd $dir;"
+                  f" \"${{postgres_user[@]}}\" $PG_BIN/pg_basebackup -d {dsn} -D $dir/data -R -X stream -c fast")
+        other.start()
+        return other
+
+    def password(self):
+        return self.run("postgres_password").strip()
