@@ -208,6 +208,20 @@ class Up(unittest.TestCase):
                 self.assertEqual(done.stdout.count('{"status":"accepted"}'), 2, done.stdout)
                 self.assertIn('"requests":1,', done.stdout)
 
+    def test_05_then_any_question_of_the_readme(self):
+        shell, sql = self.readme("Any question")
+        self.assertEqual(shell.count("curl -sSN"), 1)
+        shell = shell.replace("curl -sSN", "! timeout 2 curl -sSN")
+        done = subprocess.run(["bash", "-ec", shell], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for words in ('"p99.9_latency_ms":', "window_start,", '"summary":{', '"top":[{', "event:"):
+            self.assertIn(words, done.stdout)
+        done = subprocess.run(["bash", "-c", f'. "{HOME}/env"; psql -X -v ON_ERROR_STOP=1 "$POSTGRES_DSN"'], input=sql,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("gpt-4o", done.stdout)
+
     def test_05_the_prices_of_the_readme(self):
         text = self.readme_shell("Prices")
         for words in ("is priced as", "new llama-3.1-70b", "as version 3"):
