@@ -33,7 +33,7 @@ static int steps_of_zone(struct answering_cells *s)
 static void steps_of_summary(struct answering_cells *s)
 {
     const struct question *q = &s->g.q;
-    int64_t before_us = q->from_us - (q->to_us - q->from_us);
+    int64_t before_us = question_first_us(q);
     int64_t borders[] = {before_us, q->from_us, q->to_us};
     s->borders = xmemdup(borders, sizeof(borders));
     s->steps = (struct steps){.from_us = before_us, .to_us = q->to_us, .at = s->borders, .n = 3};

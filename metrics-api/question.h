@@ -106,6 +106,13 @@ enum question_verdict question_finish(struct question *q, const struct question_
                                       int64_t now_us, struct err *e) MUST_CHECK;
 void question_clear(struct question *q);
 
+// Where the windows begin that the answer depends on: a summary looks as far back again.
+static inline int64_t question_first_us(const struct question *q)
+{
+    bool looks_back = q->endpoint == ENDPOINT_SUMMARY;
+    return looks_back ? q->from_us - (q->to_us - q->from_us) : q->from_us;
+}
+
 // The cursor of the page behind `last`: text for the parameter `cursor`, of A-Z a-z 0-9 - _. It
 // holds the range as it was resolved and the place, and a hash of these and of everything else that
 // decides which rows there are, the tenant and the range as it was asked included: with another

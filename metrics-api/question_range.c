@@ -60,9 +60,8 @@ static int check_range(const struct question *q, struct err *e)
     int64_t length_us = q->to_us - q->from_us;
     if (length_us <= 0)
         return refuse_range(q, "before", e);
-    // Every instant that an answer can name has a text. A summary looks as far back again.
-    int64_t first_us = q->endpoint == ENDPOINT_SUMMARY ? q->from_us - length_us : q->from_us;
-    if (!time_in_range_us(first_us))
+    // Every instant that an answer can name has a text.
+    if (!time_in_range_us(question_first_us(q)))
         return err_field(e, q->given->from.kind != TIME_MISSING ? "from" : "to", -1,
                          "must be later: all that is looked at must be in the years 0001 to 9999");
     return length_us <= QUESTION_RANGE_MAX_US ? 0 : refuse_range(q, "at most 4000 days before", e);

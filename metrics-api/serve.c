@@ -237,7 +237,7 @@ static struct flight *flight_new(struct serve *s, struct buf *key, struct questi
     f->question = *key;
     *key = (struct buf){0};
     TAILQ_INIT(&f->askers);
-    f->cached.from_us = q->from_us;
+    f->cached.from_us = question_first_us(q);
     f->cached.to_us = q->to_us;
     f->cached.since = s->freshness.now;
     f->cached.read_us = clock_mono_us();
