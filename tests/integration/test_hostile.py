@@ -32,7 +32,8 @@ ATTACKS = (
     "\ud7ff\U0010ffff", "../../etc/passwd", "/etc/passwd", "Europe/../../../etc/passwd", "*", "**", "?", "#", "&a=b",
     "-1", "0", "1", "1e309", "NaN", "Infinity", "-0", "0x10", "\u0663", "10" * 15, "9223372036854775808",
     "now-9999999w", "now+99999999999999999999d", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
-    "10000-01-01T00:00:00Z", "-99999999999999", "2025-02-30T00:00:00Z", "1m1m", "1y", "0s", "60", "604800", "604860", "1" * 400, "," * 500, "a" * 255, "a" * 256,
+    "10000-01-01T00:00:00Z", "-99999999999999", "2025-02-30T00:00:00Z", "1m1m", "1y", "0s", "60", "604800", "604860",
+    "1" * 400, "," * 500, "a" * 255, "a" * 256,
     ",".join(map(str, range(1, 1001))), ",".join(["50"] * 1000), "99.99999999", "p95_latency_ms,p95_latency_ms",
     "requests'; --", "latency_hdr", "usage", "series_id", "<script>alert(1)</script>", "${jndi:ldap://x}", "{{7*7}}",
 )
@@ -162,6 +163,22 @@ class Parameters(Case):
         self.assertEqual(self.stack.sql("SELECT count(*), sum(requests) FROM llm_metrics"), before)
         self.assertEqual(self.api.metric('streamlens_metrics_answers_total{result="failed"}'), 0)
 
+    def test_streams_are_opened_for_ones_own_tenant_or_not_at_all(self):
+        seen = {200: 0, 400: 0}
+        names = [name for name, (endpoints, _) in parameter_table().items() if "stream" in endpoints]
+        for name, attack in itertools.product(names, ATTACKS):
+            c = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=20)
+            c.request("GET", "/v1/stream?" + urllib.parse.urlencode({"tenant_id": "acme", name: attack}))
+            r = c.getresponse()
+            self.assertIn(r.status, seen, (name, attack))
+            seen[r.status] += 1
+            if r.status == 400:
+                problem = json.loads(r.read())
+                self.assertEqual((problem["field"], bool(problem["detail"])), (name, True), (attack, problem))
+            self.assertNotIn("Set-Cookie", r.headers)
+            c.close()
+        self.assertGreater(min(seen.values()), 50, seen)
+
     def test_bytes_that_are_no_text(self):
         names = ("tenant_id", "route", "prefix", "fields", "cursor")
         for endpoint, name, raw in itertools.product(QUESTIONS, names, RAW):
@@ -210,7 +227,8 @@ class Parameters(Case):
 
     def test_zones_that_are_files(self):
         for zone in ("../../etc/passwd", "/etc/passwd", "Europe/../../../etc/passwd", "./UTC", "posixrules/..", "..",
-                     ".", "Europe", "Europe/", "tzdata.zi", "zone.tab", "UTC\u0000", "UTC0", ":UTC", "<+99>99", "A" * 65):
+                     ".", "Europe", "Europe/", "tzdata.zi", "zone.tab", "UTC\u0000", "UTC0", ":UTC", "<+99>99",
+                     "A" * 65):
             answer = self.c.ask("metrics", {"tenant_id": "acme", **RANGE, "step": "1d", "tz": zone})
             self.refused(answer, "tz")
             self.assertNotIn(b"root:", answer[2])
@@ -218,7 +236,8 @@ class Parameters(Case):
     def test_fields_that_are_none_are_named_where_they_look_like_one(self):
         for endpoint in ("metrics", "summary", "top"):
             for fields, says in (("colour", "colour"), ("requests,series_id", "series_id"),
-                                 ("latency_hdr", "latency_hdr"), ("*", "names of fields"), ("requests,", "names of fields"), ("a'b", "names of fields"),
+                                 ("latency_hdr", "latency_hdr"), ("*", "names of fields"),
+                                 ("requests,", "names of fields"), ("a'b", "names of fields"),
                                  ("\u202eabc", "names of fields"), ("p12_latency_ms", "p12_latency_ms")):
                 answer = self.c.ask(endpoint, {"tenant_id": "acme", **RANGE, "fields": fields})
                 self.refused(answer, "fields", says)
