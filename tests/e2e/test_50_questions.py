@@ -2,19 +2,21 @@
 """Random questions to the metrics API, each answered as an oracle answers it that knows the raw events alone: also
 page by page while rows are added, right after late events for hours long closed, and out of the cache."""
 import bisect
+import concurrent.futures
 import os
 import random
 import threading
 import time
 import unittest
 
+from pg_proxy import PgProxy
 from prices import Catalogue
 from psql_session import Session
 from question_check import Checker, Client, Knowledge, Wrong, expect, instant, parse_json, stamp
 from question_events import DAY, HOUR, MINUTE, MODELS, OPEN_FROM, ROUTES, TENANTS, Events
-from question_maker import LISTS, Maker
+from question_maker import LISTS, Maker, Question, Time
 from question_oracle import NAMES, Oracle
-from stack import ROOT, Stack, wait_for
+from stack import ROOT, Stack, http_call, wait_for
 
 SEED = int(os.environ.get("SL_SEED", "20261123"))
 QUESTIONS = int(os.environ.get("SL_QUESTIONS", "400"))
@@ -275,16 +277,34 @@ class Questions(unittest.TestCase):
                 found.append(q)
         return found
 
+    def questions_at(self, late):
+        """Whose first or last window, or the range before which, has a late event, and often little more."""
+        rng, found, requests = self.world.rng, [], [e for e in late if e["type"] == "request"]
+        for request in rng.sample(requests, 9):
+            minute = request["timestamp"] // 60_000 * MINUTE
+            length = rng.choice((1, 1, 9, 100, 1500)) * MINUTE
+            for frm, endpoint in ((minute, "metrics"), (minute - length + MINUTE, "metrics"),
+                                  (minute + rng.choice((MINUTE, length)), "summary")):
+                q = Question(endpoint)
+                q.cells, q.group_by, q.tenant = True, (), request["tenant_id"]
+                q.params = [("tenant_id", q.tenant), ("from", frm), ("to", frm + length)]
+                q.from_time, q.to_time = (Time(rng, t * 1000, 0, False) for t in (frm, frm + length))
+                if endpoint == "metrics":
+                    q.params.append(("group_by", "none"))
+                found.append(q)
+        return found
+
     def test_2_late_events_are_in_the_next_answer(self):
         world, known = self.world, self.world.checker.known
         worst_ms = asked = 0
         for _ in range(max(4, QUESTIONS // 150)):
-            questions = self.mixed_questions(12)
+            late = world.events.late(120)
+            questions = self.mixed_questions(8) + self.questions_at(late)
             hits = self.cache_results()[0]
             for q in questions * 2:
                 world.check(q)
             self.assertGreater(self.cache_results()[0], hits)
-            world.send(world.events.late(120))
+            world.send(late)
             world.wait_counted(every=0.002)
             seen, known.strict = time.monotonic(), False  # what is late has yet to be closed
             for q in questions:
@@ -392,6 +412,56 @@ class Questions(unittest.TestCase):
         world.checker.known.strict = False
         for q in self.mixed_questions(20):
             world.check(q)
+
+    def test_5_who_asks_after_a_flush_waits_for_no_answer_of_before(self):
+        world, stack = self.world, self.stack
+        with PgProxy(stack.dsn) as proxy, concurrent.futures.ThreadPoolExecutor(4) as pool:
+            api = stack.start("metrics-api-2", env={"POSTGRES_READ_DSN": proxy.dsn(stack.dsn),
+                                                    "QUERY_TIMEOUT_MS": "60000", "CACHE_MAX_AGE_MS": "3600000"})
+            span = f"from={world.events.now - 6 * DAY}&to={world.events.now - 3 * HOUR}"
+            path = f"/v1/metrics?tenant_id=globex&group_by=none&{span}"
+            ask = lambda: parse_json(http_call(api.port, "GET", path, timeout=20)[1])["metrics"][0]["requests"]
+            heard = lambda: api.metric("streamlens_pg_listen_notifications_total")
+            self.wait_quiet(heard)
+            asked = self.world.sql("SELECT clock_timestamp()")[0]
+            proxy.stall_after(b"globex")
+            first = pool.submit(ask)
+            wait_for(lambda: proxy.stalled, "the first one's statement on its way")
+            wait_for(lambda: world.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND"
+                                       " application_name = 'streamlens-metrics-api' AND state = 'idle' AND"
+                                       f" query_start > '{asked}'") == ["1"], "PostgreSQL has answered it")
+            second = pool.submit(ask)
+            wait_for(lambda: api.metric('streamlens_metrics_cache_total{result="joined"}'), "the second to join it")
+            heard_before = heard()
+            world.send(world.events.late(100))
+            world.wait_counted()
+            wait_for(lambda: heard() > heard_before, "notifications")
+            after = wait_for(lambda: self.is_new(ask(), first), "an answer of after the flush", STALE_MS / 1000)
+            proxy.resume()
+            old = first.result(20)
+            self.assertEqual(second.result(20), old)
+            self.assertLess(old, after)
+            self.assertEqual(ask(), after)
+            api.terminate()
+
+    def is_new(self, n, first):
+        """Sums of after the flush are those of the database; the first one still waits."""
+        now = self.world.events.now
+        held = int(self.world.sql("SELECT sum(requests) FROM llm_metrics WHERE tenant_id = 'globex' AND window_start"
+                                  f" >= to_timestamp({now - 6 * DAY}) AND window_start"
+                                  f" < to_timestamp({now - 3 * HOUR})")[0])
+        self.assertFalse(first.done())
+        return n if n == held else None
+
+    def wait_quiet(self, heard):
+        """Nothing is flushed or closed any more."""
+        last = [heard(), time.monotonic()]
+
+        def look():
+            if heard() != last[0]:
+                last[:] = heard(), time.monotonic()
+            return time.monotonic() - last[1] > 1.5
+        wait_for(look, "an end of notifications", 30)
 
 
 if __name__ == "__main__":

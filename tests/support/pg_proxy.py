@@ -24,6 +24,7 @@ class PgProxy:
         self.sockets = []
         self.pattern = None   # what the client sends when its connection is to stall
         self.stalled = 0      # connections that have met the pattern
+        self.stalling = []    # they
         self.all_stall = False
         self.refusing = False
         self.closed = False
@@ -51,9 +52,15 @@ class PgProxy:
 
     def stall_after(self, pattern):
         """The next connection whose client sends the pattern gets it through, and then nothing more in
-        either direction; not even an end."""
+        either direction; not even an end. Until resume()."""
         with self.changed:
             self.pattern, self.stalled = pattern, 0
+
+    def resume(self):
+        with self.changed:
+            for pair in self.stalling:
+                pair["stalled"] = False
+            self.changed.notify_all()
 
     def stall(self, on=True):
         """All connections, also new ones."""
@@ -106,6 +113,7 @@ class PgProxy:
                     if is_client and self.pattern and self.pattern in data:
                         self.pattern, pair["stalled"] = None, True
                         self.stalled += 1
+                        self.stalling.append(pair)
         except OSError:
             pass
         end(source)
