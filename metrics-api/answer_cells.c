@@ -7,6 +7,7 @@
 #include "common/io/zone.h"
 
 #define MEMORY_SHARE 4       // of one question, at most that part of all
+#define SMALL (256u << 10)   // bytes that a question may have, whatever others take
 #define FIRST_CHUNK_STEPS 64 // at least; a step has at least one cell where there is any data
 #define CHUNK_GROWTH 8
 #define REPLANS_MAX 3
@@ -126,7 +127,7 @@ static int on_row(void *arg, const struct fact_row *row)
         rc = fold_add(s->total, &grouped, e);
     }
     count_bytes(s);
-    if (rc == 0 && s->g.an->bytes <= s->g.an->memory_bytes)
+    if (rc == 0 && (s->counted <= SMALL || s->g.an->bytes <= s->g.an->memory_bytes))
         return 0;
     if (rc == 0) {
         s->g.out.status = ANSWER_UNAVAILABLE;
