@@ -291,6 +291,22 @@ class Document(unittest.TestCase):
         self.assertEqual(found[0], [])
         self.assertNotIn([], found[1:])
 
+    def test_the_examples_of_the_readme_are_answered(self):
+        targets = re.findall(r"^    curl .*'localhost:8081(/v1/[^']*)'", source("metrics-api", "README.md"), re.M)
+        self.assertGreater(len(targets), 7)
+        for name, value in (("${__timeFrom}", "1763636400000"), ("${__timeTo}", "1763640000000")):
+            self.assertEqual(sum(name in t for t in targets), 1)
+            targets = [t.replace(name, value) for t in targets]
+        for target in targets:
+            c = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=20)
+            self.addCleanup(c.close)
+            c.request("GET", target)
+            self.assertEqual(c.getresponse().status, 200, target)
+        rows = json.loads(get(self.api.port, next(t for t in targets if "1763636400000" in t))[2])["metrics"]
+        self.assertGreater(len(rows), 10)  # as Infinity wants them: flat, and time ascends
+        self.assertEqual([r["window_start"] for r in rows], sorted(r["window_start"] for r in rows))
+        self.assertEqual({type(v) for r in rows for v in r.values()} - {str, int, float, bool, type(None)}, {dict})
+
     # ---- refusals ----
 
     def test_every_status_of_a_question_is_as_it_says(self):
