@@ -221,22 +221,19 @@ static void on_done(void *arg, enum repo_status status, const struct repo_meta *
     bool same = s->kept.minutes_from_us == meta->kept.minutes_from_us &&
                 s->kept.hours_from_us == meta->kept.hours_from_us;
     s->g.an->kept = meta->kept;
-    int rc = 0;
     if (!same && s->replanned++ < REPLANS_MAX) {
         chunk_drop(s); // rows that it was planned with may have been dropped meanwhile
-        rc = chunk_send(s);
     } else {
         chunk_take(s, meta);
-        if (s->n < s->wanted && s->low_us < s->high_us) {
-            chunk_choose(s);
-            rc = chunk_send(s);
-        } else {
-            rc = write_all(s);
+        if (s->n >= s->wanted || s->low_us >= s->high_us) {
+            if (write_all(s) != 0)
+                s->g.out.status = ANSWER_WRONG;
             answer_end(&s->g);
             return;
         }
+        chunk_choose(s);
     }
-    if (rc != 0)
+    if (chunk_send(s) != 0)
         answer_end(&s->g);
 }
 

@@ -104,7 +104,6 @@ static int fill(struct answering_cells *s, struct answer_writer *w)
     free(groups);
     if (fits)
         return 0;
-    s->g.out.status = ANSWER_WRONG;
     return err_field(&s->g.out.err, "fill", -1,
                      "makes more rows than the limit of %lld: fewer groups, a shorter range or a "
                      "longer step",
