@@ -73,7 +73,7 @@ class ByHand(unittest.TestCase):
         want = {k: v for k, v in self.stored().items() if only(k, v)}
 
         def same():
-            return {k: row["revision"] for k, row in e.latest.items()} == want
+            return {k: row["revision"] for k, row in e.latest.copy().items()} == want
         wait_for(same, f"{len(want)} rows, {len(e.latest)} are there", seconds)
 
     def test_changes_come_with_an_id_behind_them(self):
@@ -116,7 +116,7 @@ class ByHand(unittest.TestCase):
                 wait_for(lambda i=i: len(e.of("position")) > i, "a position", 5)
             wait_for(lambda: comes_back.last_id == e.last_id, "the same position", 5)
             comes_back.close()
-            self.assertNotIn("2025-11-20T12:00:00Z", {window for _, _, window in e.latest})
+            self.assertNotIn("2025-11-20T12:00:00Z", {window for _, _, window in e.latest.copy()})
             slow("COMMIT")
         self.wait_same(e)
         later = self.stream(last_id=comes_back.last_id)
@@ -187,6 +187,14 @@ class ByHand(unittest.TestCase):
 
     def test_a_slow_reader_gets_the_newest_of_each(self):
         self.fill(series=400, windows=8)
+        self.fall_behind_and_catch_up()
+
+    def test_of_large_rows_fewer_come_at_once(self):
+        self.fill(series=60, windows=5)
+        self.stack.sql("UPDATE llm_minute SET error_classes = jsonb_build_object(repeat('e', 9000), 1)")
+        self.fall_behind_and_catch_up()
+
+    def fall_behind_and_catch_up(self):
         self.serve()
         e = self.begun("tenant_id=t", receive_bytes=4096)
         e.reads.clear()
@@ -325,7 +333,7 @@ class Killed(unittest.TestCase):
                     for r in s.rows("tenant_id = 't'")}
 
             def same():
-                return {k: (row["revision"], row["requests"]) for k, row in e.latest.items()} == want
+                return {k: (row["revision"], row["requests"]) for k, row in e.latest.copy().items()} == want
             wait_for(same, f"{len(want)} rows as they are stored; {e.latest} {want}", 20)
             self.assertEqual(len(e.of("hello")), 1)  # it never had to begin anew
             self.assertEqual(e.of("missed"), [])
