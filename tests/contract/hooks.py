@@ -12,9 +12,11 @@ def map_query(context, query):
     if not query or zlib.crc32(repr(sorted(query.items(), key=str)).encode()) % 4 == 0:
         return query
     query = {**query, "tenant_id": "acme"}
-    query.pop("cursor", None)  # of no page
+    for name in ("cursor", "prefix"):
+        query.pop(name, None)
     if {"from", "to"} & query.keys():
-        query |= {"from": "2025-11-20T09:00:00Z", "to": "2025-11-20T12:01:00Z"}
+        query |= {"from": "2025-11-20T11:01:00Z", "to": "2025-11-20T11:59:00Z"}  # of minutes: there are no hours
+    query |= {name: value for name, value in (("route", ["/chat"]), ("model", ["gpt-4o"])) if name in query}
     if "tz" in query:
         query |= {"step": "1d", "tz": "Europe/Berlin"}
     elif "step" in query:

@@ -17,7 +17,7 @@ from test_metrics_api import fill
 
 QUESTIONS = ("metrics", "summary", "top", "heatmap", "series", "tenants", "routes", "models")
 LISTS = ("series", "tenants", "routes", "models")
-RANGE = {"from": "2025-11-20T11:00:00Z", "to": "2025-11-20T12:01:00Z"}
+RANGE = {"from": "2025-11-20T11:01:00Z", "to": "2025-11-20T11:59:00Z"}  # of minutes: there are no hours
 # What an answer can look like, by endpoint; without `percentiles`, `fields` and `group_by` all fields are there.
 SHAPES = (
     *(("metrics", q) for q in (
@@ -273,6 +273,12 @@ class Document(unittest.TestCase):
             pairs.append(self.check_response("/v1/" + endpoint, answer))
         for (endpoint, query), wrong in zip(SHAPES, problems(pairs), strict=True):
             self.assertEqual(wrong, [], (endpoint, query))
+        # And they were not empty.
+        whole = {endpoint: answer for (endpoint, query), (_, answer) in zip(SHAPES, pairs, strict=True) if query == RANGE}
+        self.assertGreater(whole.pop("summary")["summary"]["requests"]["now"], 0)
+        self.assertEqual(set(whole), {"metrics", "top", "heatmap", *LISTS})
+        for endpoint, answer in whole.items():
+            self.assertGreater(len(answer[endpoint]), 0, endpoint)
 
     def test_rows_in_other_formats_are_typed_as_it_says(self):
         for endpoint in ("metrics", "top"):
