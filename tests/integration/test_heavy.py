@@ -7,6 +7,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import socket
 import subprocess
 import threading
 import unittest
@@ -136,6 +137,30 @@ class Heavy(unittest.TestCase):
         self.assertEqual(sum(seen.values()), 2 * CLIENTS)
         # Nothing of it is held back.
         self.assertEqual(self.ask("metrics", group_by="route", fields="p95_latency_ms", limit="4500")[0], 200)
+
+    def test_small_ones_are_answered_whatever_others_take(self):
+        """Each as large as a small one may be while it reads 10,000 series, so that together they have more than there
+        is for all."""
+        api = self.stack.start("metrics-api-2", env={"QUERY_TIMEOUT_MS": "60000", "PG_POOL_SIZE": "8",
+                                                     "ANSWER_MEMORY_BYTES": str(MIB), "CACHE_BYTES": "0"})
+        self.addCleanup(api.kill)
+
+        targets = []
+        for i in range(2 * CLIENTS):
+            targets.append("/v1/metrics?" + urllib.parse.urlencode({
+                "tenant_id": "big", **RANGE, "to": f"2025-11-20T12:{i:02}:00Z", "group_by": "route", "limit": "7",
+                "fields": "p95_latency_ms"}))
+        with socket.create_connection(("127.0.0.1", api.port), timeout=60) as c:
+            c.sendall(b"".join(f"GET {t} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for t in targets))
+            answers = c.makefile("rb")
+            for _ in targets:
+                status = answers.readline()
+                size = 0
+                while (line := answers.readline()) != b"\r\n":
+                    if line.lower().startswith(b"content-length:"):
+                        size = int(line.split()[1])
+                body = json.loads(answers.read(size))
+                self.assertEqual((status[9:12], body.get("count")), (b"200", 7), body)
 
     def test_a_page_at_a_time_they_all_come(self):
         for query in ({"group_by": "route", "fields": "p95_latency_ms,route"},

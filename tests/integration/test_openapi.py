@@ -109,7 +109,8 @@ class Document(unittest.TestCase):
 
     def test_it_has_a_tag_and_comes_compressed_to_whoever_takes_that(self):
         status, headers, plain = get(self.api.port, "/openapi.json")
-        self.assertEqual((status, headers["Content-Type"], headers["Vary"]), (200, "application/json", "Accept-Encoding"))
+        self.assertEqual((status, headers["Content-Type"]), (200, "application/json"))
+        self.assertEqual(headers["Vary"], "Accept-Encoding")
         self.assertNotIn("Content-Encoding", headers)
         zipped = get(self.api.port, "/openapi.json", Accept_Encoding="gzip")
         self.assertEqual((zipped[0], zipped[1]["Content-Encoding"]), (200, "gzip"))
@@ -274,7 +275,8 @@ class Document(unittest.TestCase):
         for (endpoint, query), wrong in zip(SHAPES, problems(pairs), strict=True):
             self.assertEqual(wrong, [], (endpoint, query))
         # And they were not empty.
-        whole = {endpoint: answer for (endpoint, query), (_, answer) in zip(SHAPES, pairs, strict=True) if query == RANGE}
+        whole = {endpoint: answer for (endpoint, query), (_, answer) in zip(SHAPES, pairs, strict=True)
+                 if query == RANGE}
         self.assertGreater(whole.pop("summary")["summary"]["requests"]["now"], 0)
         self.assertEqual(set(whole), {"metrics", "top", "heatmap", *LISTS})
         for endpoint, answer in whole.items():
@@ -321,7 +323,8 @@ class Document(unittest.TestCase):
         self.addCleanup(keyed.kill)
         with socket.create_server(("127.0.0.1", 0)) as s:
             closed = s.getsockname()[1]
-        away = self.stack.start("metrics-api-4", ready=False, env={"POSTGRES_DSN": f"postgresql://u@127.0.0.1:{closed}/d"})
+        away = self.stack.start("metrics-api-4", ready=False,
+                                env={"POSTGRES_DSN": f"postgresql://u@127.0.0.1:{closed}/d"})
         away.wait_port()
         self.addCleanup(away.kill)
         sends = add_key(self.stack, "acme", "ingest")

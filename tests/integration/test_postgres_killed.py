@@ -59,7 +59,8 @@ class Load:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
-                raise AssertionError(f"after {seconds} s still no {what}: {collections.Counter(s for s, _, _ in self.seen[-500:])}")
+                newest = collections.Counter(status for status, _, _ in self.seen[-500:])
+                raise AssertionError(f"after {seconds} s still no {what}: {newest}")
             await asyncio.sleep(0.01)
 
     def since(self, when):

@@ -93,7 +93,8 @@ class Runs(unittest.TestCase):
             for table, unit in (("llm_minute", "minute"), ("llm_hour", "hour")):
                 fact_rows.rows(s, table, ids, f"SELECT timestamptz '{NOW}' - i * interval '1 {unit}'"
                                " FROM generate_series(1, 3) i", requests=MARK[tenant])
-        s.sql("INSERT INTO llm_window (window_start) SELECT DISTINCT window_start FROM llm_minute ON CONFLICT DO NOTHING")
+        s.sql("INSERT INTO llm_window (window_start) SELECT DISTINCT window_start FROM llm_minute"
+              " ON CONFLICT DO NOTHING")
 
     def run_all(self, name, text, calls):
         """What psql says of all these calls together; errors are what some of them deserve."""
@@ -107,8 +108,8 @@ class Runs(unittest.TestCase):
         return r.stdout, len(calls) - wrong
 
     def types(self, text):
-        listed = self.stack.sql(f"PREPARE q AS {text}; SELECT unnest(parameter_types)::text FROM pg_prepared_statements")
-        return listed.splitlines()
+        listed = "SELECT unnest(parameter_types)::text FROM pg_prepared_statements"
+        return self.stack.sql(f"PREPARE q AS {text}; {listed}").splitlines()
 
     @staticmethod
     def calls(types, first, values, most, rng):
