@@ -3,6 +3,7 @@
 page by page while rows are added, right after late events for hours long closed, and out of the cache."""
 import bisect
 import concurrent.futures
+import itertools
 import os
 import random
 import threading
@@ -193,19 +194,13 @@ class Asked:
         self.answers.append((path, asked, received, sum(row["requests"] for row in rows)))
 
     def check(self):
-        """The greatest age of an answer, in s: never older than an answer that was there before it was asked, nor
-        newer than what the database held afterwards."""
+        """The greatest age of an answer, in s, by what the database was seen to hold; none is newer than that. And of
+        one question none is older than one that somebody had before it was asked."""
         worst = 0.0
         begun, seen = [h[0] for h in self.held], [h[1] for h in self.held]
-        received = sorted((received, n) for _, _, received, n in self.answers)
-        best, so_far = [], 0
-        for _, n in received:
-            so_far = max(so_far, n)
-            best.append(so_far)
-        times = [t for t, _ in received]
+        for path in self.paths:
+            self.check_forward(sorted((got, n, asked) for p, asked, got, n in self.answers if p == path))
         for path, asked, got, n in self.answers:
-            before = bisect.bisect_right(times, asked)
-            expect(before == 0 or n >= best[before - 1], path, "went back to", n, "from", best[before - 1])
             after = bisect.bisect_left(begun, got)
             expect(after == len(begun) or n <= self.held[after][2], path, "gave", n, "before it was there")
             for at in range(bisect.bisect_right(seen, asked) - 1, -1, -1):
@@ -213,6 +208,13 @@ class Asked:
                     break
                 worst = max(worst, asked - seen[at])
         return worst
+
+    @staticmethod
+    def check_forward(answers):
+        times, best = [got for got, _, _ in answers], list(itertools.accumulate((n for _, n, _ in answers), max))
+        for _, n, asked in answers:
+            before = bisect.bisect_right(times, asked)
+            expect(before == 0 or n >= best[before - 1], "went back to", n, "from", before and best[before - 1])
 
 
 class Questions(unittest.TestCase):
