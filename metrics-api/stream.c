@@ -77,8 +77,10 @@ static struct stream_view *view_get(struct stream_hub *h, const struct question 
 {
     struct stream_view *v;
     TAILQ_FOREACH(v, &h->views, link)
-    if (v->fields.bits == q->fields.bits)
-        break;
+    {
+        if (v->fields.bits == q->fields.bits)
+            break;
+    }
     if (!v) {
         v = xcalloc(1, sizeof(*v));
         v->fields = q->fields;
@@ -277,9 +279,12 @@ static int on_row(void *arg, const struct fact_row *row)
     struct stream_client *c;
     struct stream_tenant *t = tenant_find(h, row->tenant_id);
     h->row++;
-    if (t)
-        TAILQ_FOREACH(c, &t->clients, of_tenant)
-    hand_on(c, row);
+    if (!t)
+        return 0;
+    TAILQ_FOREACH(c, &t->clients, of_tenant)
+    {
+        hand_on(c, row);
+    }
     return 0;
 }
 
@@ -311,8 +316,10 @@ static void all_behind(struct stream_hub *h)
 {
     struct stream_client *c;
     TAILQ_FOREACH(c, &h->clients, link)
-    if (c->state == CLIENT_LIVE)
-        stream_client_behind(c, &h->position);
+    {
+        if (c->state == CLIENT_LIVE)
+            stream_client_behind(c, &h->position);
+    }
     position_clear(&h->position);
 }
 
@@ -351,10 +358,14 @@ static void look_ended(struct stream_hub *h)
     h->ahead_since_us = 0;
     h->stats->stream_looks++;
     TAILQ_FOREACH(c, &h->clients, link)
-    settle(c);
+    {
+        settle(c);
+    }
     position_copy(&h->position, &h->next);
     TAILQ_FOREACH(c, &h->clients, link)
-    admit(c);
+    {
+        admit(c);
+    }
 }
 
 static void look_stopped(struct stream_hub *h)
@@ -418,7 +429,9 @@ static void look_begin(struct stream_hub *h)
     for (size_t i = 0; i < h->tenant_count; i++)
         tenants[i] = h->tenants[i]->name;
     TAILQ_FOREACH(v, &h->views, link)
-    wants |= v->wants;
+    {
+        wants |= v->wants;
+    }
     if (h->live_count == 0)
         position_clear(&h->position); // nobody needs what has changed since
     if (position_is_set(&h->position)) {

@@ -187,30 +187,64 @@ class ByHand(unittest.TestCase):
 
     def test_a_slow_reader_gets_the_newest_of_each(self):
         self.fill(series=400, windows=8)
-        self.fall_behind_and_catch_up()
+        self.serve()
+        self.catch_up(self.behind("true"))
 
     def test_of_large_rows_fewer_come_at_once(self):
         self.fill(series=60, windows=5)
         self.stack.sql("UPDATE llm_minute SET error_classes = jsonb_build_object(repeat('e', 9000), 1)")
-        self.fall_behind_and_catch_up()
-
-    def fall_behind_and_catch_up(self):
         self.serve()
+        self.catch_up(self.behind("true"))
+
+    def behind(self, which):
+        """A client that does not read while rows of these windows change, until it is behind."""
         e = self.begun("tenant_id=t", receive_bytes=4096)
         e.reads.clear()
 
-        def behind():
-            self.stack.sql("BEGIN; UPDATE llm_minute SET revision = revision + 1; UPDATE llm_window"
-                           f" SET changes = changes + 1; SELECT pg_notify('streamlens_flush', '*'); COMMIT")
+        def is_behind():
+            self.stack.sql(f"BEGIN; UPDATE llm_minute SET revision = revision + 1 WHERE {which}; UPDATE llm_window"
+                           f" SET changes = changes + 1 WHERE {which}; SELECT pg_notify('streamlens_flush', '*'); COMMIT")
             return self.api.metric("streamlens_stream_behind_total") > 0
-        wait_for(behind, "a client that is behind", 60, 0.3)
-        memory = self.api.metric("streamlens_http_memory_bytes")
-        self.assertLess(memory, 300 << 10)
+        wait_for(is_behind, "a client that is behind", 60, 0.3)
+        self.assertLess(self.api.metric("streamlens_http_memory_bytes"), 300 << 10)
+        return e
+
+    def catch_up(self, e):
         e.reads.set()
         self.wait_same(e, 60)
         self.assertEqual(e.of("missed"), [])
         self.assertEqual(e.connects, 1)
         self.assertGreater(self.api.metric("streamlens_stream_catch_ups_total"), 0)
+
+    def catching_up(self):
+        """A client that has begun to catch up, and does not read on; the window 12:08 has not changed yet."""
+        self.fill(series=400, windows=9)
+        self.serve({"QUERY_TIMEOUT_MS": "60000"})
+        live = self.begun("tenant_id=t&route=/r1&" + FIELDS)
+        e = self.behind(f"window_start < {self.NEXT}")
+        e.reads.set()
+        wait_for(lambda: self.api.metric("streamlens_stream_catch_ups_total") > 0, "catching up", 30, 0.005)
+        e.reads.clear()
+        return live, e, len(e.of("position"))
+
+    NEXT = f"{NOON} + interval '8 minutes'"
+
+    def test_what_the_others_got_meanwhile_comes_as_well(self):
+        live, e, positions = self.catching_up()
+        self.stack.sql("BEGIN; " + flush(self.NEXT) + "; COMMIT")
+        wait_for(lambda: ("/r1", "m", "2025-11-20T12:08:00Z") in live.latest, "what changed, with the others", 10)
+        self.assertEqual(len(e.of("position")), positions, "it was to be catching up still")
+        self.catch_up(e)
+
+    def test_so_does_what_they_get_as_it_joins_them(self):
+        live, e, positions = self.catching_up()
+        with self.stack.holding("LOCK TABLE streamlens_installation"):  # which a look reads, and a piece does not
+            self.stack.sql("BEGIN; " + flush(self.NEXT) + "; COMMIT")
+            wait_for(lambda: self.stack.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0", "a look", 10)
+            e.reads.set()
+            wait_for(lambda: len(e.of("position")) > positions, "the end of catching up", 60)
+            self.assertNotIn(("/r1", "m", "2025-11-20T12:08:00Z"), live.latest)
+        self.catch_up(e)
 
     def test_no_more_clients_than_allowed(self):
         self.fill()
