@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an analyst reads in SQL, with no other rights than streamlens_reader has, is what the API answers: rows of the
-views field by field, and sums, maxima and percentiles of random groupings to the last digit."""
+views field by field, and sums, maxima and percentiles of random groupings to the last digit.
+SL_SEED gives others, SL_QUESTIONS how many (40)."""
 import json
 import os
 import random
@@ -92,7 +93,8 @@ class SqlEqualsApi(unittest.TestCase):
     def setUpClass(cls):
         print(f"seed {SEED}")
         cls.rng = random.Random(SEED)
-        cls.stack = Stack(env={"MAX_BATCH_BYTES": str(4 << 20)})
+        # Publications are not notified: a kept answer may have an older publish_seq.
+        cls.stack = Stack(env={"MAX_BATCH_BYTES": str(4 << 20), "CACHE_BYTES": "0"})
         cls.addClassCleanup(cls.stack.__exit__)
         cls.stack.__enter__()
         cls.stack.start_all()
