@@ -119,8 +119,8 @@ static int run(struct app *app, struct err *e)
     if (!routes->repo)
         return -1;
     seed(&app->hash_key);
-    app->answerer = answerer_new(base, routes->repo, &app->hash_key,
-                                 (size_t)app->config.answer_memory_bytes);
+    app->answerer =
+        answerer_new(base, routes->repo, &app->hash_key, (size_t)app->config.answer_memory_bytes);
     routes->serve = serve_new(app->answerer, &app->config, &app->hash_key, &routes->stats);
     routes->compresses = app->config.http_gzip_level > 0;
     if (listen_for_flushes(app, base, e) != 0)
