@@ -21,6 +21,7 @@ SERIES, MINUTES, CLIENTS = 10000, 4, 20
 NOW = "2025-11-20 12:00+00"
 RANGE = {"from": "2025-11-20T11:30:00Z", "to": "2025-11-20T12:00:00Z"}
 MIB = 1 << 20
+SANITIZED = "ASAN_OPTIONS" in os.environ  # then freed memory is kept back, and all is slow
 SUMMING = 512  # MiB, ANSWER_MEMORY_BYTES; a question may have a quarter
 # And what the answers' texts may take (HTTP_MEMORY_BYTES, http_server.h), the cache, and the process itself.
 MOST_BYTES = (SUMMING + 9 / 4 * 64 + 64 + 200) * MIB
@@ -101,9 +102,9 @@ class Heavy(unittest.TestCase):
             return endpoint, *self.ask(endpoint, **{"to": f"2025-11-20T12:{i:02}:00Z", **query})
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
             answers, most, slowest = self.watch(lambda: list(pool.map(one, range(2 * CLIENTS))))
-        if "ASAN_OPTIONS" not in os.environ:  # which keeps what is freed, for a while
+        if not SANITIZED:
             self.assertLess(most, MOST_BYTES, f"{most / MIB:.0f} MiB")
-        self.assertLess(slowest, 1)
+            self.assertLess(slowest, 1)
         seen = collections.Counter()
         for endpoint, status, answer in answers:
             seen[endpoint, status] += 1
@@ -133,7 +134,8 @@ class Heavy(unittest.TestCase):
     def test_as_much_as_one_may_have_by_twenty(self):
         seen = self.ask_all([("metrics", {"group_by": "route", "fields": "p95_latency_ms", "limit": "4500"})])
         self.assertGreater(seen["metrics", 200], 3)
-        self.assertGreater(seen["metrics", 503], 3)  # or this was not the worst
+        if not SANITIZED:
+            self.assertGreater(seen["metrics", 503], 3)  # or this was not the worst
         self.assertEqual(sum(seen.values()), 2 * CLIENTS)
         # Nothing of it is held back.
         self.assertEqual(self.ask("metrics", group_by="route", fields="p95_latency_ms", limit="4500")[0], 200)
