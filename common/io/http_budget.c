@@ -109,6 +109,12 @@ bool http_conn_has_room_to_answer(const struct http_conn *c, size_t more)
     return has_room(c, more, more <= HTTP_ANSWER_SMALL ? budget + budget / 8 : budget);
 }
 
+// Half of it is left to requests: whoever streams can wait.
+bool http_conn_has_room_to_stream(const struct http_conn *c, size_t more)
+{
+    return has_room(c, more, c->server->limits.max_memory_bytes / 2);
+}
+
 bool http_conn_has_room_to_begin(const struct http_conn *c)
 {
     return http_conn_has_room(c, EXCHANGE_COST);

@@ -253,6 +253,7 @@ bool http_conn_has_room(const struct http_conn *c, size_t more);
 bool http_conn_has_room_to_answer(const struct http_conn *c, size_t more);
 // Whether it may begin another request whose bytes are there.
 bool http_conn_has_room_to_begin(const struct http_conn *c);
+bool http_conn_has_room_to_stream(const struct http_conn *c, size_t more);
 
 // http_conn.c
 // Takes the socket. address: as http_peers_enter() gave it, or NULL.

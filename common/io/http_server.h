@@ -169,7 +169,8 @@ struct http_stream;
 struct http_stream *http_reply_stream(struct http_exchange *x, int status,
                                       const char *content_type) MUST_CHECK;
 // One piece, copied: 0. -1 where nothing of it was taken: the client is slow (more than
-// max_stream_bytes would wait, answers before the stream included), the memory of all is used up,
+// max_stream_bytes would wait, answers before the stream included), half of the memory of all is
+// used up, which leaves requests the other,
 // or the client is gone.
 int http_stream_send(struct http_stream *s, const void *p, size_t n) MUST_CHECK;
 // Bytes that the client's socket has not taken, framing and answers before the stream included.

@@ -69,7 +69,7 @@ static bool fits(const struct http_stream *s, size_t n)
         st->stream_refused_slow++;
         return false;
     }
-    if (!http_conn_has_room(c, n + CHUNK_FRAME)) {
+    if (!http_conn_has_room_to_stream(c, n + CHUNK_FRAME)) {
         st->stream_refused_busy++;
         return false;
     }
