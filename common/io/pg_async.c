@@ -53,6 +53,7 @@ struct conn {
     PGresult *result;       // of the command under way
     struct event *io, *timer;
     struct event *turn; // rows are left that came already
+    bool unsent;        // the query could not even be sent
     int fd;             // what io is registered for
     short watching;
 };
@@ -476,7 +477,8 @@ static void conn_send(struct conn *c, struct pg_query *q)
     if (PQsendQueryPrepared(c->pg, st->name, st->params, q->params, NULL, NULL, 1) &&
         (!q->on_row || PQsetSingleRowMode(c->pg)))
         flushed = PQflush(c->pg);
-    if (flushed < 0)
+    c->unsent = flushed < 0;
+    if (c->unsent)
         arm(c->timer, 0); // ends there: the caller may be inside pg_pool_query()
     else
         conn_watch(c, (short)(EV_READ | (flushed == 1 ? EV_WRITE : 0)));
@@ -506,8 +508,11 @@ static void conn_timeout(UNUSED evutil_socket_t fd, UNUSED short what, void *arg
     } else if (!q) {
         conn_lost(c, &c->pool->stats->connections_abandoned,
                   "a query that nobody waits for goes on");
-    } else if (q->deadline_us > clock_mono_us()) {
+    } else if (c->unsent) {
         conn_lost(c, &c->pool->stats->connections_lost, "a query could not be sent");
+    } else if (q->deadline_us > clock_mono_us()) {
+        // The loop counts from when its turn began: a timer may be early by what the turn took.
+        arm(c->timer, max_i64(q->deadline_us - clock_mono_us(), US_PER_MS));
     } else {
         (void)err_set(&e, "the query took longer than %lld ms",
                       (long long)(c->pool->o.query_timeout_us / US_PER_MS));

@@ -115,14 +115,15 @@ class Service:
 
 
 def freeze(pid):
-    """SIGSTOP, and none of its threads runs any more: the signal alone returns while they still do."""
+    """SIGSTOP, and none of its threads runs any more: the signal alone returns while they still do. One that has
+    ended, and whose parent is frozen already, runs no more either."""
     os.kill(pid, signal.SIGSTOP)
 
     def stopped():
         for task in os.listdir(f"/proc/{pid}/task"):
             try:
                 with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii", errors="replace") as f:
-                    if f.read().rpartition(")")[2].split()[0] != "T":
+                    if f.read().rpartition(")")[2].split()[0] not in "TZX":
                         return False
             except FileNotFoundError:
                 pass  # the thread has ended
