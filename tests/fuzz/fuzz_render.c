@@ -165,6 +165,8 @@ static void check_csv(const struct fields *fields, const struct metrics_row *row
                       struct buf *out)
 {
     size_t columns = (size_t)__builtin_popcountll(fields->bits) + fields->n;
+    if (columns == 0)
+        return; // no question shows nothing
     write_rows(RENDER_CSV, fields, rows, n, out);
     buf_addc(out, '\0'); // so that one behind the end can be looked at
     const char *at = out->p, *end = out->p + out->n - 1;
