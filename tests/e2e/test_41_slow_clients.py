@@ -177,7 +177,10 @@ class SlowClients(unittest.TestCase):
                 self.assertGreaterEqual(counted, told["cut"][kind])
         rubbish = self.slow[1].told["cut"]["rubbish"]
         self.assertGreater(rubbish, 0)
-        self.assertGreaterEqual(self.ingest.metric('streamlens_http_refused_total{reason="framing"}'), rubbish)
+        # On a busy machine rubbish may be as slow as a header.
+        slow = self.ingest.metric('streamlens_http_timeouts_total{phase="%s"}' % PHASES["header"]) - told["cut"]["header"]
+        refused = self.ingest.metric('streamlens_http_refused_total{reason="framing"}')
+        self.assertGreaterEqual(refused + slow, rubbish)
         if not SANITIZED:
             self.assertLess(self.resident, RESIDENT_MAX)
             self.assertLess(abused[1], 2 * quiet[1] + SHARED_MS)
