@@ -217,6 +217,12 @@ START_TEST(the_end_that_is_told_lies_behind_a_transactions_marker)
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, TIMEOUT_MS);
         ck_assert_ptr_nonnull(m);
+        // A commit may be answered before its marker is written: there is an end before it.
+        while (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && m->offset < wanted[1].offset) {
+            rd_kafka_message_destroy(m);
+            m = rd_kafka_consumer_poll(rk, TIMEOUT_MS);
+            ck_assert_ptr_nonnull(m);
+        }
         ck_assert_int_eq(m->err, wanted[i].err);
         ck_assert_int_eq(m->offset, wanted[i].offset);
         rd_kafka_message_destroy(m);
