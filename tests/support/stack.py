@@ -151,7 +151,8 @@ class Stack:
         self.id = "e2e" + secrets.token_hex(4)
         self.prefix = self.id + "."
         self.dsn = self.admin_dsn.rsplit("/", 1)[0] + "/" + self.id
-        self.services = {}
+        self.services = {}  # the last one of each name
+        self.started = []
         self.env = {
             "PATH": os.environ["PATH"], "KAFKA_BROKERS": self.brokers, "POSTGRES_DSN": self.dsn,
             "TOPIC_PREFIX": self.prefix, "PARTITIONS": str(partitions), "HTTP_PORT": "0",
@@ -169,7 +170,7 @@ class Stack:
         return self
 
     def __exit__(self, *_):
-        for s in self.services.values():
+        for s in self.started:
             if s.process.poll() is None:
                 s.kill()
         self.sql(f"DROP DATABASE {self.id} WITH (FORCE)", dsn=self.admin_dsn)
@@ -201,6 +202,7 @@ class Stack:
         own = {"GROUP_INSTANCE_ID": name} if program == "processor" else {}
         s = Service(name, self.program(program), {**self.env, **own, **(env or {})}, log)
         self.services[name] = s
+        self.started.append(s)
         if ready:
             s.wait_ready()
         return s
