@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// streamlens-metrics-api: wiring. Settings, loop, repo, auth, server; and the way down.
+// streamlens-metrics-api: wiring. Settings, loop, repo, answers, notifications, auth, stream,
+// server; and the way down.
 #include "common/core/config.h"
 #include "common/core/hash.h"
 #include "common/core/timeunit.h"

@@ -117,9 +117,11 @@
     " (SELECT FROM llm_window WHERE window_start >= $10::timestamptz"                              \
     "  AND window_start < $9::timestamptz + interval '1 hour') AS whole"                           \
     " WHERE $9::timestamptz IS NOT NULL)"                                                          \
-    ", hours AS MATERIALIZED (SELECT * FROM unnest($5::timestamptz[], $6::timestamptz[]) AS u(low, high)" \
+    ", hours AS MATERIALIZED (SELECT * FROM"                                                       \
+    " unnest($5::timestamptz[], $6::timestamptz[]) AS u(low, high)"                                \
     " UNION ALL SELECT low, low + interval '1 hour' FROM tail WHERE whole)"                        \
-    ", minutes AS MATERIALIZED (SELECT * FROM unnest($7::timestamptz[], $8::timestamptz[]) AS u(low, high)" \
+    ", minutes AS MATERIALIZED (SELECT * FROM"                                                     \
+    " unnest($7::timestamptz[], $8::timestamptz[]) AS u(low, high)"                                \
     " UNION ALL SELECT low, high FROM tail WHERE NOT whole)"
 
 // The scan's own aggregate: a pack a series and span.

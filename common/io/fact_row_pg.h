@@ -23,64 +23,46 @@ enum {
     FACT_WANT_SUMS = 64,      // FACT_SUMS, and updated_at
 };
 
+// clang-format off
+
 #define FACT_PACK_PG_NAME(name) "m." #name ", "
 #define FACT_PACK_PG_QUANTILES(h)                                                                  \
     "m." #h "_p50_us, m." #h "_p90_us, m." #h "_p95_us, m." #h "_p99_us"
-#define FACT_PACK_PG_WHERE(wants, bit) " FILTER (WHERE " wants " & " #bit " <> 0)"
+#define FACT_PACK_PG_WHERE(wants, bit)                                                             \
+    " FILTER (WHERE " wants " & " #bit " <> 0)"
 // Aggregates over m, the rows; wants is an SQL expression. Then those over p (llm_publish), or the
 // column without it.
-#define FACT_PACK_PG_COLUMNS(wants)                                                                                            \
-    "array_agg(m.window_start) AS f_start,"                                                                                    \
-    " array_agg(ARRAY[m.latency_max_us, m.ttft_max_us, m.price_version, m.revision])"                                          \
-    " AS f_greatest,"                                                                                                          \
-    " array_agg(ARRAY[" FACT_SUMS(FACT_PACK_PG_NAME) "0])" FACT_PACK_PG_WHERE(                                                 \
-        wants,                                                                                                                 \
-        64) " AS f_sums,"                                                                                                      \
-            " array_agg(m.updated_at)" FACT_PACK_PG_WHERE(                                                                     \
-                wants,                                                                                                         \
-                64) " AS f_updated,"                                                                                           \
-                    " array_agg(m.cost_pusd)" FACT_PACK_PG_WHERE(                                                              \
-                        wants,                                                                                                 \
-                        1) " AS f_cost,"                                                                                       \
-                           " array_agg(m.reported_cost_pusd)" FACT_PACK_PG_WHERE(                                              \
-                               wants,                                                                                          \
-                               1) " AS f_reported,"                                                                            \
-                                  " array_agg(m.error_classes)" FACT_PACK_PG_WHERE(                                            \
-                                      wants,                                                                                   \
-                                      2) " AS f_errors,"                                                                       \
-                                         " array_agg(m.finish_reasons)" FACT_PACK_PG_WHERE(                                    \
-                                             wants,                                                                            \
-                                             2) " AS f_reasons,"                                                               \
-                                                " array_agg(m.latency_"                                                        \
-                                                "hdr)" FACT_PACK_PG_WHERE(                                                     \
-                                                    wants,                                                                     \
-                                                    4) " AS f_latency,"                                                        \
-                                                       " array_agg(m.ttft_"                                                    \
-                                                       "hdr)" FACT_PACK_PG_WHERE(                                              \
-                                                           wants,                                                              \
-                                                           8) " AS f_ttft,"                                                    \
-                                                              " array_agg("                                                    \
-                                                              "ARRAY"                                                          \
-                                                              "[" FACT_PACK_PG_QUANTILES(latency) ", " FACT_PACK_PG_QUANTILES( \
-                                                                  ttft) "]"                                                    \
-                                                                        ")" FACT_PACK_PG_WHERE(                                \
-                                                                            wants, 16) " AS "                                  \
-                                                                                       "f_"                                    \
-                                                                                       "quantiles"
+#define FACT_PACK_PG_COLUMNS(wants)                                                                \
+    "array_agg(m.window_start) AS f_start,"                                                        \
+    " array_agg(ARRAY[m.latency_max_us, m.ttft_max_us, m.price_version, m.revision])"              \
+    " AS f_greatest,"                                                                              \
+    " array_agg(ARRAY[" FACT_SUMS(FACT_PACK_PG_NAME) "0])" FACT_PACK_PG_WHERE(wants, 64)           \
+    " AS f_sums,"                                                                                  \
+    " array_agg(m.updated_at)" FACT_PACK_PG_WHERE(wants, 64) " AS f_updated,"                      \
+    " array_agg(m.cost_pusd)" FACT_PACK_PG_WHERE(wants, 1) " AS f_cost,"                           \
+    " array_agg(m.reported_cost_pusd)" FACT_PACK_PG_WHERE(wants, 1) " AS f_reported,"              \
+    " array_agg(m.error_classes)" FACT_PACK_PG_WHERE(wants, 2) " AS f_errors,"                     \
+    " array_agg(m.finish_reasons)" FACT_PACK_PG_WHERE(wants, 2) " AS f_reasons,"                   \
+    " array_agg(m.latency_hdr)" FACT_PACK_PG_WHERE(wants, 4) " AS f_latency,"                      \
+    " array_agg(m.ttft_hdr)" FACT_PACK_PG_WHERE(wants, 8) " AS f_ttft,"                            \
+    " array_agg(ARRAY[" FACT_PACK_PG_QUANTILES(latency) ", " FACT_PACK_PG_QUANTILES(ttft) "])"     \
+    FACT_PACK_PG_WHERE(wants, 16) " AS f_quantiles"
 #define FACT_PACK_PG_PUBLISHED(wants)                                                              \
     ", array_agg(ARRAY[coalesce(p.publish_seq, 0),"                                                \
-    " coalesce(m.requests + m.responses - p.first_events, 0)])" FACT_PACK_PG_WHERE(                \
-        wants, 32) " AS f_published"
+    " coalesce(m.requests + m.responses - p.first_events, 0)])"                                    \
+    FACT_PACK_PG_WHERE(wants, 32) " AS f_published"
 #define FACT_PACK_PG_NO_PUBLISHED ", NULL::int8[] AS f_published"
 // The columns' names, in order, for an outer SELECT.
 #define FACT_PACK_PG_NAMES                                                                         \
-    "f_start, f_greatest, f_sums, f_updated, f_cost, f_reported, f_errors, f_reasons, f_latency, " \
-    "f_ttft,"                                                                                      \
-    " f_quantiles, f_published"
+    "f_start, f_greatest, f_sums, f_updated, f_cost, f_reported, f_errors, f_reasons,"             \
+    " f_latency, f_ttft, f_quantiles, f_published"
 #define FACT_PACK_PG_NULLS                                                                         \
     "NULL::timestamptz[], NULL::int8[], NULL::int8[], NULL::timestamptz[], NULL::numeric[],"       \
     " NULL::numeric[], NULL::jsonb[], NULL::jsonb[], NULL::bytea[], NULL::bytea[], NULL::int8[],"  \
     " NULL::int8[]"
+
+// clang-format on
+
 enum { FACT_PACK_PG_COUNT = 12 }; // columns
 
 // A pack being read: row `row` of a binary result, whose columns begin at `column`. NULL columns
