@@ -11,18 +11,13 @@
 // $1 tenant (NULL: any), $2 and $3 the routes and models (NULL: any), $4 wants.
 //
 // ROWS: $5 from, $6 to, $7 limit; $8, $9, $10 the window, route and model behind which to begin.
-//
 // FACTS: $5, $6 the hours' spans, $7, $8 the minutes', $9, $10 the tail (NULL: none).
-//
-// LOOK: $1 tenants (text[]); $5 since when (pg_snapshot; NULL: since now), $6 the most windows that
-// rows are taken of.
-//
-// LOOK_KEYS: $4 the most windows, $5 since when. COLUMN_WINDOW_US is the series' id, and of the
-// facts there are the windows alone.
-//
-// LOOK_ROWS: $5 series' ids and $6 their windows.
-//
 // NAMES: $4 the prefix, $5 from, $6 to, $7 limit; $8, $9, $10 the tenant, route and model.
+//
+// LOOK: $1 tenants (text[]); $5 since when (pg_snapshot; NULL: nothing has changed), $6 the most
+// windows that rows are taken of.
+// LOOK_KEYS: $4 the most windows, $5 since when; its columns are KEYS_*.
+// LOOK_ROWS: $5 series' ids, $6 their windows.
 enum repo_statement {
     ROWS_ONE_DESC, // of one route and model
     ROWS_ONE_ASC,
