@@ -61,7 +61,8 @@ class OwnPostgres:
             freeze(pid)
 
     def thaw(self):
-        for pid in [self.pid(), *self.children()]:
+        # The parent last: until it goes on it reaps nobody, so each child named is there.
+        for pid in [*self.children(), self.pid()]:
             os.kill(pid, signal.SIGCONT)
 
     def answers(self):
