@@ -11,7 +11,7 @@
 #ifndef STREAMLENS_DB_PG_H
 #define STREAMLENS_DB_PG_H
 
-#include "processor/db_binary_pg.h"
+#include "common/io/pg_binary.h"
 #include "processor/store.h"
 
 struct db;

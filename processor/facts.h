@@ -8,7 +8,7 @@
 #include "common/core/hist.h"
 #include "common/core/money.h"
 #include "common/core/name_counts.h"
-#include "processor/usage_lines.h"
+#include "common/core/usage_lines.h"
 
 // The additive integers, listed once: declared, summed, stored and read back by inclusion. Names
 // are the column names.

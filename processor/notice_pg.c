@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "processor/notice_pg.h"
 
-#include "processor/notice.h"
+#include "common/core/notice.h"
 
 enum store_result notice_send(struct db *db, const int64_t *starts_us, size_t n, struct err *e)
 {

@@ -21,7 +21,7 @@
 #include <stdio.h>
 
 #include "common/core/timeunit.h"
-#include "processor/usage_pg.h"
+#include "common/io/usage_pg.h"
 #include "processor/window.h"
 
 #define BATCH_ROWS 16384       // bounds the memory of results
@@ -225,21 +225,6 @@ static void write_row(struct buf *b, const struct rows *rows, const struct row_d
 
 // ---- costs ----
 
-// What a minute's usage costs by the version, from all of its lines anew.
-static struct cost cost_of(const struct catalogue *c, int64_t version, const struct row_delta *key,
-                           const struct usage_lines *l)
-{
-    struct cost sum = {0};
-    for (size_t i = 0; i < l->n; i++) {
-        const struct usage_key *k = &l->v[i].key;
-        cost_add_usage(&sum, c, version, key->window_start_us, key->tenant, k->model, k->asked,
-                       k->tier, k->context_above, &l->v[i].sum);
-    }
-    cost_add_usage(&sum, c, version, key->window_start_us, key->tenant, STR_LIT(USAGE_OTHER),
-                   (struct str){0}, (struct str){0}, 0, &l->other);
-    return sum;
-}
-
 // What a delta has changed in its minute beside its own sums; of several deltas of one minute the
 // first has it all.
 struct minute_change {
@@ -255,7 +240,8 @@ static void price_minute(const struct rows *rows, const struct row_delta *key, s
     // A version that is still newer than ours is one that we could not use: see prices_pg.c.
     row->price_version = row->revision == 0 ? ours : min_i64(row->price_version, ours);
     struct cost before = row->cost;
-    row->cost = cost_of(prices_catalogue(rows->prices), row->price_version, key, &row->facts.usage);
+    row->cost = cost_of_lines(prices_catalogue(rows->prices), row->price_version,
+                              key->window_start_us, key->tenant, &row->facts.usage);
     change->cost = row->cost;
     cost_subtract(&change->cost, &before);
     change->price_version = row->price_version;

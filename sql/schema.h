@@ -5,7 +5,7 @@
 
 // The number of the newest file in sql/. A database that is older is refused by every service; one
 // that is newer is refused by those for whom it is too new, see SQL_CHECK_VERSION.
-#define SQL_SCHEMA_VERSION 9
+#define SQL_SCHEMA_VERSION 10
 
 // One row: the newest version applied, and the oldest version of a program that may still write to
 // it (readers need not look at the second). Fails with 42P01 (no such table) where setup never ran.

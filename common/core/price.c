@@ -468,8 +468,8 @@ static int64_t add_bounded(int64_t a, int64_t b)
     return a > 0 ? INT64_MAX : -INT64_MAX;
 }
 
-static money cost_of(const struct price_hit *hit, const struct price_line *line,
-                     const struct usage *u)
+static void price_usage(struct cost *out, const struct price_hit *hit,
+                        const struct price_line *line, const struct usage *u)
 {
     const int64_t counts[PRICE_CLASS_COUNT] = {
         [PRICE_input] = u->uncached_prompt_tokens,
@@ -480,32 +480,51 @@ static money cost_of(const struct price_hit *hit, const struct price_line *line,
         [PRICE_reasoning] = u->reasoning_tokens,
         [PRICE_request] = u->requests,
     };
-    money sum = 0;
-    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
-        sum = money_add(sum, money_times(counts[k], price_of(hit, line, (enum price_class)k)));
-    return sum;
+    int64_t input = price_of(hit, line, PRICE_input);
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++) {
+        int64_t price = price_of(hit, line, (enum price_class)k);
+        out->classes[k] = money_times(counts[k], price);
+        out->estimated = money_add(out->estimated, out->classes[k]);
+        if (k == PRICE_cached_input || k == PRICE_cache_write_5m || k == PRICE_cache_write_1h)
+            out->cache_savings =
+                money_add(out->cache_savings, money_times(counts[k], input - price));
+    }
 }
 
 void cost_add_usage(struct cost *into, const struct catalogue *c, int64_t version, int64_t at_us,
-                    struct str tenant, struct str model, struct str asked, struct str tier,
-                    int64_t context_above, const struct usage *u)
+                    struct str tenant, const struct usage_key *key, const struct usage *u)
 {
-    struct price_hit hit = catalogue_resolve(c, version, at_us, tenant, model, asked);
-    const struct price_line *line = hit.card ? price_line_for(hit.card, tier, context_above) : NULL;
+    struct price_hit hit = catalogue_resolve(c, version, at_us, tenant, key->model, key->asked);
+    const struct price_line *line =
+        hit.card ? price_line_for(hit.card, key->tier, key->context_above) : NULL;
     struct cost more = {0};
     if (!line) {
         more.unpriced_requests = u->requests;
         more.unpriced_tokens = usage_tokens(u);
     } else {
-        more.estimated = cost_of(&hit, line, u);
+        price_usage(&more, &hit, line, u);
         more.guessed_requests = hit.step == PRICE_GUESSED ? u->requests : 0;
     }
     cost_add(into, &more);
 }
 
+struct cost cost_of_lines(const struct catalogue *c, int64_t version, int64_t at_us,
+                          struct str tenant, const struct usage_lines *l)
+{
+    static const struct usage_key other = {.model = {USAGE_OTHER, sizeof(USAGE_OTHER) - 1}};
+    struct cost sum = {0};
+    for (size_t i = 0; i < l->n; i++)
+        cost_add_usage(&sum, c, version, at_us, tenant, &l->v[i].key, &l->v[i].sum);
+    cost_add_usage(&sum, c, version, at_us, tenant, &other, &l->other);
+    return sum;
+}
+
 void cost_add(struct cost *into, const struct cost *more)
 {
     into->estimated = money_add(into->estimated, more->estimated);
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        into->classes[k] = money_add(into->classes[k], more->classes[k]);
+    into->cache_savings = money_add(into->cache_savings, more->cache_savings);
     into->unpriced_requests = add_bounded(into->unpriced_requests, more->unpriced_requests);
     into->unpriced_tokens = add_bounded(into->unpriced_tokens, more->unpriced_tokens);
     into->guessed_requests = add_bounded(into->guessed_requests, more->guessed_requests);
@@ -515,9 +534,22 @@ void cost_subtract(struct cost *from, const struct cost *less)
 {
     struct cost negative = {
         .estimated = -less->estimated,
+        .cache_savings = -less->cache_savings,
         .unpriced_requests = -less->unpriced_requests,
         .unpriced_tokens = -less->unpriced_tokens,
         .guessed_requests = -less->guessed_requests,
     };
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        negative.classes[k] = -less->classes[k];
     cost_add(from, &negative);
+}
+
+bool cost_eq(const struct cost *a, const struct cost *b)
+{
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        if (a->classes[k] != b->classes[k])
+            return false;
+    return a->estimated == b->estimated && a->cache_savings == b->cache_savings &&
+           a->unpriced_requests == b->unpriced_requests &&
+           a->unpriced_tokens == b->unpriced_tokens && a->guessed_requests == b->guessed_requests;
 }

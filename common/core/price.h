@@ -14,7 +14,7 @@
 #define STREAMLENS_PRICE_H
 
 #include "common/core/money.h"
-#include "common/core/usage.h"
+#include "common/core/usage_lines.h"
 
 // X(class, where its price comes from when a line does not give it). `input` and `output` have
 // none: absent they are 0, which only a line with a `request` fee may be.
@@ -148,15 +148,23 @@ int64_t price_of(const struct price_hit *hit, const struct price_line *line, enu
 
 // Additive; a difference of two may be negative.
 struct cost {
-    money estimated;
+    money estimated; // the sum of the classes
+    money classes[PRICE_CLASS_COUNT];
+    // What reading and writing a cache saved against paying the input price for the same tokens;
+    // negative where writing cost more than reading has saved.
+    money cache_savings;
     int64_t unpriced_requests, unpriced_tokens, guessed_requests;
 };
 // Adds what one usage line costs: exact, so that lines of the same names, tier and band cost
 // together what their sum costs. version: of the catalogue, as the row names it.
 void cost_add_usage(struct cost *into, const struct catalogue *c, int64_t version, int64_t at_us,
-                    struct str tenant, struct str model, struct str asked, struct str tier,
-                    int64_t context_above, const struct usage *u);
+                    struct str tenant, const struct usage_key *key, const struct usage *u);
+// What all usage of a window that begins at at_us costs: the lines and their `other`.
+struct cost cost_of_lines(const struct catalogue *c, int64_t version, int64_t at_us,
+                          struct str tenant, const struct usage_lines *l);
 void cost_add(struct cost *into, const struct cost *more);
 void cost_subtract(struct cost *from, const struct cost *less);
+// Whether they are the same in every member.
+bool cost_eq(const struct cost *a, const struct cost *b);
 
 #endif

@@ -65,13 +65,13 @@ static void bench(const struct catalogue *c, const char *what, const char *tenan
         .requests = 1, .uncached_prompt_tokens = 1000, .completion_tokens = 100};
     struct price_hit hit = {0};
     struct cost cost = {0};
+    const struct usage_key key = {str_of(model), str_of(""), str_of(""), 0};
     int64_t begin_ns = cpu_ns();
     for (int i = 0; i < CALLS; i++)
         hit = catalogue_resolve(c, VERSIONS, i, str_of(tenant), str_of(model), str_of(""));
     int64_t resolved_ns = cpu_ns();
     for (int i = 0; i < CALLS; i++)
-        cost_add_usage(&cost, c, VERSIONS, i, str_of(tenant), str_of(model), str_of(""), str_of(""),
-                       0, &u);
+        cost_add_usage(&cost, c, VERSIONS, i, str_of(tenant), &key, &u);
     int64_t priced_ns = cpu_ns();
     printf("%-34s %-9s %5.0f ns a resolve, %5.0f ns a line priced\n", what,
            price_step_name(hit.step), (double)(resolved_ns - begin_ns) / CALLS,

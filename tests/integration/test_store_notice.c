@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "common/core/timeunit.h"
-#include "processor/notice.h"
+#include "common/core/notice.h"
 #include "processor/publish_pg.h"
 #include "processor/window.h"
 #include "tests/integration/store_fixture.h"

@@ -3,7 +3,7 @@
 // cannot be read is refused.
 #include <stdio.h>
 
-#include "processor/usage_pg.h"
+#include "common/io/usage_pg.h"
 #include "tests/integration/store_fixture.h"
 #include "tests/sim/random.h"
 

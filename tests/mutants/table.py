@@ -19,7 +19,7 @@ STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 PUBLISH_ROWS = "processor/publish_rows_pg.c"
-FACTS, NOTICE = "processor/facts.c", "processor/notice.c"
+FACTS, NOTICE = "processor/facts.c", "common/core/notice.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (

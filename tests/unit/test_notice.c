@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "processor/notice.h"
+#include "common/core/notice.h"
 
 #include <check.h>
 

@@ -609,10 +609,10 @@ START_TEST(a_withdrawn_guess_is_no_guess)
     ADD(c, 2, .model = "*", .from_us = MINUTE(100), .withdrawn = true);
     ADD(c, 2, .tenant = "acme", .model = "*", .off_ppm = 500000);
     struct usage used = {.requests = 1, .uncached_prompt_tokens = 3};
+    const struct usage_key key = {str_of("m"), str_of(""), str_of(""), 0};
     struct cost costs[2] = {{0}};
     for (int i = 0; i < 2; i++)
-        cost_add_usage(&costs[i], c, 2, MINUTE(99 + i), str_of("acme"), str_of("m"), str_of(""),
-                       str_of(""), 0, &used);
+        cost_add_usage(&costs[i], c, 2, MINUTE(99 + i), str_of("acme"), &key, &used);
     ck_assert_int_eq((int64_t)costs[0].estimated, 15);
     ck_assert_int_eq(costs[0].guessed_requests, 1);
     ck_assert_int_eq((int64_t)costs[1].estimated, 0);

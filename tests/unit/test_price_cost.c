@@ -119,8 +119,8 @@ static struct cost cost(const char *tenant, const char *model, const char *tier,
                         const struct usage *u)
 {
     struct cost sum = {0};
-    cost_add_usage(&sum, c, catalogue_version(c), 0, str_of(tenant), str_of(model), str_of(""),
-                   str_of(tier), above, u);
+    const struct usage_key key = {str_of(model), str_of(""), str_of(tier), above};
+    cost_add_usage(&sum, c, catalogue_version(c), 0, str_of(tenant), &key, u);
     return sum;
 }
 
@@ -161,8 +161,8 @@ START_TEST(what_has_no_price_is_counted_and_costs_nothing)
     assert_cost(cost("", "gpt-4o", "turbo", 0, &some_usage), "0", 3, 1734, 0);
     assert_cost(cost("", USAGE_OTHER, "", 0, &some_usage), "0", 3, 1734, 0);
     struct cost sum = {0};
-    cost_add_usage(&sum, c, 1, 0, str_of(""), str_of(USAGE_OTHER), str_of("gpt-4o"), str_of(""), 0,
-                   &some_usage);
+    const struct usage_key other = {str_of(USAGE_OTHER), str_of("gpt-4o"), str_of(""), 0};
+    cost_add_usage(&sum, c, 1, 0, str_of(""), &other, &some_usage);
     assert_cost(sum, "0", 3, 1734, 0);
 }
 END_TEST
@@ -185,10 +185,10 @@ START_TEST(a_row_is_priced_as_of_its_version_and_minute)
         int64_t version, at_us;
         const char *usd;
     } cases[] = {{1, MINUTE(10), "1"}, {2, MINUTE(9), "1"}, {2, MINUTE(10), "2"}, {0, 0, "0"}};
+    const struct usage_key key = {str_of("m"), str_of(""), str_of(""), 0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct cost sum = {0};
-        cost_add_usage(&sum, c, cases[i].version, cases[i].at_us, str_of(""), str_of("m"),
-                       str_of(""), str_of(""), 0, &u);
+        cost_add_usage(&sum, c, cases[i].version, cases[i].at_us, str_of(""), &key, &u);
         assert_cost(sum, cases[i].usd, cases[i].version == 0, cases[i].version == 0 ? 1000000 : 0,
                     0);
     }
@@ -226,12 +226,18 @@ END_TEST
 
 START_TEST(costs_are_added_and_subtracted)
 {
-    struct cost a = {5, 1, 2, 3}, b = {7, 10, 20, 30};
+    struct cost a = {5, {2, [PRICE_request] = 3}, 4, 1, 2, 3};
+    struct cost b = {7, {3, [PRICE_request] = 4}, -6, 10, 20, 30}, before = a;
     cost_subtract(&a, &b);
     assert_cost(a, "-0.000000000002", -9, -18, -27);
+    ck_assert_int_eq((int)a.classes[0], -1);
+    ck_assert_int_eq((int)a.classes[PRICE_request], -1);
+    ck_assert_int_eq((int)a.cache_savings, 10);
+    ck_assert(!cost_eq(&a, &before));
     cost_add(&a, &b);
     assert_cost(a, "0.000000000005", 1, 2, 3);
-    struct cost low = {-MONEY_MAX, -INT64_MAX, -INT64_MAX, -INT64_MAX};
+    ck_assert(cost_eq(&a, &before));
+    struct cost low = {-MONEY_MAX, {0}, 0, -INT64_MAX, -INT64_MAX, -INT64_MAX};
     cost_subtract(&low, &b);
     ck_assert(low.estimated == -MONEY_MAX);
     ck_assert_int_eq(low.unpriced_tokens, -INT64_MAX);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PostgreSQL's binary forms of parameters, of results and of COPY.
-#ifndef STREAMLENS_DB_BINARY_PG_H
-#define STREAMLENS_DB_BINARY_PG_H
+#ifndef STREAMLENS_PG_BINARY_H
+#define STREAMLENS_PG_BINARY_H
 
 #include <endian.h>
 #include <libpq-fe.h>

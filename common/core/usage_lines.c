@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "processor/usage_lines.h"
+#include "common/core/usage_lines.h"
 
 #define GROW 4 // most rows have a line or two
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "processor/db_binary_pg.h"
+#include "common/io/pg_binary.h"
 
 #define PG_EPOCH_US INT64_C(946684800000000) // 2000-01-01, where PostgreSQL's timestamps begin
 

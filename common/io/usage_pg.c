@@ -2,7 +2,7 @@
 // An array is: its dimensions (0 or 1 here), a flag for NULLs, the elements' type, their count and
 // first index; then each element with its length. An element is a record: how many members, then
 // each with its type and length.
-#include "processor/usage_pg.h"
+#include "common/io/usage_pg.h"
 
 #define OID_INT8 20
 #define OID_TEXT 25

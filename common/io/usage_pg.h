@@ -3,8 +3,8 @@
 #ifndef STREAMLENS_USAGE_PG_H
 #define STREAMLENS_USAGE_PG_H
 
-#include "processor/db_binary_pg.h"
-#include "processor/usage_lines.h"
+#include "common/io/pg_binary.h"
+#include "common/core/usage_lines.h"
 
 // A field of COPY. type: what llm_usage is to this database. `other` is a line of its own.
 void usage_pg_write(struct buf *b, Oid type, const struct usage_lines *l);
