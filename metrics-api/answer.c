@@ -110,6 +110,11 @@ int answer_wants(const struct question *q, bool stored)
     }
     const uint64_t costs = FIELD_BIT(estimated_cost_usd) | FIELD_BIT(estimated_cost_usd_decimal) |
                            FIELD_BIT(reported_cost_usd) | FIELD_BIT(reported_cost_usd_decimal);
+    const uint64_t classes =
+        FIELD_BIT(uncached_prompt_cost_usd) | FIELD_BIT(cached_prompt_cost_usd) |
+        FIELD_BIT(cache_write_5m_cost_usd) | FIELD_BIT(cache_write_1h_cost_usd) |
+        FIELD_BIT(completion_cost_usd) | FIELD_BIT(reasoning_cost_usd) |
+        FIELD_BIT(request_cost_usd) | FIELD_BIT(cache_savings_usd);
     const uint64_t no_sums = FIELD_BIT(tenant_id) | FIELD_BIT(route) | FIELD_BIT(model) |
                              FIELD_BIT(window_start) | FIELD_BIT(window_end) | FIELD_BIT(complete) |
                              FIELD_BIT(lossy) | FIELD_BIT(revision) | FIELD_BIT(publish_seq) |
@@ -118,6 +123,7 @@ int answer_wants(const struct question *q, bool stored)
     int wants = by_sums || bits & ~no_sums ? FACT_WANT_SUMS : 0;
     bool by_cost = q->endpoint == ENDPOINT_TOP && q->by == BY_COST;
     wants |= by_cost || bits & costs ? FACT_WANT_COSTS : 0;
+    wants |= bits & classes ? FACT_WANT_CLASSES : 0;
     wants |= bits & (FIELD_BIT(error_classes) | FIELD_BIT(finish_reasons)) ? FACT_WANT_OBJECTS : 0;
     wants |= latency ? FACT_WANT_LATENCY_HDR : 0;
     wants |= ttft ? FACT_WANT_TTFT_HDR : 0;
@@ -171,7 +177,7 @@ void answer_write_begin(struct answer_writer *w, struct answering *g, int64_t cl
     size_t shown = (size_t)__builtin_popcountll(g->q.fields.bits) + 2 * g->q.fields.n;
     buf_reserve(&g->out.body, ABOUT_BYTES + rows * shown * FIELD_BYTES);
     *w = (struct answer_writer){.g = g, .closed_through_us = closed_through_us};
-    w->render = (struct render){.format = g->q.format, .fields = &g->q.fields, .out = &g->out.body};
+    w->render = (struct render){g->q.format, field_infos, &g->q.fields, .out = &g->out.body};
     render_begin(&w->render, name);
 }
 

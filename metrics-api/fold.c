@@ -316,6 +316,9 @@ static void add_sums(struct fact_row *into, const struct fact_row *row)
     FACT_GREATEST(GREATEST)
 #undef ADD
 #undef GREATEST
+#define ADD_COST(name) into->name = money_add(into->name, row->name);
+    FACT_COSTS(ADD_COST)
+#undef ADD_COST
     into->cost = money_add(into->cost, row->cost);
     into->reported_cost = money_add(into->reported_cost, row->reported_cost);
 }

@@ -74,6 +74,14 @@ static void derive_costs(const struct fact_row *f, struct buf *scratch, struct m
     out->unpriced_tokens = f->unpriced_tokens;
     out->guessed_requests = f->guessed_requests;
     out->price_version = f->price_version;
+    out->uncached_prompt_cost_usd = money_usd(f->cost_input);
+    out->cached_prompt_cost_usd = money_usd(f->cost_cached_input);
+    out->cache_write_5m_cost_usd = money_usd(f->cost_cache_write_5m);
+    out->cache_write_1h_cost_usd = money_usd(f->cost_cache_write_1h);
+    out->completion_cost_usd = money_usd(money_add(f->cost_output, f->cost_reasoning));
+    out->reasoning_cost_usd = money_usd(f->cost_reasoning);
+    out->request_cost_usd = money_usd(f->cost_request);
+    out->cache_savings_usd = money_usd(f->cache_savings);
     out->reported_requests = f->reported_requests;
     out->reported_cost_usd = NAN;
     out->reported_cost_usd_decimal = (struct str){NULL, 0};

@@ -34,6 +34,18 @@
     X(ttft_count)                                                                                  \
     X(ttft_sum_us)
 
+// What a cost is made of: the columns <name>_pusd. A row's end at an int64, their sums at
+// MONEY_MAX.
+#define FACT_COSTS(X)                                                                              \
+    X(cost_input)                                                                                  \
+    X(cost_cached_input)                                                                           \
+    X(cost_cache_write_5m)                                                                         \
+    X(cost_cache_write_1h)                                                                         \
+    X(cost_output)                                                                                 \
+    X(cost_reasoning)                                                                              \
+    X(cost_request)                                                                                \
+    X(cache_savings)
+
 // Those of which a sum has the greatest.
 #define FACT_GREATEST(X)                                                                           \
     X(latency_max_us)                                                                              \
@@ -60,6 +72,9 @@ struct fact_row {
     FACT_GREATEST(FACT_MEMBER)
 #undef FACT_MEMBER
     money cost, reported_cost;
+#define FACT_MONEY(name) money name;
+    FACT_COSTS(FACT_MONEY)
+#undef FACT_MONEY
     struct str error_classes, finish_reasons; // JSON objects of name and count; p NULL: not read
     struct str latency_hdr, ttft_hdr;         // HdrHistogram V2; p NULL: empty, or not read
     int64_t latency_us[FACT_QUANTILE_COUNT];  // -1: nothing measured, or not read

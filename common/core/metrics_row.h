@@ -54,6 +54,14 @@
     COUNT(unpriced_tokens)                                                                         \
     COUNT(guessed_requests)                                                                        \
     COUNT(price_version)                                                                           \
+    NUMBER(uncached_prompt_cost_usd)                                                               \
+    NUMBER(cached_prompt_cost_usd)                                                                 \
+    NUMBER(cache_write_5m_cost_usd)                                                                \
+    NUMBER(cache_write_1h_cost_usd)                                                                \
+    NUMBER(completion_cost_usd)                                                                    \
+    NUMBER(reasoning_cost_usd)                                                                     \
+    NUMBER(request_cost_usd)                                                                       \
+    NUMBER(cache_savings_usd)                                                                      \
     MAYBE(reported_cost_usd)                                                                       \
     DECIMAL(reported_cost_usd_decimal)                                                             \
     COUNT(reported_requests)                                                                       \

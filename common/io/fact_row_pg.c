@@ -10,6 +10,7 @@ enum {
     AT_UPDATED,
     AT_COST,
     AT_REPORTED,
+    AT_COSTS,
     AT_ERRORS,
     AT_REASONS,
     AT_LATENCY,
@@ -18,9 +19,9 @@ enum {
     AT_PUBLISHED,
 };
 static const char *const column_names[FACT_PACK_PG_COUNT] = {
-    "window_start",       "maxima",        "sums",           "updated_at",  "cost_pusd",
-    "reported_cost_pusd", "error_classes", "finish_reasons", "latency_hdr", "ttft_hdr",
-    "quantiles",          "publish_seq"};
+    "window_start",       "maxima",    "sums",          "updated_at",     "cost_pusd",
+    "reported_cost_pusd", "costs",     "error_classes", "finish_reasons", "latency_hdr",
+    "ttft_hdr",           "quantiles", "publish_seq"};
 
 static bool take_i64s(struct pg_array *a, int64_t null, int64_t *out, int n)
 {
@@ -61,13 +62,30 @@ static bool take_greatest(struct pg_array *a, struct fact_row *row)
     return true TAKE(latency_max_us) TAKE(ttft_max_us) TAKE(price_version) TAKE(revision);
 }
 
-// In the order of FACT_PACK_PG_COLUMNS, with a 0 behind.
+// In the order of FACT_PACK_PG_COLUMNS, with a 0 behind; costs likewise.
 static bool take_sums(struct pg_array *a, struct fact_row *row)
 {
     int64_t end;
     return true FACT_SUMS(TAKE) && pg_array_i64(a, 0, &end);
 }
 #undef TAKE
+
+static bool take_cost(struct pg_array *a, money *out)
+{
+    int64_t pusd;
+    if (!pg_array_i64(a, 0, &pusd))
+        return false;
+    *out = pusd;
+    return true;
+}
+
+static bool take_costs(struct pg_array *a, struct fact_row *row)
+{
+    int64_t end;
+#define TAKE(name) &&take_cost(a, &row->name)
+    return true FACT_COSTS(TAKE) && pg_array_i64(a, 0, &end);
+#undef TAKE
+}
 
 static bool take_quantiles(struct pg_array *a, struct fact_row *row)
 {
@@ -96,6 +114,7 @@ int fact_pack_next(struct fact_pack *p, struct fact_row *row, struct err *e)
     READ(AT_UPDATED, pg_array_time, &row->updated_at_us)
     READ(AT_COST, take_money, &row->cost)
     READ(AT_REPORTED, take_money, &row->reported_cost)
+    READ(AT_COSTS, take_costs, row)
     READ(AT_ERRORS, take_object, &row->error_classes)
     READ(AT_REASONS, take_object, &row->finish_reasons)
     READ(AT_LATENCY, pg_array_next, &row->latency_hdr)

@@ -14,18 +14,20 @@
 
 // What is read beside the sums, as bits of an int4 parameter; the rest is not even fetched.
 enum {
-    FACT_WANT_COSTS = 1,
+    FACT_WANT_COSTS = 1, // cost and reported_cost
     FACT_WANT_OBJECTS = 2,
     FACT_WANT_LATENCY_HDR = 4,
     FACT_WANT_TTFT_HDR = 8,
     FACT_WANT_QUANTILES = 16,
     FACT_WANT_PUBLISHED = 32, // publish_seq and late, of p (llm_publish), which may have NULLs
     FACT_WANT_SUMS = 64,      // FACT_SUMS, and updated_at
+    FACT_WANT_CLASSES = 128,  // FACT_COSTS
 };
 
 // clang-format off
 
 #define FACT_PACK_PG_NAME(name) "m." #name ", "
+#define FACT_PACK_PG_COST(name) "m." #name "_pusd, "
 #define FACT_PACK_PG_QUANTILES(h)                                                                  \
     "m." #h "_p50_us, m." #h "_p90_us, m." #h "_p95_us, m." #h "_p99_us"
 #define FACT_PACK_PG_WHERE(wants, bit)                                                             \
@@ -41,6 +43,8 @@ enum {
     " array_agg(m.updated_at)" FACT_PACK_PG_WHERE(wants, 64) " AS f_updated,"                      \
     " array_agg(m.cost_pusd)" FACT_PACK_PG_WHERE(wants, 1) " AS f_cost,"                           \
     " array_agg(m.reported_cost_pusd)" FACT_PACK_PG_WHERE(wants, 1) " AS f_reported,"              \
+    " array_agg(ARRAY[" FACT_COSTS(FACT_PACK_PG_COST) "0])" FACT_PACK_PG_WHERE(wants, 128)         \
+    " AS f_costs,"                                                                                 \
     " array_agg(m.error_classes)" FACT_PACK_PG_WHERE(wants, 2) " AS f_errors,"                     \
     " array_agg(m.finish_reasons)" FACT_PACK_PG_WHERE(wants, 2) " AS f_reasons,"                   \
     " array_agg(m.latency_hdr)" FACT_PACK_PG_WHERE(wants, 4) " AS f_latency,"                      \
@@ -54,16 +58,16 @@ enum {
 #define FACT_PACK_PG_NO_PUBLISHED ", NULL::int8[] AS f_published"
 // The columns' names, in order, for an outer SELECT.
 #define FACT_PACK_PG_NAMES                                                                         \
-    "f_start, f_greatest, f_sums, f_updated, f_cost, f_reported, f_errors, f_reasons,"             \
+    "f_start, f_greatest, f_sums, f_updated, f_cost, f_reported, f_costs, f_errors, f_reasons,"    \
     " f_latency, f_ttft, f_quantiles, f_published"
 #define FACT_PACK_PG_NULLS                                                                         \
     "NULL::timestamptz[], NULL::int8[], NULL::int8[], NULL::timestamptz[], NULL::numeric[],"       \
-    " NULL::numeric[], NULL::jsonb[], NULL::jsonb[], NULL::bytea[], NULL::bytea[], NULL::int8[],"  \
-    " NULL::int8[]"
+    " NULL::numeric[], NULL::int8[], NULL::jsonb[], NULL::jsonb[], NULL::bytea[], NULL::bytea[],"  \
+    " NULL::int8[], NULL::int8[]"
 
 // clang-format on
 
-enum { FACT_PACK_PG_COUNT = 12 }; // columns
+enum { FACT_PACK_PG_COUNT = 13 }; // columns
 
 // A pack being read: row `row` of a binary result, whose columns begin at `column`. NULL columns
 // leave their members as "not read".
