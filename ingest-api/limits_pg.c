@@ -25,7 +25,7 @@
     " FROM streamlens_limit ORDER BY tenant_id <> '" TENANT_LIMIT_OTHERS "', tenant_id"            \
     " LIMIT " TEXT_OF(TENANT_LIMITS_MAX) " + 1"
 
-static const struct pg_statement statements[] = {{"limits_read", READ_LIMITS, 0}};
+static const struct pg_statement statements[] = {{"limits_read", READ_LIMITS, 0, false}};
 
 struct limits_pg {
     struct limits *limits; // owned

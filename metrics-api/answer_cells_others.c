@@ -27,7 +27,7 @@ static void write_total(struct answering_cells *s, struct answer_writer *w)
     for (size_t i = 0; i < s->n; i++)
         row.lossy |= s->cells[i].row.lossy;
     fact_row_derive(&row, &w->scratch, &out);
-    struct render r = {.format = RENDER_NDJSON, .fields = &fields, .out = &s->g.out.body};
+    struct render r = {RENDER_NDJSON, field_infos, &fields, .out = &s->g.out.body};
     render_row(&r, &out, total->latency_ms, total->ttft_ms);
     s->g.out.body.n--; // the line's end
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics-api/fields.h"
 
-#define INFO(type, name, member) {#name, type, offsetof(struct metrics_row, member)},
+#define INFO(type, name, member) FIELD_INFO(type, struct metrics_row, name, member)
 #define TEXT_INFO(name) INFO(FIELD_TEXT, name, name)
 #define TIME_INFO(name) INFO(FIELD_TIME, name, name##_us)
 #define COUNT_INFO(name) INFO(FIELD_COUNT_OF, name, name)

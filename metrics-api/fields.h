@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields of an answer's rows, by number: those of common/core/metrics_row.h, and a percentile
-// of latency and of time to first token for each that was asked for.
+// Lists of fields, by number, from which rows are written. That of the metrics is of
+// common/core/metrics_row.h, with a percentile of latency and of time to first token for each that
+// was asked for.
 #ifndef STREAMLENS_FIELDS_H
 #define STREAMLENS_FIELDS_H
 
@@ -27,10 +28,14 @@ enum field_type {
 };
 struct field_info {
     const char *name;
+    struct str key; // as a member of JSON behind another: `,"name":`
     enum field_type type;
-    size_t offset; // of the member of struct metrics_row
+    size_t offset; // of the member of the row's struct
 };
 extern const struct field_info field_infos[FIELD_COUNT];
+// One of a list; what a macro of it calls for each type of field.
+#define FIELD_INFO(type, row, name, member)                                                        \
+    {#name, {",\"" #name "\":", sizeof(",\"" #name "\":") - 1}, type, offsetof(row, member)},
 
 #define FIELD_BIT(name) (UINT64_C(1) << FIELD_##name)
 #define FIELD_LATENCY_PERCENTILES                                                                  \

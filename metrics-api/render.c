@@ -7,16 +7,6 @@
 
 #define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
 
-// Names of JSON members with their quotes and colons, and the comma before all but the first.
-struct key {
-    const char *text;
-    size_t n;
-};
-#define KEY(name) {",\"" #name "\":", sizeof(",\"" #name "\":") - 1},
-static const struct key keys[FIELD_COUNT] = {
-    METRICS_ROW_FIELDS(KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
-#undef KEY
-
 const char *render_media_type(enum render_format f)
 {
     static const char *const types[] = {
@@ -37,7 +27,7 @@ union member {
     const bool *truth;
 };
 
-static union member member_of(const struct metrics_row *row, const struct field_info *field)
+static union member member_of(const void *row, const struct field_info *field)
 {
     const char *at = (const char *)row + field->offset;
     switch (field->type) {
@@ -57,16 +47,14 @@ static union member member_of(const struct metrics_row *row, const struct field_
     return (union member){.truth = (const void *)at};
 }
 
-static bool is_null(const struct metrics_row *row, enum field field)
+static bool is_null(const struct field_info *info, union member m)
 {
-    const struct field_info *info = &field_infos[field];
-    union member m = member_of(row, info);
     switch (info->type) {
     case FIELD_TEXT:
     case FIELD_DECIMAL:
         return !m.text->p;
     case FIELD_TIME:
-        return field == FIELD_updated_at && *m.number == 0;
+        return *m.number == INT64_MIN || (info == &field_infos[FIELD_updated_at] && *m.number == 0);
     case FIELD_NUMBER_OF:
     case FIELD_MAYBE:
         return !isfinite(*m.real);
@@ -155,10 +143,10 @@ static void add_csv_value(struct render *r, const struct field_info *field, unio
 
 // ---- rows ----
 
-// The bits, lowest first, as enum field.
-static enum field take_field(uint64_t *bits)
+// The bits, lowest first, as numbers of the list.
+static int take_field(uint64_t *bits)
 {
-    enum field field = (enum field)__builtin_ctzll(*bits);
+    int field = __builtin_ctzll(*bits);
     *bits &= *bits - 1;
     return field;
 }
@@ -176,26 +164,27 @@ static void next_member(struct members *m)
     m->first = false;
 }
 
-static void add_fields(struct members *m, const struct metrics_row *row, uint64_t known)
+static void add_fields(struct members *m, const void *row, uint64_t known)
 {
     struct buf *out = m->r->out;
     for (uint64_t bits = m->r->fields->bits; bits;) {
-        enum field field = take_field(&bits);
-        bool null = !(known >> field & 1) || is_null(row, field);
+        int field = take_field(&bits);
+        const struct field_info *info = &m->r->infos[field];
+        union member value = member_of(row, info);
+        bool null = !(known >> field & 1) || is_null(info, value);
         if (m->csv)
             next_member(m);
         else
-            buf_add(out, keys[field].text + m->first, keys[field].n - m->first);
+            buf_add(out, info->key.p + m->first, info->key.n - m->first);
         m->first = false;
         if (null && !m->csv)
             ADD_LIT(out, "null");
         if (null)
             continue;
-        const struct field_info *info = &field_infos[field];
         if (m->csv)
-            add_csv_value(m->r, info, member_of(row, info));
+            add_csv_value(m->r, info, value);
         else
-            add_json_value(m->r, info, member_of(row, info));
+            add_json_value(m->r, info, value);
     }
 }
 
@@ -220,8 +209,8 @@ static void add_percentiles(struct members *m, bool ttft, const double *values)
     }
 }
 
-static void add_row(struct render *r, const struct metrics_row *row, uint64_t known,
-                    const double *latency_ms, const double *ttft_ms)
+static void add_row(struct render *r, const void *row, uint64_t known, const double *latency_ms,
+                    const double *ttft_ms)
 {
     struct members m = {.r = r, .csv = r->format == RENDER_CSV, .first = true};
     if (r->format == RENDER_JSON && r->rows > 0)
@@ -244,8 +233,7 @@ static void add_row(struct render *r, const struct metrics_row *row, uint64_t kn
     r->rows++;
 }
 
-void render_row(struct render *r, const struct metrics_row *row, const double *latency_ms,
-                const double *ttft_ms)
+void render_row(struct render *r, const void *row, const double *latency_ms, const double *ttft_ms)
 {
     add_row(r, row, UINT64_MAX, latency_ms, ttft_ms);
 }
@@ -257,6 +245,12 @@ void render_empty_row(struct render *r, const struct metrics_row *row)
     add_row(r, row, known, NULL, NULL);
 }
 
+void render_members(struct render *r, const void *row, uint64_t known)
+{
+    struct members m = {.r = r, .first = true};
+    add_fields(&m, row, known);
+}
+
 // ---- around them ----
 
 static void add_header_line(struct render *r)
@@ -264,7 +258,7 @@ static void add_header_line(struct render *r)
     struct members m = {.r = r, .csv = true, .first = true};
     for (uint64_t bits = r->fields->bits; bits;) {
         next_member(&m);
-        buf_adds(r->out, field_infos[take_field(&bits)].name);
+        buf_adds(r->out, r->infos[take_field(&bits)].name);
     }
     for (int ttft = 0; ttft < 2; ttft++) {
         for (size_t i = 0; i < r->fields->n; i++) {

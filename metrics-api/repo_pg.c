@@ -544,7 +544,7 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
     r->on_state = on_state;
     r->arg = arg;
     for (int i = 0; i < REPO_STATEMENTS; i++) {
-        r->statements[i] = (struct pg_statement){r->names[i], repo_sql(i), repo_sql_params(i)};
+        r->statements[i] = (struct pg_statement){r->names[i], repo_sql(i), repo_sql_params(i), false};
         snprintf(r->names[i], sizeof(r->names[i]), "repo_%d", i);
     }
     struct pg_pool_options o = {

@@ -19,7 +19,7 @@ static void render_event(struct stream_hub *h, struct stream_view *v, const stru
 {
     struct fact_row judged = *row;
     struct metrics_row out;
-    struct render r = {.format = RENDER_NDJSON, .fields = &v->fields, .out = &v->event};
+    struct render r = {RENDER_NDJSON, field_infos, &v->fields, .out = &v->event};
     answer_judge(meta, &judged);
     fact_row_derive(&judged, &h->scratch, &out);
     buf_clear(&v->event);

@@ -37,8 +37,8 @@
 
 enum statement { STATEMENT_READ, STATEMENT_WRITE, STATEMENTS };
 static const struct pg_statement statements[STATEMENTS] = {
-    [STATEMENT_READ] = {"keys_read", READ_KEYS, 0},
-    [STATEMENT_WRITE] = {"keys_used", WRITE_LAST_USED, 1},
+    [STATEMENT_READ] = {"keys_read", READ_KEYS, 0, false},
+    [STATEMENT_WRITE] = {"keys_used", WRITE_LAST_USED, 1, false},
 };
 
 struct auth_keys {

@@ -474,7 +474,7 @@ static void conn_send(struct conn *c, struct pg_query *q)
     q->place = ON_CONN;
     arm(c->timer, q->deadline_us - clock_mono_us());
     int flushed = -1;
-    if (PQsendQueryPrepared(c->pg, st->name, st->params, q->params, NULL, NULL, 1) &&
+    if (PQsendQueryPrepared(c->pg, st->name, st->params, q->params, NULL, NULL, !st->text) &&
         (!q->on_row || PQsetSingleRowMode(c->pg)))
         flushed = PQflush(c->pg);
     c->unsent = flushed < 0;

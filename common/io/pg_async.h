@@ -27,6 +27,7 @@
 struct pg_statement {
     const char *name, *sql;
     int params;
+    bool text; // its results come in PostgreSQL's text forms instead
 };
 
 enum pg_status {

@@ -99,7 +99,7 @@ static void bench_render(const char *what, enum render_format format)
     struct metrics_row row;
     int64_t derived_ns = INT64_MAX, written_ns = INT64_MAX;
     for (int round = 0; round < 5; round++) {
-        struct render r = {.format = format, .fields = &fields, .out = &out};
+        struct render r = {format, field_infos, &fields, .out = &out};
         buf_clear(&out);
         render_begin(&r, "metrics");
         int64_t before_ns = bench_cpu_ns();

@@ -102,7 +102,7 @@ static void write_rows(enum render_format format, const struct fields *fields,
                        const struct metrics_row *rows, size_t n, struct buf *out)
 {
     static const double values[PERCENTILES_MAX];
-    struct render r = {.format = format, .fields = fields, .out = out};
+    struct render r = {format, field_infos, fields, .out = out};
     buf_clear(out);
     render_begin(&r, "metrics");
     for (size_t i = 0; i < n; i++)

@@ -68,7 +68,7 @@ static const char *text(void)
 static void write_rows(enum render_format format, const struct metrics_row *row, int n,
                        const double *latency_ms, const double *ttft_ms)
 {
-    struct render r = {.format = format, .fields = &fields, .out = &out};
+    struct render r = {format, field_infos, &fields, .out = &out};
     render_begin(&r, "metrics");
     for (int i = 0; i < n; i++) {
         if (i % 2)
@@ -235,7 +235,7 @@ END_TEST
 START_TEST(an_empty_row_knows_names_and_times_alone)
 {
     struct metrics_row row = sample();
-    struct render r = {.format = RENDER_NDJSON, .fields = &fields, .out = &out};
+    struct render r = {RENDER_NDJSON, field_infos, &fields, .out = &out};
     render_begin(&r, "metrics");
     render_empty_row(&r, &row);
     json_t *o = parsed(text(), out.n);
