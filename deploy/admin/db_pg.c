@@ -173,6 +173,40 @@ int db_exec(struct db *db, const char *doing, const char *sql, struct err *e)
     return fail(db, doing, e);
 }
 
+// Ends a statement that goes on. What has ended is not cancelled: that might meet the next one.
+static void cancel(struct db *db)
+{
+    char ignored[256];
+    PGcancel *handle = PQgetCancel(db->conn);
+    if (handle)
+        PQcancel(handle, ignored, sizeof(ignored));
+    PQfreeCancel(handle);
+}
+
+int db_each(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
+            int (*on_row)(void *arg, const PGresult *r, struct err *e), void *arg, struct err *e)
+{
+    db->sqlstate[0] = '\0';
+    if (!PQsendQueryParams(db->conn, sql, n, NULL, params, NULL, NULL, 0) ||
+        !PQsetSingleRowMode(db->conn))
+        return fail(db, doing, e);
+    int rc = 0;
+    for (PGresult *r; (r = PQgetResult(db->conn)) != NULL; PQclear(r)) {
+        ExecStatusType status = PQresultStatus(r);
+        if (rc < 0 || status == PGRES_TUPLES_OK)
+            continue; // what comes until the end
+        if (status == PGRES_SINGLE_TUPLE) {
+            rc = on_row(arg, r, e);
+            if (rc < 0)
+                cancel(db);
+        } else {
+            note_state(db, r);
+            rc = fail(db, doing, e);
+        }
+    }
+    return rc;
+}
+
 bool db_failed_with(const struct db *db, const char *sqlstate)
 {
     return strcmp(db->sqlstate, sqlstate) == 0;

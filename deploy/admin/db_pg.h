@@ -29,6 +29,13 @@ int db_run(struct db *db, const char *doing, const char *sql, int n, const char 
            struct err *e) MUST_CHECK;
 int db_exec(struct db *db, const char *doing, const char *sql, struct err *e) MUST_CHECK;
 
+// The same where the result may be too large to hold: each row as it comes, r holding that one, and
+// borrowed. on_row returns -1, with an error, to end it. As a statement may fail after rows, these
+// count only once 0 is returned.
+int db_each(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
+            int (*on_row)(void *arg, const PGresult *r, struct err *e), void *arg,
+            struct err *e) MUST_CHECK;
+
 // Whether the last failure was of this SQLSTATE.
 bool db_failed_with(const struct db *db, const char *sqlstate);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The catalogue out of a real database, shown as the lines of a price file.
-#include "tests/integration/store_fixture.h"
+#include "tests/integration/database_fixture.h"
+
+#include <check.h>
 
 #include "common/core/price_file.h"
 #include "common/core/timeunit.h"
