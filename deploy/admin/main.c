@@ -19,6 +19,7 @@ extern char **environ;
 // clang-format off
 #define JSON {"json", NULL, "print JSON"}
 #define PAYS {"tenant", "T", "what this tenant pays; else what everybody does"}
+#define FORCE {"force", NULL, "take prices that look like a slip of the unit"}
 #define NOW {"now", NULL, "let a price begin this minute, or in the past (rows that are written keep theirs)"}
 
 static const struct command {
@@ -51,11 +52,11 @@ static const struct command {
       {"at", "TIME", "RFC 3339; else now"}, JSON},
      price_resolve},
     {"price", "check", "FILE", "what price set would do (- is standard input); changes nothing", 1, 1,
-     {NOW},
+     {NOW, FORCE},
      price_check},
     {"price", "set", "FILE | MODEL COLUMN=VALUE...",
      "add the cards of a price file, or one model's card with some cells changed", 1, ARGS_WORDS_MAX,
-     {NOW},
+     {NOW, FORCE},
      price_set},
     {"key", "create", "", "make an API key; it is printed this once", 0, 0,
      {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},

@@ -82,9 +82,12 @@ static int settle(const struct catalogue *known, int64_t now_us, bool now, struc
     return 0;
 }
 
-static int parse(struct str text, const struct catalogue *known, struct cards *out, struct err *e)
+static int parse(struct str text, const struct catalogue *known, const struct args *a,
+                 struct cards *out, struct err *e)
 {
-    return price_file_parse(text, known, &out->card, &out->count, e) < 0 ? -1 : 0;
+    enum price_file_slips slips =
+        args_get(a, "force") ? PRICE_FILE_TAKE_SLIPS : PRICE_FILE_REFUSE_SLIPS;
+    return price_file_parse(text, known, slips, &out->card, &out->count, e) < 0 ? -1 : 0;
 }
 
 static void print(const struct buf *b)
@@ -117,7 +120,7 @@ int price_check(const struct config *c, const struct args *a, struct err *e)
     struct catalogue *none = catalogue_new();
     const struct catalogue *known = p ? prices_catalogue(p) : none;
     if (rc == 0)
-        rc = parse((struct str){text.p, text.n}, known, &cards, e);
+        rc = parse((struct str){text.p, text.n}, known, a, &cards, e);
     if (rc == 0)
         rc = settle(known, p ? prices_now_us(p) : INT64_MIN, args_get(a, "now") != NULL, &cards,
                     &out, e);
@@ -159,7 +162,7 @@ static int set(struct prices *p, const struct args *a, struct buf *text, struct 
     if (by_words)
         rc = price_words_to_file(known, prices_now_us(p), now, a->words, a->word_count, text, e);
     if (rc == 0)
-        rc = parse((struct str){text->p, text->n}, known, &cards, e);
+        rc = parse((struct str){text->p, text->n}, known, a, &cards, e);
     if (rc == -1 && by_words)
         forget_line(e);
     if (rc == 0)

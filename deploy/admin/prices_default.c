@@ -128,7 +128,7 @@ static int load_catalogue(struct prices *p, struct err *e)
         printf("prices: found version %" PRId64 "\n", catalogue_version(prices_catalogue(p)));
         return 0;
     }
-    if (price_file_parse(text, NULL, &cards, &count, e) < 0)
+    if (price_file_parse(text, NULL, PRICE_FILE_REFUSE_SLIPS, &cards, &count, e) < 0)
         return -1;
     int rc = add_cards(p, note, cards, count, e);
     for (size_t i = 0; i < count; i++)
@@ -159,7 +159,8 @@ static int parse_default(const char *text, const struct catalogue *known, int64_
         &file,
         "model,unit,input,output,effective_from,source\n%s,USD/Mtok,%.*s,%s,%s,PRICE_DEFAULT\n",
         PRICE_EVERY, (int)(slash - text), text, slash + 1, from);
-    int rc = price_file_parse((struct str){file.p, file.n}, known, card, &count, &why);
+    int rc = price_file_parse((struct str){file.p, file.n}, known, PRICE_FILE_REFUSE_SLIPS, card,
+                              &count, &why);
     buf_free(&file);
     if (rc < 0) {
         const char *detail = strstr(why.detail, ": ");
