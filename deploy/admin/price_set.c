@@ -142,7 +142,8 @@ static int add(struct prices *p, const struct args *a, const struct cards *cards
     struct buf note = {0};
     int64_t version;
     add_note(&note, a);
-    int rc = prices_add(p, false, note.p, cards->card, cards->count, &version, e);
+    struct prices_version head = {.origin = PRICES_SET, .note = note.p};
+    int rc = prices_add(p, &head, cards->card, cards->count, &version, e);
     buf_free(&note);
     if (rc < 0)
         return rc;
