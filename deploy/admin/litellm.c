@@ -211,8 +211,7 @@ static void check_output(struct reading *r)
 {
     for (size_t i = 0; i < LITELLM_BILLED_COUNT; i++) {
         if (r->output[i] && !r->text_only && !refused(r))
-            buf_addf(&r->why, "output costs by %s too",
-                     litellm_billed_name((enum litellm_billed)i));
+            buf_addf(&r->why, "output costs by %s", litellm_billed_name((enum litellm_billed)i));
         r->beside[i] = r->beside[i] || r->output[i];
     }
 }
@@ -234,7 +233,9 @@ static void read_prices(struct reading *r, json_t *entry)
         standard[PRICE_output] = 0;
     r->text_only = is_text_only(entry);
     check_output(r);
-    if (json_is_array(ranges) ? json_array_size(ranges) > 0 : ranges && !json_is_null(ranges))
+    if (ranges && !json_is_null(ranges) && !json_is_array(ranges))
+        refuse(r, "tiered_pricing is no list");
+    else if (json_array_size(ranges) > 0)
         read_ranges(r, ranges);
 }
 

@@ -23,9 +23,8 @@
 //     alone it is in the note
 //   - a band that is none of USAGE_BANDS: usage is not counted apart there, and would have the
 //     wrong price on one side of it
-//   - tiered_pricing whose ranges do not begin at 0 and follow each other, or beside prices of
-//   tiers
-//     or bands; the same price twice (suffixes in another order)
+//   - tiered_pricing that is no list, whose ranges do not begin at 0 and follow each other, or that
+//     stands beside prices of tiers or bands; the same price twice (suffixes in another order)
 //   - a price that is no number (a string is none), negative, beyond int64, or above 0 and rounded
 //     to 0
 //   - what price_card_check() refuses, with its words
