@@ -3,9 +3,8 @@
 #ifndef STREAMLENS_ADMIN_DB_PG_H
 #define STREAMLENS_ADMIN_DB_PG_H
 
-#include <libpq-fe.h>
-
 #include "common/core/config.h"
+#include "common/io/pg_binary.h"
 
 struct db {
     PGconn *conn;
@@ -28,6 +27,9 @@ PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
 int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
            struct err *e) MUST_CHECK;
 int db_exec(struct db *db, const char *doing, const char *sql, struct err *e) MUST_CHECK;
+// As db_query, with parameters and result in binary form.
+PGresult *db_query_binary(struct db *db, const char *doing, const char *sql,
+                          const struct db_params *params, struct err *e) MUST_CHECK;
 
 // The same where the result may be too large to hold: each row as it comes, r holding that one, and
 // borrowed. on_row returns -1, with an error, to end it. As a statement may fail after rows, these
