@@ -61,6 +61,8 @@ static const struct answer_kind *kind_of(const struct question *q)
     case ENDPOINT_ROUTES:
     case ENDPOINT_MODELS:
         return &answer_names;
+    case ENDPOINT_PRICES:
+        return &answer_prices;
     default:
         return q->cells ? &answer_cells : &answer_rows;
     }
