@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tests/litellm/test_real.py holds against its own reading: LiteLLM's list on standard input,
+// What tests/litellm/test_litellm.py holds against its own reading: LiteLLM's list on standard input,
 // a line of JSON for each of its entries on standard output, in order:
 //   {"name":…,"why":…,"note":…,"provider":…,"lines":[[tier,above,[prices by class, null = none]]…]}
 #include "common/core/buf.h"
