@@ -396,10 +396,15 @@ void litellm_free(struct litellm_entry *entries, size_t count)
     free(entries);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 bool litellm_looks_like(struct str text)
 {
     size_t i = 0;
-    while (i < text.n && memchr(" \t\r\n", text.p[i], 4))
+    while (i < text.n && is_blank(text.p[i]))
         i++;
     return i < text.n && text.p[i] == '{';
 }

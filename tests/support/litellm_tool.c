@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tests/litellm/test_litellm.py holds against its own reading: LiteLLM's list on standard input,
-// a line of JSON for each of its entries on standard output, in order:
+// What tests/litellm/test_litellm.py holds against its own reading: LiteLLM's list on standard
+// input, a line of JSON for each of its entries on standard output, in order:
 //   {"name":…,"why":…,"note":…,"provider":…,"lines":[[tier,above,[prices by class, null = none]]…]}
 #include "common/core/buf.h"
 #include "deploy/admin/litellm.h"
