@@ -19,6 +19,8 @@ ROW_FIELDS = (
     " prompt_tokens completion_tokens cached_prompt_tokens cache_write_tokens reasoning_tokens"
     " uncached_prompt_tokens cache_write_5m_tokens cache_write_1h_tokens output_tokens_per_second generation_tokens"
     " generation_ms estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests price_version"
+    " uncached_prompt_cost_usd cached_prompt_cost_usd cache_write_5m_cost_usd cache_write_1h_cost_usd"
+    " completion_cost_usd reasoning_cost_usd request_cost_usd cache_savings_usd"
     " reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage without_latency error_classes"
     " finish_reasons revision updated_at complete lossy publish_seq late settled").split()
 USUAL = [f"p{p}_{kind}_ms" for kind in ("latency", "ttft") for p in (50, 90, 95, 99)]
