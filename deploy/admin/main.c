@@ -20,6 +20,8 @@ extern char **environ;
 #define JSON {"json", NULL, "print JSON"}
 #define PAYS {"tenant", "T", "what this tenant pays; else what everybody does"}
 #define FORCE {"force", NULL, "take prices that look like a slip of the unit"}
+#define LIST_OPTIONS {"effective-from", "TIME", "from when changed prices hold, RFC 3339; else from a minute to come"}, \
+    {"override", NULL, "take the list's price also where an operator has set one"}, FORCE
 #define NOW {"now", NULL, "let a price begin this minute, or in the past (rows that are written keep theirs)"}
 
 static const struct command {
@@ -58,6 +60,13 @@ static const struct command {
      "add the cards of a price file, or one model's card with some cells changed", 1, ARGS_WORDS_MAX,
      {NOW, FORCE},
      price_set},
+    {"price", "import", "FILE",
+     "add what a list of somebody else changes: LiteLLM's JSON or a price file (- is standard input)", 1, 1,
+     {LIST_OPTIONS, JSON},
+     price_import},
+    {"price", "diff", "FILE", "what price import would do, and what that is on last week's usage; changes nothing", 1, 1,
+     {LIST_OPTIONS, JSON},
+     price_diff},
     {"key", "create", "", "make an API key; it is printed this once", 0, 0,
      {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},
       {"scope", "S", "ingest, read, admin, or several with commas between"},
