@@ -14,13 +14,13 @@
 //
 // Taken are the modes chat, completion, responses and embedding, the last also without a price of
 // output. Refused, with the reason in `why`:
-//   - no model: sample_spec; "*", which would price everything; no object; other modes and none
-//   (the
-//     list has size classes such as fireworks-ai-up-to-4b without one, which no answer names)
+//   - no model: sample_spec; "*", which would price everything. No object
+//   - other modes, and none: the list has size classes without one, such as fireworks-ai-up-to-4b,
+//     which no answer names
 //   - no price of input tokens, or of output tokens
-//   - output that costs by something else too (audio, images, seconds …): what is counted are
-//     tokens of any kind, so the cost would be wrong. But where supported_output_modalities is text
-//     alone it is in the note
+//   - output that costs by something else, or that too (audio, images, seconds …): tokens are
+//     counted of whatever kind they are, so the cost would be wrong. But where
+//     supported_output_modalities is text alone it is in the note
 //   - a band that is none of USAGE_BANDS: usage is not counted apart there, and would have the
 //     wrong price on one side of it
 //   - tiered_pricing that is no list, whose ranges do not begin at 0 and follow each other, or that

@@ -210,6 +210,11 @@ START_TEST(suffixes_come_in_any_order)
         ck_assert_int_eq(key.tier, LITELLM_flex);
         ck_assert_int_eq(key.above, 200000);
     }
+    // Two of a kind say nothing that we know.
+    ck_assert_int_eq(litellm_key_of("input_cost_per_token_flex_priority").kind, LITELLM_BESIDE);
+    ck_assert_int_eq(litellm_key_of("input_cost_per_token_above_32k_tokens_above_128k_tokens").kind,
+                     LITELLM_BESIDE);
+    ck_assert_int_eq(litellm_key_of("input_cost_per_token_above_1hr").kind, LITELLM_BESIDE);
     RULES({CHAT IN_OUT ",\"input_cost_per_token_flex_above_200k_tokens\":1e-6,"
                        "\"input_cost_per_token_above_200k_tokens_flex\":1e-6",
            "no: the same price twice"}, );
