@@ -22,6 +22,10 @@ int price_set(const struct config *c, const struct args *a, struct err *e) MUST_
 int price_import(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
 int price_diff(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
 
+// Makes the catalogue what it was as of a version, by adding one.
+int price_restore(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+int price_versions(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+
 void price_help_columns(FILE *to);
 
 #endif
