@@ -120,9 +120,12 @@ int db_lock_maintenance(struct db *db, struct err *e)
         return -1;
     bool locked = db_int(r, 0, 0);
     PQclear(r);
-    return locked ? 0
-                  : err_set(e, "another streamlens-admin retention or tenant delete is running in "
-                               "this database; run it again once that is over");
+    return locked
+               ? 0
+               : err_set(
+                     e,
+                     "another streamlens-admin retention, reprice or tenant delete is running in "
+                     "this database; run it again once that is over");
 }
 
 void db_close(struct db *db)

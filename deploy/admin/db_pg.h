@@ -15,7 +15,8 @@ struct db {
 struct db *db_open(const struct config *c, struct err *e) MUST_CHECK;
 // The same, and the schema has all tables that this program knows; else the error says what to run.
 struct db *db_open_set_up(const struct config *c, struct err *e) MUST_CHECK;
-// Held until db_close: of retention and deletions one runs at a time, the second is refused.
+// Held until db_close: of retention, deletions and corrections one runs at a time, the second is
+// refused.
 int db_lock_maintenance(struct db *db, struct err *e) MUST_CHECK;
 void db_close(struct db *db); // what was not committed is undone
 

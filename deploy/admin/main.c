@@ -8,6 +8,7 @@
 #include "deploy/admin/key.h"
 #include "deploy/admin/limit.h"
 #include "deploy/admin/price.h"
+#include "deploy/admin/reprice.h"
 #include "deploy/admin/republish.h"
 #include "deploy/admin/retention.h"
 #include "deploy/admin/settings.h"
@@ -107,6 +108,14 @@ static const struct command {
       {"request-id", "ID", "only those of this request_id"},
       {"limit", "N", "list so many at most (100); the counts are of all"}, JSON},
      dead_letters_run},
+    {"reprice", NULL, "", "compute costs of the past anew, by the newest version of the prices", 0, 0,
+     {{"from", "TIME", "RFC 3339, a whole minute: windows that begin then or later"},
+      {"to", "TIME", "and before then"},
+      {"model", "NAME", "only rows with usage of this model, by any of its names"},
+      {"tenant", "T", "only the rows of this tenant"},
+      {"dry-run", NULL, "only say what would change"},
+      {"list", NULL, "show the corrections that there were, instead"}, JSON},
+     reprice_command},
     {"republish", NULL, "", "send closed windows to llm.metrics again, under new sequences", 0, 0,
      {{"from", "TIME", "RFC 3339: windows that begin then or later"},
       {"to", "TIME", "and before then"},
