@@ -8,6 +8,7 @@
 #include "deploy/admin/key.h"
 #include "deploy/admin/limit.h"
 #include "deploy/admin/price.h"
+#include "deploy/admin/price_unpriced.h"
 #include "deploy/admin/reprice.h"
 #include "deploy/admin/republish.h"
 #include "deploy/admin/retention.h"
@@ -74,6 +75,11 @@ static const struct command {
     {"price", "restore", "VERSION", "make the catalogue what it was as of a version, by adding one", 1, 1,
      {{0}},
      price_restore},
+    {"price", "unpriced", "", "names in usage that have no price, or a guessed one, and what is near to them", 0, 0,
+     {{"from", "TIME", "RFC 3339: hours that begin then or later (7 days before --to)"},
+      {"to", "TIME", "and before then (now)"},
+      {"tenant", "T", "only the usage of this tenant"}, JSON},
+     price_unpriced},
     {"key", "create", "", "make an API key; it is printed this once", 0, 0,
      {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},
       {"scope", "S", "ingest, read, admin, or several with commas between"},
