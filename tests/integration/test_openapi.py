@@ -288,7 +288,7 @@ class Document(unittest.TestCase):
         whole = {endpoint: answer for (endpoint, query), (_, answer) in zip(SHAPES, pairs, strict=True)
                  if query == RANGE}
         self.assertGreater(whole.pop("summary")["summary"]["requests"]["now"], 0)
-        self.assertEqual(set(whole), {"metrics", "top", "heatmap", "cost", *LISTS})
+        self.assertEqual(set(whole), {"metrics", "top", "heatmap", "cost", "prices", *LISTS})
         for endpoint, answer in whole.items():
             self.assertGreater(len(answer[endpoint]), 0, endpoint)
 
