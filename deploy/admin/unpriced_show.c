@@ -245,7 +245,8 @@ static void add_instant(struct buf *out, const char *name, int64_t us)
 
 static void add_head(struct buf *out, const struct unpriced_name *name)
 {
-    add_member(out, "{\"model", name->model);
+    buf_addc(out, '{');
+    add_member(out, "model", name->model);
     buf_addc(out, ',');
     add_member(out, "asked", name->asked.n ? name->asked : (struct str){NULL, 0});
     buf_addf(out, ",\"requests\":%" PRId64, name->requests);
@@ -287,7 +288,8 @@ static void add_name(struct buf *out, const struct unpriced_name *name,
     struct price_near near[PRICE_NEAREST_MAX];
     size_t count = hints(name, nearest, near);
     for (size_t i = 0; i < count; i++) {
-        add_member(out, i ? ",{\"model" : "[{\"model", str_of(near[i].card->model));
+        buf_adds(out, i ? ",{" : "[{");
+        add_member(out, "model", str_of(near[i].card->model));
         buf_addc(out, ',');
         add_member(out, "name", str_of(near[i].name));
         buf_addc(out, '}');
