@@ -145,8 +145,7 @@ START_TEST(a_price_that_changes_at_a_minute_splits_there)
         check_hours();
         check_minutes();
     }
-    // All in one flush.
-    sql_run("TRUNCATE llm_minute, llm_hour");
+    sql_run("TRUNCATE llm_minute, llm_hour"); // and all in one flush
     for (int i = 0; i < 8; i++)
         facts_use(writer_add(&w, "t", "r", "m", T0 + i % 4 * WINDOW_US), "m", 1 + i / 4, 10, 1);
     ck_ok(&w, writer_flush(&w));
