@@ -431,11 +431,13 @@ static void collect(struct work *w)
 static size_t check_taken(struct work *w, struct str name)
 {
     const struct catalogue *sides[] = {w->rules->known, w->plan->after};
-    const struct price_card *found[2];
-    for (size_t i = 0; i < ARRAY_LEN(sides); i++)
-        found[i] = catalogue_resolve(sides[i], INT64_MAX, w->rules->from_us, STR_LIT(""), name,
-                                     (struct str){0})
-                       .card;
+    const struct price_card *found[2] = {NULL};
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+        struct price_hit hit = catalogue_resolve(sides[i], INT64_MAX, w->rules->from_us,
+                                                 STR_LIT(""), name, (struct str){0});
+        if (hit.step != PRICE_GUESSED)
+            found[i] = hit.card;
+    }
     if (!is_set(w, found[0]) || !found[1] || found[1]->version != w->version ||
         is_of_model(found[1], found[0]->model))
         return 0;
