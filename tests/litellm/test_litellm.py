@@ -14,8 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from stack import needed
 
 SHA256 = "8f8060d8ce7a40c91b995c74d6a27657543d49e3c1c53430dabd556f244392c6"
-ENTRIES, TAKEN = 4553, 3466
-BANDS = (0, 32000, 128000, 200000, 256000, 272000, 512000, 1000000)
+ENTRIES, TAKEN = 4553, 3486
+BANDS = (0, 32000, 100000, 128000, 200000, 256000, 272000, 512000, 1000000)
 TIERS = {"": "", "batch": "_batches", "flex": "_flex", "priority": "_priority", "balanced": "_balanced",
          "ultrafast": "_ultrafast"}
 MODES = ("chat", "completion", "responses", "embedding")

@@ -296,7 +296,7 @@ static const struct {
     // tiers and bands
     CASE(HEAD ",,m,,batch,,USD/Mtok,1,,,,1,,,,,,\n", 2, "tier"),
     CASE(HEAD ",,m,,,32000,USD/Mtok,1,,,,1,,,,,,\n", 2, "tier"),
-    CASE(HEAD GOOD ",,ok,,,100000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
+    CASE(HEAD GOOD ",,ok,,,99000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,200k,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,-32000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,18446744073709583616,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
