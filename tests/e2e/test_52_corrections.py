@@ -14,7 +14,7 @@ import unittest
 import urllib.parse
 from decimal import Decimal
 
-from cost_truth import COSTS, MINUTE, Truth, pico
+from cost_truth import COSTS, MINUTE, NAMES, Truth, pico
 from prices import EXACT, Catalogue
 from psql_session import Session
 from published import Published, micros
@@ -160,7 +160,7 @@ class Events:
         """For windows that are closed, some of them without a row so far; and answers long waited for."""
         rng = self.rng
         sent = self.pairs(30, self.plan.minutes(BUSY, NEW))
-        busy = [r for r in self.open if r["timestamp"] // 60_000 * MINUTE % HOUR // MINUTE not in QUIET]
+        busy = [r for r in self.open if r["timestamp"] // 60_000 % 60 not in QUIET]
         for request in rng.sample(busy, min(2, len(busy))):
             self.open.remove(request)
             sent.append(self.response(request))
@@ -187,6 +187,17 @@ class Traffic(threading.Thread):
         self.join()
         if self.error:
             raise self.error
+
+
+def minute_of_hour(key):
+    return key[3] % HOUR // MINUTE
+
+
+Seen = collections.namedtuple("Seen", ("minutes", "hours", "rows"))
+
+
+def total(table, column):
+    return sum(row[column] for row in table.values())
 
 
 class World:
@@ -326,25 +337,20 @@ class World:
             f" 'hdr', md5(latency_hdr), 'ttft', md5(ttft_hdr))), '[]') FROM {name} m JOIN llm_series USING (series_id)")
         return {tuple(row.pop("key")): row for row in json.loads(text)}
 
-    def rows(self):
-        """What is to be counted, by key."""
-        return self.truth.rows({key[:3] for key in self.table("llm_hour")})
+    def read(self):
+        """Rows of minutes and of hours, by key; and what is to be counted."""
+        minutes, hours = self.table("llm_minute"), self.table("llm_hour")
+        return Seen(minutes, hours, self.truth.rows({key[:3] for key in hours}))
+
+    def windows(self):
+        return self.sql("SELECT w, w.xmin FROM llm_window w ORDER BY 1")
 
     def costs(self, key, row, version):
         return self.truth.costs(key, row.lines, SAME.get(version, version))
 
-    def records(self):
-        """How many of each row llm.metrics has."""
-        last = Published(self.stack)
-        assert not last.problems(), last.problems()
-        return collections.Counter({(*(r[0][n] for n in ("tenant_id", "route", "model")),
-                                     micros(start) // 10 ** 6): len(r) for (_, start), r in last.by_row.items()})
-
-    def sum(self, table, column):
-        return sum(row[column] for row in table.values())
-
     def wait_published(self):
-        """All that is due has been sent. Rows that were sent a moment ago are made to wait no longer."""
+        """How many records each row has, once all that is due has been sent. Rows that were sent a moment ago are made
+        to wait no longer."""
         left = ("SELECT count(*) FROM llm_minute m JOIN llm_publish p USING (series_id, window_start) JOIN llm_window w"
                 " USING (window_start) WHERE NOT w.complete OR w.changes <> w.looked_changes OR p.again"
                 " OR p.publish_seq = 0 OR p.published_revision <> m.revision")
@@ -360,12 +366,16 @@ class World:
         last = []
 
         def all_there():
-            last[:] = Published(self.stack).differences()
-            return not last
+            published = Published(self.stack)
+            last[:] = published.differences()
+            return None if last else published
         try:
-            wait_for(all_there, "the last record of each row", PATIENCE_S)
+            published = wait_for(all_there, "the last record of each row", PATIENCE_S)
         except AssertionError as e:
             raise AssertionError(f"{e}: {last[:5]} and {len(last)} in all") from None
+        assert not published.problems(), published.problems()
+        return collections.Counter({(*(records[0][n] for n in NAMES), micros(start) // 10 ** 6): len(records)
+                                    for (_, start), records in published.by_row.items()})
 
 
 # Beside the costs, what an hour has of its minutes.
@@ -409,23 +419,20 @@ class Corrections(unittest.TestCase):
             self.w = World(self.s, sql)
             self.w.fill()
             self.check_all("as it began")
-            beginning = self.w.table("llm_minute")
+            beginning = self.seen.minutes
 
             self.w.set_prices(CORRECTED)
             self.check_dry_run()
             self.correct_under_fire()
-            self.check_all("corrected under fire")
             self.w.finish(self.w.reprice())  # rows that late events came for afterwards
             self.check_all("corrected", CORRECTED)
 
             self.w.set_prices(QUIETLY)
-            self.correct_alone(QUIETLY)
-            self.check_all("corrected without traffic", QUIETLY)
+            self.correct_alone("corrected without traffic", QUIETLY)
             self.correct_nothing()
 
             self.restore()
-            self.correct_alone(RESTORED)
-            self.check_all("the old prices again", RESTORED)
+            self.correct_alone("the old prices again", RESTORED)
             self.check_beginning(beginning)
 
     def clock(self, what):
@@ -436,7 +443,7 @@ class Corrections(unittest.TestCase):
     def correct_under_fire(self):
         """Killed wherever it may be: before and behind its locks, with rows changed, with the windows told. The last
         hour is not reached before all that."""
-        w, rng = self.w, self.w.rng
+        w, rng, before, records = self.w, self.w.rng, self.seen, self.records
         traffic = Traffic(w)
         try:
             w.wait_more_counted(100)
@@ -459,57 +466,62 @@ class Corrections(unittest.TestCase):
         self.assertEqual(w.sql("SELECT count(*), count(finished_at) FROM llm_reprice"), ["1|1"])
         self.s.services[self.killed].wait_ready()
         w.wait_counted()
-        self.clock(f"{len(w.truth.requests)} requests in all")
+        self.check_all("corrected under fire", CORRECTED, QUIET)
+        more = self.records - records
+        self.assertEqual({key: n for key, n in more.items() if minute_of_hour(key) in QUIET},
+                         {key: 1 for key in self.to_change(before, CORRECTED) if minute_of_hour(key) in QUIET})
 
     def kill_a_processor(self):
         self.killed = self.w.rng.choice(("processor", "processor-2"))
         self.s.services[self.killed].kill()
         self.s.start(self.killed, ready=False)
 
-    def correct_alone(self, version):
+    def correct_alone(self, when, version):
         """Every row that costs something else is changed once and published once more, no other one is touched."""
-        w = self.w
-        minutes, hours, rows, records = w.table("llm_minute"), w.table("llm_hour"), w.rows(), w.records()
-        to_change = {key for key, row in rows.items() if w.plan.is_inside(key)
-                     and w.costs(key, row, version) != w.costs(key, row, minutes[key]["price_version"])}
+        w, before, records = self.w, self.seen, self.records
+        to_change = self.to_change(before, version)
         hours_to_change = {(*key[:3], key[3] // HOUR * HOUR) for key in to_change}
         self.assertGreater(len(to_change), 100)
-        self.assertGreater(len(rows), len(to_change) + 100)
+        self.assertGreater(len(before.rows), len(to_change) + 100)
 
         w.kill_at(w.row_of(FIRST, "gemini-2.5-pro", 1))
         w.kill_at(PROGRESS)
         answer = w.finish(w.reprice())
-        minutes_after, hours_after = w.table("llm_minute"), w.table("llm_hour")
-        for before, after, changed in ((minutes, minutes_after, to_change), (hours, hours_after, hours_to_change)):
-            self.assertEqual(set(after), set(before))
-            for key, row in after.items():
-                was, own = before[key], OF_CORRECTIONS if key in changed else ()
-                self.assertEqual({n: v for n, v in row.items() if n not in own},
-                                 {n: v for n, v in was.items() if n not in own}, key)
-                if own:
-                    self.assertEqual((row["price_version"], row["revision"]), (version, was["revision"] + 1), key)
-        change = w.sum(minutes_after, "cost_pusd") - w.sum(minutes, "cost_pusd")
+        self.check_all(when, version)
+        self.check_touched(before.minutes, self.seen.minutes, to_change, version)
+        self.check_touched(before.hours, self.seen.hours, hours_to_change, version)
+        self.assertLess(answer["result"]["rows_read"], sum(map(w.plan.is_inside, before.rows)), "it began anew")
+        change = total(self.seen.minutes, "cost_pusd") - total(before.minutes, "cost_pusd")
         self.check_answer(answer, len(to_change), len(hours_to_change), change)
+        self.assertEqual(self.records - records, collections.Counter(to_change))
+        self.clock(f"{len(to_change)} rows were changed, by {usd(change)} USD")
 
-        self.clock(f"{len(to_change)} of {len(rows)} rows changed, {usd(change)} USD")
-        w.wait_published()
-        more = w.records() - records
-        self.assertEqual(more, collections.Counter(to_change))
+    def to_change(self, seen, version):
+        """Keys of the rows that cost something else by that version."""
+        return {key for key, row in seen.rows.items() if self.w.plan.is_inside(key) and
+                self.w.costs(key, row, version) != self.w.costs(key, row, seen.minutes[key]["price_version"])}
+
+    def check_touched(self, before, after, changed, version):
+        self.assertEqual(set(after), set(before))
+        for key, row in after.items():
+            was, own = before[key], OF_CORRECTIONS if key in changed else ()
+            self.assertEqual({n: v for n, v in row.items() if n not in own},
+                             {n: v for n, v in was.items() if n not in own}, key)
+            if own:
+                self.assertEqual((row["price_version"], row["revision"]), (version, was["revision"] + 1), key)
 
     def correct_nothing(self):
         """Once more: nothing changes, and the next that is published is something else."""
-        w = self.w
-        tables = ("llm_minute", "llm_hour")
-        before, windows = [w.table(t) for t in tables], w.sql("SELECT w, w.xmin FROM llm_window w ORDER BY 1")
-        records = w.records()
+        w, before, records = self.w, self.seen, self.records
+        windows = w.windows()
         self.check_answer(w.finish(w.reprice()), 0, 0, 0)
-        self.assertEqual([w.table(t) for t in tables], before)
-        self.assertEqual(w.sql("SELECT w, w.xmin FROM llm_window w ORDER BY 1"), windows)
+        self.assertEqual(w.read(), before)
+        self.assertEqual(w.windows(), windows)
         at = w.plan.at(HOURS - 1, 58)
         w.send(w.events.pair(at, (FIRST, "/chat", "house-llm")))
         w.wait_counted()
-        w.wait_published()
-        self.assertEqual(w.records() - records, collections.Counter([(FIRST, "/chat", "house-llm", at)]))
+        self.check_all("and something else")
+        self.assertEqual(self.records - records, collections.Counter([(FIRST, "/chat", "house-llm", at)]))
 
     def restore(self):
         done = self.s.admin("price", "restore", str(AGREED))
@@ -520,49 +532,50 @@ class Corrections(unittest.TestCase):
 
     def check_dry_run(self):
         """Per model of the lines what Decimal says; and nothing is another."""
-        w = self.w
-        rows, minutes, windows = w.rows(), w.table("llm_minute"), w.sql("SELECT w, w.xmin FROM llm_window w ORDER BY 1")
+        w, before, windows = self.w, self.seen, self.w.windows()
         want = collections.defaultdict(collections.Counter)
-        for key, row in rows.items():
+        for key, row in before.rows.items():
             for line, (requests, *tokens) in row.lines.items() if w.plan.is_inside(key) else ():
-                before, after = (w.truth.costs(key, {line: (requests, *tokens)}, v) for v in (AGREED, CORRECTED))
-                unpriced = after["unpriced_requests"] - before["unpriced_requests"]
+                old, new = (w.truth.costs(key, {line: (requests, *tokens)}, v) for v in (AGREED, CORRECTED))
+                unpriced = new["unpriced_requests"] - old["unpriced_requests"]
                 for model in (line.model, None):
                     want[model].update(
-                        requests=requests, tokens=sum(tokens), before_usd=before["cost_pusd"],
-                        after_usd=after["cost_pusd"], change_usd=after["cost_pusd"] - before["cost_pusd"],
-                        before_unpriced_requests=before["unpriced_requests"],
-                        after_unpriced_requests=after["unpriced_requests"],
+                        requests=requests, tokens=sum(tokens), before_usd=old["cost_pusd"], after_usd=new["cost_pusd"],
+                        change_usd=new["cost_pusd"] - old["cost_pusd"],
+                        before_unpriced_requests=old["unpriced_requests"],
+                        after_unpriced_requests=new["unpriced_requests"],
                         now_priced_requests=max(-unpriced, 0), now_unpriced_requests=max(unpriced, 0))
         answer = w.finish(w.reprice("--dry-run"))
         self.assertEqual(set(answer), {"difference"})
         found = answer["difference"]
-        stored = sum(m["cost_pusd"] for key, m in minutes.items() if w.plan.is_inside(key))
+        stored = sum(m["cost_pusd"] for key, m in before.minutes.items() if w.plan.is_inside(key))
         self.assertEqual(Decimal(found["stored_usd"]), usd(stored))
         self.assertEqual({m["model"] for m in found["models"]}, set(want) - {None})
         for model in (*found["models"], {"model": None, **found["total"]}):
             got = {name: pico(Decimal(model[name])) if name.endswith("_usd") else model[name]
                    for name in want[model["model"]]}
             self.assertEqual(got, dict(want[model["model"]]), model["model"])
-        self.assertEqual(w.table("llm_minute"), minutes)
-        self.assertEqual(w.sql("SELECT w, w.xmin FROM llm_window w ORDER BY 1"), windows)
+        self.assertEqual(w.table("llm_minute"), before.minutes)
+        self.assertEqual(w.windows(), windows)
         self.assertEqual(w.number("SELECT count(*) FROM llm_reprice"), 0)
         self.clock(f"{len(want) - 1} models as Decimal has them, {usd(want[None]['change_usd'])} USD")
 
     def check_answer(self, answer, rows, hours, change):
         result = answer["result"]
         got = {name: result[name] for name in ("rows_changed", "hours_changed", "hours_left", "cost_change_usd")}
-        self.assertEqual({**got, "cost_change_usd": Decimal(got["cost_change_usd"])},
-                         {"rows_changed": rows, "hours_changed": hours, "hours_left": 0, "cost_change_usd": usd(change)})
+        got["cost_change_usd"] = Decimal(got["cost_change_usd"])
+        self.assertEqual(got, {"rows_changed": rows, "hours_changed": hours, "hours_left": 0,
+                               "cost_change_usd": usd(change)})
         self.assertEqual(self.w.sql(
             "SELECT rows_changed, hours_changed, hours_left, cost_change_pusd, finished_at IS NOT NULL FROM llm_reprice"
             " ORDER BY reprice_id DESC LIMIT 1"), [f"{rows}|{hours}|0|{change}|t"])
 
-    def check_all(self, when, version=None):
-        """Rows cost what they cost by the version that they name; with `version` those of the range by that one."""
+    def check_all(self, when, version=None, minutes_of_hours=range(60)):
+        """Rows cost what they cost by the version that they name; with `version` those of the range, in these minutes
+        of its hours, by that one."""
         w = self.w
-        w.wait_published()
-        rows, minutes, hours = w.rows(), w.table("llm_minute"), w.table("llm_hour")
+        self.records, self.seen = w.wait_published(), w.read()
+        minutes, hours, rows = self.seen
         self.assertEqual(set(minutes), set(rows))
         for key, row in rows.items():
             got = minutes[key]
@@ -571,11 +584,11 @@ class Corrections(unittest.TestCase):
             self.assertEqual(lines, {tuple(line): sums for line, sums in row.lines.items()}, key)
             stored = {name: got[name] for name in COSTS}
             self.assertEqual(stored, w.costs(key, row, got["price_version"]), (when, key, got["price_version"]))
-            if version and w.plan.is_inside(key):
+            if version and w.plan.is_inside(key) and minute_of_hour(key) in minutes_of_hours:
                 self.assertEqual(stored, w.costs(key, row, version), (when, key, got["price_version"]))
         self.check_hours(minutes, hours)
         self.check_api(minutes)
-        cost, *counts = (w.sum(minutes, n) for n in ("cost_pusd", "responses", "unpriced_requests", "guessed_requests"))
+        cost, *counts = (total(minutes, n) for n in ("cost_pusd", "responses", "unpriced_requests", "guessed_requests"))
         self.clock(f"{when}: {len(rows)} rows, {usd(cost)} USD; answers, of them unpriced and guessed: {counts}")
 
     def check_hours(self, minutes, hours):
@@ -624,7 +637,8 @@ class Corrections(unittest.TestCase):
         got = {(tenant, m["route"], m["model"], micros(m["window_start"]) // 10 ** 6): m for m in answer["metrics"]}
         wrong = [key for key in rows if key not in got] + [key for key in got if key not in rows]
         for key in got.keys() & rows.keys():
-            shown, want = got[key], {**shown_costs(rows[key]), **{n: rows[key][n] for n in ("revision", "price_version")}}
+            shown, row = got[key], rows[key]
+            want = {**shown_costs(row), "revision": row["revision"], "price_version": row["price_version"]}
             wrong += [(key, name, shown[name], want[name]) for name in want if shown[name] != want[name]]
         return wrong
 
@@ -638,7 +652,7 @@ class Corrections(unittest.TestCase):
     def check_beginning(self, beginning):
         """Rows that nothing came for have the costs that they began with."""
         same = 0
-        for key, row in self.w.table("llm_minute").items():
+        for key, row in self.seen.minutes.items():
             was = beginning.get(key)
             if was and was["usage"] == row["usage"]:
                 self.assertEqual({n: row[n] for n in COSTS}, {n: was[n] for n in COSTS}, key)

@@ -9,6 +9,7 @@ from prices import (EXACT, TOKEN_CLASSES, UNPRICED, USAGE_LINES, band_of, cache_
 
 MINUTE = 60
 OTHER = "__other__"
+NAMES = ("tenant_id", "route", "model")
 CLASSES = (*TOKEN_CLASSES, "request")
 SENT_TOKENS = ("cached_prompt_tokens", "cache_write_tokens", "cache_write_1h_tokens", "completion_tokens",
                "reasoning_tokens")
@@ -22,6 +23,9 @@ Line = collections.namedtuple("Line", ("model", "asked", "tier", "above"))
 class Row:
     """lines: {Line: [requests, tokens of each class]}"""
     __slots__ = ("requests", "responses", "lines")
+
+    def __eq__(self, other):
+        return (self.requests, self.responses, self.lines) == (other.requests, other.responses, other.lines)
 
     def __init__(self):
         self.requests = self.responses = 0
@@ -56,7 +60,7 @@ class Truth:
         them is in its tenant's row of the rest."""
         rows = collections.defaultdict(Row)
         for id_, request in self.requests.items():
-            whose = tuple(request[name] for name in ("tenant_id", "route", "model"))
+            whose = tuple(request[name] for name in NAMES)
             whose = whose if whose in series else (whose[0], OTHER, OTHER)
             row = rows[(*whose, request["timestamp"] // 60_000 * MINUTE)]
             row.requests += 1
