@@ -295,20 +295,12 @@ static int tick(struct applying *a, struct err *e)
 static int apply_pages(struct applying *a, const struct reprice_hour *hour, const PGresult *series,
                        struct err *e)
 {
-    int n = PQntuples(series), rc = 0;
-    for (int first = 0; rc == 0 && first + REPRICE_PAGE_SERIES < n; first += REPRICE_PAGE_SERIES) {
-        a->progress.done_series = db_i64(series, first + REPRICE_PAGE_SERIES - 1, 0);
-        rc = reprice_page(&a->job, hour, series, first, &a->progress, e);
-        if (rc == 0)
-            rc = tick(a, e);
-    }
-    // The last page ends the hour.
+    for (int next = 0; next < PQntuples(series);)
+        if (reprice_page(&a->job, hour, series, &next, &a->progress, e) < 0 || tick(a, e) < 0)
+            return -1;
     a->progress.next_hour_us = hour->begin_us + US_PER_HOUR;
     a->progress.done_series = 0;
-    if (rc == 0 && n > 0)
-        rc = reprice_page(&a->job, hour, series,
-                          (n - 1) / REPRICE_PAGE_SERIES * REPRICE_PAGE_SERIES, &a->progress, e);
-    return rc == 0 ? tick(a, e) : rc;
+    return tick(a, e);
 }
 
 static int apply_hour(struct applying *a, struct err *e)

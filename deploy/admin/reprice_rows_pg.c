@@ -36,11 +36,11 @@ _Static_assert(COUNT_COUNT == 3 + PRICE_CLASS_COUNT + 1, "a column a class");
 #define COLUMNS "series_id, window_start, price_version, cost_pusd, usage" COUNTS(COMMA_NAME)
 enum { AT_series_id, AT_window_start, AT_price_version, AT_cost, AT_usage, AT_counts };
 
-// $1 series, $2 and $3 the range.
+// $1 series, $2 and $3 the range, $4 most rows.
 #define READ(kind)                                                                                 \
     "SELECT m.* FROM unnest($1::bigint[]) AS k(id), LATERAL (SELECT " COLUMNS " FROM llm_" kind    \
     "  WHERE series_id = k.id AND window_start >= $2 AND window_start < $3"                        \
-    "  AND cardinality(usage) > 0 ORDER BY window_start) m"
+    "  AND cardinality(usage) > 0 ORDER BY window_start) m LIMIT $4"
 // $1 and $2 the keys, in order; $3 and $4 the range, so that the planner leaves partitions out.
 #define LOCK(kind)                                                                                 \
     "SELECT m.* FROM unnest($1::bigint[], $2::timestamptz[]) AS k(id, start),"                     \
@@ -69,12 +69,12 @@ static const struct table {
 int reprice_prepare(struct db *db, struct err *e)
 {
     // Who is stopped in the middle must not stop the flushes. Rows are looked up by their keys,
-    // whatever the planner takes the tables for.
+    // whatever the planner takes the tables for; no page is worth compiling a statement.
     return db_exec(db, "preparing",
                    "SET lock_timeout = '1s'; SET statement_timeout = '30s';"
                    " SET idle_in_transaction_session_timeout = '5s';"
                    " SET enable_hashjoin = off; SET enable_mergejoin = off;"
-                   " SET enable_seqscan = off; SET enable_bitmapscan = off",
+                   " SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off",
                    e);
 }
 
@@ -194,10 +194,11 @@ static void price(const struct page *page, struct row *row, struct str tenant,
     add_row(out, row);
 }
 
-static int price_all(const struct page *page, const PGresult *r, struct rows *out, struct err *e)
+static int price_all(const struct page *page, const PGresult *r, int n, struct rows *out,
+                     struct err *e)
 {
     int at = page->first, rc = 0;
-    for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
+    for (int i = 0; rc == 0 && i < n; i++) {
         struct row row;
         struct usage_lines lines = {0};
         struct err why;
@@ -219,7 +220,23 @@ static int price_all(const struct page *page, const PGresult *r, struct rows *ou
 
 // ---- statements ----
 
-static int look(const struct page *page, struct rows *out, struct err *e)
+// What is more than a page has room for begins the next one, whole series: rows come in their
+// order.
+static int fit(struct page *page, const PGresult *r)
+{
+    int n = PQntuples(r);
+    if (n < REPRICE_PAGE_ROWS)
+        return n;
+    int64_t last = db_i64(r, n - 1, AT_series_id);
+    while (db_i64(r, n - 1, AT_series_id) == last)
+        n--;
+    page->count = 0;
+    while (db_i64(page->series, page->first + page->count, 0) != last)
+        page->count++;
+    return n;
+}
+
+static int look(struct page *page, struct rows *out, struct err *e)
 {
     int64_t *ids = xcalloc((size_t)page->count, sizeof(*ids));
     for (int i = 0; i < page->count; i++)
@@ -228,13 +245,15 @@ static int look(const struct page *page, struct rows *out, struct err *e)
     db_param_i64s(&p, ids, (size_t)page->count, sizeof(*ids));
     db_param_time(&p, page->hour->from_us);
     db_param_time(&p, page->hour->to_us);
+    db_param_i64(&p, REPRICE_PAGE_ROWS);
     PGresult *r = db_query_binary(page->job->db, "reading rows", page->table->read, &p, e);
     db_params_free(&p);
     free(ids);
     if (!r)
         return -1;
-    page->job->rows_read += PQntuples(r);
-    int rc = price_all(page, r, out, e);
+    int n = fit(page, r);
+    page->job->rows_read += n;
+    int rc = price_all(page, r, n, out, e);
     PQclear(r);
     return rc;
 }
@@ -400,7 +419,7 @@ static int try_page(const struct page *page, const struct rows *seen, struct rep
     if (db_exec(db, "beginning", "BEGIN", e) < 0)
         return -1;
     PGresult *r = lock(page, page->table, seen, e);
-    int rc = r ? price_all(page, r, &rows, e) : -1;
+    int rc = r ? price_all(page, r, PQntuples(r), &rows, e) : -1;
     PQclear(r);
     // Others may have done it meanwhile.
     if (rc == 0 && rows.n > 0)
@@ -441,20 +460,24 @@ static int change_page(const struct page *page, const struct rows *seen, struct 
 }
 
 int reprice_page(struct reprice_job *job, const struct reprice_hour *hour, const PGresult *series,
-                 int first, struct reprice_progress *p, struct err *e)
+                 int *first, struct reprice_progress *p, struct err *e)
 {
-    int rest = PQntuples(series) - first;
+    int rest = PQntuples(series) - *first;
     struct page page = {
         .job = job,
         .hour = hour,
         .table = hour->minutes_gone ? &hour_table : &minute,
         .series = series,
-        .first = first,
+        .first = *first,
         .count = rest < REPRICE_PAGE_SERIES ? rest : REPRICE_PAGE_SERIES,
         .until_us = hour->begin_us + US_PER_HOUR,
     };
     struct rows seen = {0};
     int rc = look(&page, &seen, e);
+    bool last = page.count == rest;
+    *first += page.count;
+    p->next_hour_us = last ? page.until_us : hour->begin_us;
+    p->done_series = last ? 0 : db_i64(series, *first - 1, 0);
     p->more.hours_left += seen.left;
     if (rc == 0 && seen.n > 0)
         rc = change_page(&page, &seen, p, e);

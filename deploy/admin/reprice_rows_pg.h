@@ -5,7 +5,8 @@
 
 #include "deploy/admin/reprice_pg.h"
 
-#define REPRICE_PAGE_SERIES 160 // 9,600 minutes
+#define REPRICE_PAGE_SERIES 1000 // at most, and
+#define REPRICE_PAGE_ROWS 10000  // at most; one series has 60 in an hour
 
 struct reprice_job {
     struct db *db;
@@ -30,9 +31,10 @@ int reprice_prepare(struct db *db, struct err *e) MUST_CHECK;
 // cleared, for reprice_page. NULL with an error.
 PGresult *reprice_series(struct reprice_job *job, int64_t hour_us, int64_t behind,
                          struct err *e) MUST_CHECK;
-// Of these series the ones from `first` on, at most REPRICE_PAGE_SERIES. Where rows of them change,
-// all of *p is committed with them, and *p->more is zero then; else p->more says what was left.
+// Of these series as many from *first on as make a page; *first is then the next one. *p says how
+// far that is. Where rows change, all of *p is committed with them, and p->more is zero then; else
+// p->more has what was left.
 int reprice_page(struct reprice_job *job, const struct reprice_hour *hour, const PGresult *series,
-                 int first, struct reprice_progress *p, struct err *e) MUST_CHECK;
+                 int *first, struct reprice_progress *p, struct err *e) MUST_CHECK;
 
 #endif
