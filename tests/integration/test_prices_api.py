@@ -124,7 +124,8 @@ class Prices(Case):
             wanted.append({
                 **{n: line.get(n) or "" for n in ("model", "provider", "aliases", "tier", "source")},
                 **{n: number(n) for n in (*CLASSES, "discount_percent")}, "tenant_id": None,
-                "above_tokens": int(line.get("above_tokens") or 0), "effective_from": line.get("effective_from") or None,
+                "above_tokens": int(line.get("above_tokens") or 0),
+                "effective_from": line.get("effective_from") or None,
                 "version": 1, "withdrawn": False, "as_of": line["as_of"] or None})
         wanted.sort(key=lambda r: (r["model"].lower().encode(), r["tier"].encode(), r["above_tokens"]))
         self.assertGreater(len(wanted), 100)
@@ -200,8 +201,9 @@ class Prices(Case):
     def test_a_price_counts_from_its_minute_on(self):
         self.add({"model": "m", "input_pusd": 1000000, "output_pusd": 1})
         self.add({"model": "m", "input_pusd": 2000000, "output_pusd": 1, "effective_from": "2026-11-21T00:01:00Z"})
-        for at, price, start in (("2026-11-21T00:00:59.999Z", 1, None), (NOW_S + 60, 2, "2026-11-21T00:01:00Z"),
-                                 ("0001-01-01T00:00:00Z", 1, None), ("9999-12-31T23:59:59Z", 2, "2026-11-21T00:01:00Z")):
+        since = "2026-11-21T00:01:00Z"
+        for at, price, start in (("2026-11-21T00:00:59.999Z", 1, None), (NOW_S + 60, 2, since),
+                                 ("0001-01-01T00:00:00Z", 1, None), ("9999-12-31T23:59:59Z", 2, since)):
             row, = self.client.rows(prefix="m", at=at)[:1]
             self.assertEqual((row["model"], row["input"], row["effective_from"]), ("m", price, start), at)
             found = self.client.json(name="m", at=at)
@@ -256,7 +258,8 @@ class Prices(Case):
         self.assertEqual([found["prices"][0][c] for c in CLASSES], [10, 10, 10, 10, 30, 30, 0])
 
     def test_what_does_not_go_with_a_name(self):
-        for more, field in (({"prefix": "g"}, "prefix"), ({"format": "csv"}, "format"), ({"format": "ndjson"}, "format"),
+        for more, field in (({"prefix": "g"}, "prefix"), ({"format": "csv"}, "format"),
+                            ({"format": "ndjson"}, "format"),
                             ({"cursor": "x"}, "cursor"), ({"tenant_id": "*"}, "tenant_id")):
             self.refused(self.client.get(name="gpt-4o", **more), field)
         self.refused(self.client.get(asked="gpt-4o"), "asked", "name")

@@ -265,3 +265,22 @@ def derive(facts):
     f["finish_reasons"] = shown_classes(facts.finish_reasons)
     f["lossy"] = False
     return f
+
+
+def derive_cost(now, before, total_pusd):
+    """What /v1/cost says of a group but for its names; now and before are Facts or None."""
+    f, s = derive(now or Facts()), (now or Facts()).sums
+    cost, was, answered = s["cost_pusd"], before.sums["cost_pusd"] if before else 0, s["responses"]
+    part = lambda n, of: float(n) / float(of) if of else None
+    priced, tokens = answered - s["unpriced_requests"], f["prompt_tokens"] + s["completion_tokens"]
+    tokens -= s["unpriced_tokens"]
+    f["share"] = part(cost, total_pusd)
+    for what in ("unpriced", "guessed", "reported"):
+        f[what + "_share"] = part(f[what + "_requests"], answered)
+    alike = answered and s["reported_requests"] == answered and not s["unpriced_requests"]
+    f["reported_difference_usd"] = float(usd(s["reported_pusd"] - cost)) if alike else None
+    f["cost_per_request_usd"] = f["estimated_cost_usd"] / priced if priced else None
+    f["cost_per_million_tokens_usd"] = f["estimated_cost_usd"] * 1e6 / tokens if tokens else None
+    f["before_estimated_cost_usd"], f["change_usd"] = float(usd(was)), float(usd(cost - was))
+    f["change_percent"] = part(cost - was, was) * 100 if was else None
+    return f

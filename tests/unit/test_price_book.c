@@ -50,8 +50,8 @@ static const char *listed(int64_t at_us, struct price_view v)
     for (size_t i = 0; i < n; i++) {
         const struct price_card *card = lines[i].card;
         buf_addf(&out, "%s%s", i > 0 ? " " : "", card->model);
-        buf_addf(&out, card->tenant[0] ? "/%s" : "", card->tenant);
-        buf_addf(&out, lines[i].line->tier[0] ? ":%s" : "", lines[i].line->tier);
+        buf_addf(&out, "%s%s", card->tenant[0] ? "/" : "", card->tenant);
+        buf_addf(&out, "%s%s", lines[i].line->tier[0] ? ":" : "", lines[i].line->tier);
         if (lines[i].line->above)
             buf_addf(&out, ">%d", (int)lines[i].line->above);
     }
