@@ -107,6 +107,8 @@ static int by_bytes(const void *a, const void *b)
 
 static uint32_t number_of(const struct price_nearest *n, struct str word)
 {
+    if (n->word_count == 0)
+        return NO_WORD;
     const struct str *at = bsearch(&word, n->words, n->word_count, sizeof(word), by_bytes);
     return at ? (uint32_t)(at - n->words) : NO_WORD;
 }
