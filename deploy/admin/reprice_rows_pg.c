@@ -33,18 +33,20 @@ _Static_assert(COUNT_COUNT == 3 + PRICE_CLASS_COUNT + 1, "a column a class");
 
 #define COMMA_NAME(name) ", " #name
 #define SET_NAME(name) ", " #name " = n." #name
-#define COLUMNS "series_id, window_start, price_version, cost_pusd, usage" COUNTS(COMMA_NAME)
-enum { AT_series_id, AT_window_start, AT_price_version, AT_cost, AT_usage, AT_counts };
+#define KEY "series_id, window_start, revision"
+#define NUMBERS KEY ", price_version, cost_pusd" COUNTS(COMMA_NAME)
+enum { AT_series_id, AT_window_start, AT_revision, AT_price_version, AT_cost, AT_counts };
+#define AT_usage (AT_counts + COUNT_COUNT)
 
 // $1 series, $2 and $3 the range, $4 most rows.
 #define READ(kind)                                                                                 \
-    "SELECT m.* FROM unnest($1::bigint[]) AS k(id), LATERAL (SELECT " COLUMNS " FROM llm_" kind    \
-    "  WHERE series_id = k.id AND window_start >= $2 AND window_start < $3"                        \
+    "SELECT m.* FROM unnest($1::bigint[]) AS k(id), LATERAL (SELECT " NUMBERS ", usage"            \
+    "  FROM llm_" kind " WHERE series_id = k.id AND window_start >= $2 AND window_start < $3"      \
     "  AND cardinality(usage) > 0 ORDER BY window_start) m LIMIT $4"
 // $1 and $2 the keys, in order; $3 and $4 the range, so that the planner leaves partitions out.
-#define LOCK(kind)                                                                                 \
+#define LOCK(kind, columns)                                                                        \
     "SELECT m.* FROM unnest($1::bigint[], $2::timestamptz[]) AS k(id, start),"                     \
-    " LATERAL (SELECT " COLUMNS " FROM llm_" kind " WHERE series_id = k.id"                        \
+    " LATERAL (SELECT " columns " FROM llm_" kind " WHERE series_id = k.id"                        \
     "  AND window_start = k.start AND window_start >= $3 AND window_start < $4"                    \
     "  FOR NO KEY UPDATE) m"
 #define UPDATE(kind)                                                                               \
@@ -61,10 +63,16 @@ enum { AT_series_id, AT_window_start, AT_price_version, AT_cost, AT_usage, AT_co
                                   "n.window_start"                                                 \
                                   " AND m.window_start >= $3 AND m.window_start < $4"
 
+#define TABLE(kind)                                                                                \
+    {                                                                                              \
+        READ(kind), LOCK(kind, KEY), LOCK(kind, NUMBERS), LOCK(kind, NUMBERS ", usage"),           \
+            UPDATE(kind)                                                                           \
+    }
+
+// Locked are the keys alone, or with the numbers, or with all.
 static const struct table {
-    const char *read, *lock, *update;
-} minute = {READ("minute"), LOCK("minute"), UPDATE("minute")},
-  hour_table = {READ("hour"), LOCK("hour"), UPDATE("hour")};
+    const char *read, *lock, *lock_numbers, *lock_all, *update;
+} minute = TABLE("minute"), hour_table = TABLE("hour");
 
 int reprice_prepare(struct db *db, struct err *e)
 {
@@ -99,7 +107,7 @@ PGresult *reprice_series(struct reprice_job *job, int64_t hour_us, int64_t behin
 
 // As a statement takes it.
 struct row {
-    int64_t series_id, window_us, price_version, counts[COUNT_COUNT];
+    int64_t series_id, window_us, revision, price_version, counts[COUNT_COUNT];
     money cost;
     struct cost change; // by which it became so
 };
@@ -137,6 +145,7 @@ static int read_row(const PGresult *r, int i, struct row *out, struct err *e)
 {
     *out = (struct row){.series_id = db_i64(r, i, AT_series_id),
                         .window_us = db_time_us(r, i, AT_window_start),
+                        .revision = db_i64(r, i, AT_revision),
                         .price_version = db_i64(r, i, AT_price_version)};
     for (int k = 0; k < COUNT_COUNT; k++)
         out->counts[k] = db_i64(r, i, AT_counts + k);
@@ -266,12 +275,13 @@ static void add_keys(struct db_params *p, const struct page *page, const struct 
     db_param_time(p, page->until_us);
 }
 
-static PGresult *lock(const struct page *page, const struct table *table, const struct rows *rows,
+// sql: one of a table's that lock.
+static PGresult *lock(const struct page *page, const char *sql, const struct rows *rows,
                       struct err *e)
 {
     struct db_params p = {0};
     add_keys(&p, page, rows);
-    PGresult *r = db_query_binary(page->job->db, "locking rows", table->lock, &p, e);
+    PGresult *r = db_query_binary(page->job->db, "locking rows", sql, &p, e);
     db_params_free(&p);
     return r;
 }
@@ -309,7 +319,7 @@ static void add_hour(struct rows *hours, int64_t hour_us, const struct row *minu
 
 static int carry(const struct page *page, struct rows *hours, struct err *e)
 {
-    PGresult *r = lock(page, &hour_table, hours, e);
+    PGresult *r = lock(page, hour_table.lock_numbers, hours, e);
     if (!r)
         return -1;
     int rc = (size_t)PQntuples(r) == hours->n ? 0 : err_set(e, "a minute has no row of its hour");
@@ -411,6 +421,38 @@ static int change_rows(const struct page *page, const struct rows *rows, struct 
     return tell(page, rows, e);
 }
 
+// Locks the rows that were seen. Those that are as they were need not be read again, which takes
+// longer than all else; *same: all are.
+static int lock_seen(const struct page *page, const struct rows *seen, bool *same, struct err *e)
+{
+    PGresult *r = lock(page, page->table->lock, seen, e);
+    if (!r)
+        return -1;
+    *same = (size_t)PQntuples(r) == seen->n;
+    for (size_t i = 0; *same && i < seen->n; i++)
+        *same = db_i64(r, (int)i, AT_revision) == seen->v[i].revision;
+    PQclear(r);
+    return 0;
+}
+
+// The rows that are to change, locked; to be freed.
+static int take_rows(const struct page *page, const struct rows *seen, struct rows *out,
+                     struct err *e)
+{
+    bool same;
+    if (lock_seen(page, seen, &same, e) < 0)
+        return -1;
+    if (same) {
+        out->v = xmemdup(seen->v, seen->n * sizeof(*seen->v));
+        out->n = out->room = seen->n;
+        return 0;
+    }
+    PGresult *r = lock(page, page->table->lock_all, seen, e);
+    int rc = r ? price_all(page, r, PQntuples(r), out, e) : -1;
+    PQclear(r);
+    return rc;
+}
+
 static int try_page(const struct page *page, const struct rows *seen, struct reprice_progress *p,
                     size_t *changed, struct err *e)
 {
@@ -418,10 +460,8 @@ static int try_page(const struct page *page, const struct rows *seen, struct rep
     struct rows rows = {0};
     if (db_exec(db, "beginning", "BEGIN", e) < 0)
         return -1;
-    PGresult *r = lock(page, page->table, seen, e);
-    int rc = r ? price_all(page, r, PQntuples(r), &rows, e) : -1;
-    PQclear(r);
-    // Others may have done it meanwhile.
+    int rc = take_rows(page, seen, &rows, e);
+    // What a flush has changed may have to stay.
     if (rc == 0 && rows.n > 0)
         rc = change_rows(page, &rows, p, e);
     if (rc == 0)
