@@ -343,7 +343,7 @@ static void decide(struct work *w, size_t i)
     struct base now = {0};
     if (known.card)
         now = base_of(w->plan->after, at_us, &item->card, item->card.model);
-    merge(o, known.card && is_of_model(known.card, item->card.model) ? known.card : now.card);
+    merge(o, now.card);
     const struct price_card *set = operators_card(w, &item->card, at_us, &known);
     if (changes_nothing(w, o, at_us, &now))
         decide_as(o, IMPORT_UNCHANGED, NULL);
@@ -377,11 +377,15 @@ static size_t *order_of(const struct import_list *list, const struct import_rule
     struct place *places = xcalloc(list->n + 1, sizeof(*places));
     size_t *order = xcalloc(list->n + 1, sizeof(*order));
     for (size_t i = 0; i < list->n; i++) {
-        const struct price_card *card = &list->v[i].card;
+        const struct import_item *item = &list->v[i];
         places[i].item = i;
-        places[i].length = strlen(list->v[i].name);
-        places[i].has_card =
-            !list->v[i].why && price_change_newest(rules->known, card->tenant, card->model) != NULL;
+        places[i].length = strlen(item->name);
+        if (item->why)
+            continue;
+        const struct price_card *own =
+            catalogue_in_force(rules->known, INT64_MAX, rules->from_us, str_of(item->card.tenant),
+                               str_of(item->card.model));
+        places[i].has_card = own && !own->withdrawn;
     }
     qsort(places, list->n, sizeof(*places), compare_places);
     for (size_t i = 0; i < list->n; i++)

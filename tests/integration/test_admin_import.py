@@ -658,6 +658,15 @@ class RestoreTest(ImportTest):
         # And can be had again.
         self.assertEqual(self.verdicts(entries), dict.fromkeys(entries, "changed"))
 
+    def test_a_name_that_had_a_card_of_its_own_is_an_alias_again(self):
+        self.take(HEADER + ",long-model,l,,,USD/Mtok,1,,,2,\n")
+        entries = {"l": entry(3, 4), "long-model": entry(2, 2)}
+        for _ in range(2):
+            self.assertEqual(self.verdicts(entries), dict.fromkeys(entries, "changed"))
+            self.assertEqual((self.costs("l")[1:3], self.costs("long-model")[1:3]), (("l", "3"), ("long-model", "2")))
+            self.ok("restore", "2")
+            self.assertEqual(self.costs("l"), ("exact", "long-model", "1", "2"))
+
     def test_whose_word_a_restored_card_is(self):
         self.ok("set", "beta", "input=0.2", "--now")
         self.ok("set", "beta", "input=0.5", "--now")
