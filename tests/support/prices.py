@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 PICODOLLAR = Decimal(1).scaleb(-12)
 EXACT = Context(prec=80)  # no sum or product here has more digits
-BANDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
+BANDS = (32_000, 100_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
 STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
 EXCLUDE_CACHED = ("anthropic", "bedrock", "aws.bedrock", "aws_bedrock", "amazon_bedrock")
 TOKENS_PER_UNIT = {"USD/Mtok": 6, "USD/ktok": 3, "USD/tok": 0}  # powers of ten
