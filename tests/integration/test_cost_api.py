@@ -257,22 +257,25 @@ class Costs(Facts):
 
     def test_what_is_counted_meanwhile_is_in_the_next_answer(self):
         query = {"tenant_id": "acme", "from": at(DAY), "to": at(2 * DAY), "group_by": "none"}
+        wait_for(lambda: self.api.metric("streamlens_pg_listen_connected") == 1, "somebody who listens")
         before = self.ask(**query)
         tag = self.get(**query)[1]["ETag"]
         self.assertEqual(self.get({"If-None-Match": tag}, **query)[0], 304)
         pusd = 10 ** 12 + 1
-        added, flushed = usd(pusd), "NOTIFY streamlens_flush, '*'; COMMIT"
+        added, since_1970 = usd(pusd), int(MIDNIGHT.timestamp()) // MINUTE
+        flushed = lambda first, last: (f"NOTIFY streamlens_flush, '{since_1970 + first // MINUTE}-"
+                                       f"{since_1970 + last // MINUTE - 1}'; COMMIT")
         for start in (DAY, 0):  # now, and in the range before
             self.stack.sql("BEGIN;" + "".join(
                 f"UPDATE {table} SET cost_pusd = cost_pusd + {pusd} WHERE series_id = 2 AND window_start = (SELECT"
                 f" min(window_start) FROM {table} WHERE series_id = 2 AND window_start >= '{at(start)}');"
-                for table in ("llm_minute", "llm_hour")) + flushed)
+                for table in ("llm_minute", "llm_hour")) + flushed(start, start + DAY))
         names = ("estimated_cost_usd", "before_estimated_cost_usd")
         wait_for(lambda: all(self.ask(**query)["total"][n] == before["total"][n] + added for n in names),
-                 "both amounts", 5)
+                 "both amounts", 3)  # CACHE_MAX_AGE_MS is 10 s
         parts = " + ".join(f"cost_{c}_pusd" for c in CLASSES)
         self.stack.sql("BEGIN;" + "".join(f"UPDATE {table} SET cost_pusd = {parts} WHERE cost_pusd <> {parts};"
-                                          for table in ("llm_minute", "llm_hour")) + flushed)
+                                          for table in ("llm_minute", "llm_hour")) + flushed(0, 2 * DAY))
         wait_for(lambda: self.ask(**query)["total"] == before["total"], "the amounts as they were", 5)
 
     def test_what_is_refused(self):
