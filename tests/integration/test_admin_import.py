@@ -19,10 +19,13 @@ LATER = "2100-01-01T00:00:00Z"
 
 
 class AdminStack(Stack):
-    """With the small default catalogue of this directory."""
+    """With the small default catalogues of this directory."""
+    catalogue = "first"
 
     def program(self, name):
-        return os.path.join(self.build, "tests", "integration", "admin_first") if name == "admin" else super().program(name)
+        if name == "admin":
+            return os.path.join(self.build, "tests", "integration", "admin_" + self.catalogue)
+        return super().program(name)
 
 
 def entry(price_in, price_out, cached=None, **more):
@@ -197,7 +200,8 @@ class VerdictTest(ImportTest):
         self.assertEqual({n: e["verdict"] for n, e in answer["by"].items()}, want)
         self.assertEqual(answer["cards"], sum(v in ("new", "changed") for v in want.values()))
         again = self.take(entries)
-        self.assertEqual((again["new"], again["changed"], again["unchanged"]), (0, 0, 2000 - again["conflict"] - again["refused"]))
+        self.assertEqual((again["new"], again["changed"], again["unchanged"]),
+                         (0, 0, 2000 - again["conflict"] - again["refused"]))
         out = self.ok("diff", "-", stdin=text_of(entries))
         self.assertIn(f"2000 entries: 0 new, 0 changed, {again['unchanged']} unchanged", out)
         self.assertIn(f"... and {again['conflict'] - 50} more", out)
@@ -205,7 +209,8 @@ class VerdictTest(ImportTest):
 
     def test_what_cannot_be_read_is_no_list(self):
         before = self.state()
-        for text, word in (("", "columns"), ("{", ""), ('{"a": 1}{', ""), (HEADER + ",m,,,,USD/Mtok,-1,,,1,\n", "line 2"),
+        for text, word in (("", "columns"), ("{", ""), ('{"a": 1}{', ""),
+                           (HEADER + ",m,,,,USD/Mtok,-1,,,1,\n", "line 2"),
                            (HEADER + ",m,,,,USD/Mtok,1,,,1,\n,n,m,,,USD/Mtok,1,,,1,\n", "line 3"), ("[]", "")):
             for verb in ("import", "diff"):
                 r = self.price(verb, "-", stdin=text)
@@ -223,9 +228,15 @@ class VerdictTest(ImportTest):
     def test_what_strangers_wrote_is_shown_safely(self):
         entries = {"ab\u202ecd": entry(1, 2), "al\x1bpha": entry(1, 2), "alpha": entry(3, 9)}
         out = self.ok("import", "-", stdin=text_of(entries))
-        self.assertNotIn("\x1b", out)
-        self.assertNotIn("\u202e", out)
         self.assertIn("3 entries: 1 new, 1 changed, 0 unchanged, 0 in conflict, 1 refused", out)
+        entries["ab\u202ecd"] = entry(2, 3)
+        changed = self.ok("diff", "-", stdin=text_of(entries)) + self.ok("diff", "-", "--json", stdin=text_of(entries))
+        self.assertIn("ab", changed)
+        entries["ab\u202ecd"] = entry(2000, 3)
+        slips = self.price("diff", "-", stdin=text_of(entries)).stdout
+        for text in (out, changed, slips):
+            self.assertNotIn("\x1b", text)
+            self.assertNotIn("\u202e", text)
 
 
 class SlipTest(ImportTest):
@@ -286,7 +297,8 @@ class SilenceTest(ImportTest):
     def test_they_stay_where_the_standard_price_does(self):
         answer = self.take({"alpha": entry(2.5, 10, **{"cache_creation_input_token_cost": 3})})
         self.assertEqual(answer["by"]["alpha"]["no_longer_priced"], "")
-        self.assertEqual(self.lines("alpha"), {("", 0): ("2.5", "1.25", "3", "10"), ("", 200000): ("5", "2.5", "5", "15"),
+        self.assertEqual(self.lines("alpha"), {("", 0): ("2.5", "1.25", "3", "10"),
+                                               ("", 200000): ("5", "2.5", "5", "15"),
                                                ("batch", 0): ("1.25", "1.25", "1.25", "5")})
 
     def test_they_go_where_it_changes_and_that_is_said(self):
@@ -310,7 +322,8 @@ class SilenceTest(ImportTest):
         self.assertEqual(self.sql("SELECT DISTINCT provider FROM llm_price WHERE model = 'alpha'"), "maker")
 
     def test_where_it_was_read_is_no_change(self):
-        self.assertEqual(self.verdicts({"ALPHA": entry(2.5, 10, 1.25, litellm_provider="another")}), {"ALPHA": "unchanged"})
+        self.assertEqual(self.verdicts({"ALPHA": entry(2.5, 10, 1.25, litellm_provider="another")}),
+                         {"ALPHA": "unchanged"})
 
 
 class NameTest(ImportTest):
@@ -429,7 +442,8 @@ class OverrideTest(ImportTest):
                          {"alpha": ("changed", 2), "beta": ("changed", 0)})
         self.assertEqual(self.costs("alpha", "--tenant=acme")[2:], ("1", "2"))
         self.assertEqual(self.costs("alpha", "--tenant=bolt")[2:], ("2", "8"))
-        self.assertIn("; 2 tenants have prices of their own", self.ok("diff", "-", stdin=text_of({"alpha": entry(4, 17)})))
+        self.assertIn("; 2 tenants have prices of their own",
+                      self.ok("diff", "-", stdin=text_of({"alpha": entry(4, 17)})))
 
     def test_a_list_with_tenants_cards(self):
         self.ok("set", "alpha", "tenant=acme", "input=1", "output=2")
@@ -472,7 +486,8 @@ class TimeTest(ImportTest):
         self.assertEqual(self.verdicts({"alpha": entry(3, 10)}), {"alpha": "unchanged"})
 
     def test_what_a_file_says(self):
-        answer = self.take(HEADER + f",alpha,,,,USD/Mtok,3,,,10,{LATER}\n,beta,,,,USD/Mtok,0.2,,,0.6,2026-01-01T00:00:00Z\n"
+        answer = self.take(HEADER + f",alpha,,,,USD/Mtok,3,,,10,{LATER}\n"
+                                    ",beta,,,,USD/Mtok,0.2,,,0.6,2026-01-01T00:00:00Z\n"
                                     ",delta,,,,USD/Mtok,1,,,2,2026-01-01T00:00:00Z\n")
         self.assertEqual([e["verdict"] for e in answer["list"]], ["changed", "refused", "new"])
         self.assertIn("in the past", answer["by"]["beta"]["reason"])
@@ -518,16 +533,19 @@ class EffectTest(ImportTest):
         self.use(*lines)
         self.use(("acme", "alpha", "", "", 0, 5, 5, 5, 5), hours_ago=24 * 8)  # before that
         self.ok("set", "alpha", "tenant=bolt", "discount_percent=12.5")
-        files = [open(os.path.join(os.path.dirname(__file__), "catalogue_first.csv"), encoding="utf-8").read(),
-                 "tenant,model,unit,discount_percent,aliases\nbolt,alpha,USD/Mtok,12.5,alpha-plus alpha-max\n"]
-        listed = {"alpha": entry(3, 10, 0.5), "beta-2026-01-01": entry(0.25, 0.7), "delta": entry(1, 4), "beta": entry(0.15, 0.6)}
+        with open(os.path.join(os.path.dirname(__file__), "catalogue_first.csv"), encoding="utf-8") as f:
+            first = f.read()
+        files = [first, "tenant,model,unit,discount_percent,aliases\nbolt,alpha,USD/Mtok,12.5,alpha-plus alpha-max\n"]
+        listed = {"alpha": entry(3, 10, 0.5), "beta-2026-01-01": entry(0.25, 0.7), "delta": entry(1, 4),
+                  "beta": entry(0.15, 0.6)}
         new = HEADER + (",alpha,alpha-plus alpha-max,,,USD/Mtok,3,0.5,,10,\n,beta-2026-01-01,,,,USD/Mtok,0.25,,,0.7,\n"
                         ",delta,,,,USD/Mtok,1,,,4,\n")
         before, unpriced = self.oracle(files, lines)
         after, unpriced_after = self.oracle([*files, new], lines)
         answer = self.take(listed, verb="diff")
         self.assertEqual((Decimal(answer["cost_before_usd"]), Decimal(answer["cost_after_usd"])), (before, after))
-        self.assertEqual((answer["unpriced_requests_before"], answer["unpriced_requests_after"]), (unpriced, unpriced_after))
+        self.assertEqual((answer["unpriced_requests_before"], answer["unpriced_requests_after"]),
+                         (unpriced, unpriced_after))
         self.assertEqual(answer["requests"], sum(line[5] for line in lines))
         self.assertEqual(answer["tokens"], sum(sum(line[6:]) for line in lines))
         for name, of in (("alpha", ("alpha", "alpha-plus", "openai/alpha")), ("beta-2026-01-01", ("beta-2026-01-01",)),
@@ -567,7 +585,8 @@ class TogetherTest(ImportTest):
             p = subprocess.Popen([self.stack.program("admin"), "price", "import", path], env=self.stack.env,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                wait_for(lambda: self.sql(running + " AND wait_event_type = 'Lock'") == "1", "import that has its version")
+                wait_for(lambda: self.sql(running + " AND wait_event_type = 'Lock'") == "1",
+                         "import that has its version")
             finally:
                 p.kill()
                 p.wait()
@@ -589,7 +608,8 @@ class TogetherTest(ImportTest):
         outs = [p.communicate(timeout=60) for p in procs]
         self.assertEqual([p.returncode for p in procs], [0] * 4, outs)
         answers = sorted((json.loads(out) for out, _ in outs), key=lambda a: a["new"])
-        self.assertEqual([(a["new"], a["unchanged"], a["version"]) for a in answers], [(0, 100, None)] * 3 + [(100, 0, 2)])
+        self.assertEqual([(a["new"], a["unchanged"], a["version"]) for a in answers],
+                         [(0, 100, None)] * 3 + [(100, 0, 2)])
         self.assertEqual(self.versions(), ["1:default", "2:import"])
 
     def test_a_full_catalogue(self):
@@ -604,9 +624,11 @@ class TogetherTest(ImportTest):
 
     def test_setup_leaves_what_was_imported(self):
         self.take({"beta": entry(0.3, 0.9)})
-        self.sql("UPDATE llm_price_version SET note = 'another' WHERE version = 1")
+        self.addCleanup(setattr, self.stack, "catalogue", "first")
+        self.stack.catalogue = "next"  # which has another price of beta
         r = self.stack.admin("setup")
         self.assertEqual((r.returncode, r.stderr), (0, ""))
+        self.assertIn("prices: beta stays as it was set\n", r.stdout)
         self.assertEqual(self.costs("beta")[2:], ("0.3", "0.9"))
 
 
