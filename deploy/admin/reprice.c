@@ -368,8 +368,10 @@ static int apply(struct correction *c, struct err *e)
     a.progress.done_series = run.done_series;
     say_begin(&a, &run);
     while (a.progress.next_hour_us <= c->last_us)
-        if (apply_hour(&a, e) < 0)
-            return -1;
+        if (apply_hour(&a, e) < 0) {
+            const struct err why = *e;
+            return err_set(e, "%.400s; the same command goes on from there", why.detail);
+        }
     if (reprice_finish(c->db, run.id, &a.progress, &counts, e) < 0)
         return -1;
     say_result(&a, &run, &counts);

@@ -467,6 +467,7 @@ class RepriceTest(unittest.TestCase):
         changed, change = self.rows.reprice(DAY, DAY + 24 * HOUR)
         self.assertIn(f"correction 1: {changed} rows and {changed} hours changed, cost change"
                       f" +{usd(change).normalize():f} USD; the rest in ", out)
+        self.assertIn(f" {changed - PAGE} rows read, ", out)
         self.check()  # each was changed once
         self.assertEqual({row["revision"] for row in self.rows.stored("llm_hour").values()}, {2})
         out = self.ok()
@@ -504,6 +505,21 @@ class RepriceTest(unittest.TestCase):
         self.assertEqual(self.sql("SELECT min(revision), max(revision) FROM llm_minute"), "2|2")
         # A page ends between two series, so that an hour is changed once.
         self.assertEqual(self.sql("SELECT min(revision), max(revision) FROM llm_hour"), "2|2")
+
+    def test_a_row_that_cannot_be_read(self):
+        self.put_many(3)
+        key = f"series_id = 2 AND window_start = '{instant(DAY + 11 * HOUR + 2 * MINUTE)}'"
+        good = self.sql(f"SELECT usage FROM llm_minute WHERE {key}")
+        self.sql(f"UPDATE llm_minute SET usage[1].requests = -1 WHERE {key}")
+        r = self.run_it()
+        self.assertEqual((r.returncode, r.stderr), (1, "streamlens-admin: the row of series 2 at 2026-11-20T11:02:00Z"
+                                                    " cannot be read: line 1 of usage has a member that is missing or"
+                                                    " below 0; the same command goes on from there\n"))
+        self.sql(f"UPDATE llm_minute SET usage = $${good}$$ WHERE {key}")
+        _, result = self.json()
+        self.assertEqual((result["went_on"], result["rows_changed"]), (True, 6))
+        self.rows.reprice(DAY, DAY + 24 * HOUR)
+        self.check()
 
     def test_a_newer_version_begins_anew(self):
         self.put_many(5)
