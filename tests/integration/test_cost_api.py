@@ -259,7 +259,9 @@ class Costs(Facts):
         query = {"tenant_id": "acme", "from": at(DAY), "to": at(2 * DAY), "group_by": "none"}
         wait_for(lambda: self.api.metric("streamlens_pg_listen_connected") == 1, "somebody who listens")
         before = self.ask(**query)
-        tag = self.get(**query)[1]["ETag"]
+        _, headers, _ = self.get(**query)
+        tag = headers["ETag"]
+        self.assertEqual(headers["Cache-Control"], "private, no-cache")  # whatever its age, it may be priced anew
         self.assertEqual(self.get({"If-None-Match": tag}, **query)[0], 304)
         pusd = 10 ** 12 + 1
         added, since_1970 = usd(pusd), int(MIDNIGHT.timestamp()) // MINUTE
@@ -277,6 +279,17 @@ class Costs(Facts):
         self.stack.sql("BEGIN;" + "".join(f"UPDATE {table} SET cost_pusd = {parts} WHERE cost_pusd <> {parts};"
                                           for table in ("llm_minute", "llm_hour")) + flushed(0, 2 * DAY))
         wait_for(lambda: self.ask(**query)["total"] == before["total"], "the amounts as they were", 5)
+
+    def test_windows_are_open_where_those_of_the_range_are(self):
+        query = {"tenant_id": "*", "from": at(DAY), "to": at(2 * DAY)}
+        for start, is_open in ((DAY - HOUR, False), (DAY + HOUR, True)):
+            one = f"window_start = (SELECT min(window_start) FROM llm_window WHERE window_start >= '{at(start)}')"
+            notify = "NOTIFY streamlens_flush, '*'; COMMIT"
+            self.stack.sql(f"BEGIN; UPDATE llm_window SET closed_at = NULL, complete = false WHERE {one}; {notify}")
+            try:
+                self.assertEqual(self.ask(**query)["open_windows"], is_open)
+            finally:
+                self.stack.sql(f"BEGIN; UPDATE llm_window SET closed_at = now(), complete = true WHERE {one}; {notify}")
 
     def test_what_is_refused(self):
         for query, field in (({"tenant_id": "acme", "group_by": "user"}, "group_by"), ({}, "tenant_id"),
