@@ -110,7 +110,7 @@ static void add_later(const struct import_report *r, const struct import_outcome
 static void add_remarks(const struct import_report *r, const struct import_outcome *o,
                         struct buf *out)
 {
-    if (o->was && strcasecmp(o->was->model, o->list.model) != 0) {
+    if (o->verdict == IMPORT_CHANGED && o->was && strcasecmp(o->was->model, o->list.model) != 0) {
         buf_adds(out, "; so far priced as ");
         add_name(out, o->was->model);
     }
