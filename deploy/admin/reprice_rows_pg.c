@@ -307,9 +307,8 @@ static int update(const struct page *page, const struct table *table, const stru
 // The hours take over by how much their minutes changed.
 static void add_hour(struct rows *hours, int64_t hour_us, const struct row *minutes_row)
 {
-    struct row *last = hours->n > 0 ? &hours->v[hours->n - 1] : NULL;
-    if (last && last->series_id == minutes_row->series_id) {
-        cost_add(&last->change, &minutes_row->change);
+    if (hours->n > 0 && hours->v[hours->n - 1].series_id == minutes_row->series_id) {
+        cost_add(&hours->v[hours->n - 1].change, &minutes_row->change);
         return;
     }
     add_row(hours, &(struct row){.series_id = minutes_row->series_id,
