@@ -2,6 +2,9 @@
 // The catalogue: a page of its lines, or what one name costs.
 #include "metrics-api/answer_internal.h"
 
+// A page that would be longer ends before: a line may have 100 aliases.
+#define PAGE_BYTES_MAX (8u << 20)
+
 struct answering_prices {
     struct answering g;
     struct repo_prices_request *asking; // NULL: none
@@ -60,12 +63,13 @@ static void write_list(struct answering *g, const struct price_book *book)
     size_t n =
         price_book_list(book, &view, g->q.has_after ? &g->q.after : NULL, limit, lines, &more);
     render_begin(&render, "prices");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && g->out.body.n < PAGE_BYTES_MAX; i++) {
         price_row_of(&lines[i], &aliases, &row);
         render_row(&render, &row, NULL, NULL);
     }
     render_end(&render);
-    g->out.rows = n;
+    more = more || render.rows < n;
+    n = g->out.rows = render.rows;
     if (more) {
         struct fold_place last = price_entry_place(&lines[n - 1]);
         answer_add_cursor(g, &last);

@@ -186,6 +186,18 @@ class Prices(Case):
             self.assertEqual(rows, whole)
             self.assertTrue(all(a["count"] <= limit for a in answers))
 
+    def test_a_page_is_bounded_in_bytes_too(self):
+        version = self.add()
+        aliases = "(SELECT array_agg(i || '-' || k || repeat('x', 240)) FROM generate_series(1, 100) k)"
+        self.stack.sql("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
+                       f" provider, aliases, input_pusd, output_pusd, source) SELECT {version}, '', 'long-' || i,"
+                       f" '-infinity', '', 0, '', {aliases}, 1, 1, '' FROM generate_series(1, 500) i")
+        rows, answers = self.client.pages(10000, prefix="long-")
+        self.assertEqual((len(answers), len({r["model"] for r in rows}), len(rows)), (2, 500, 500))
+        for form in ("json", "ndjson", "csv"):
+            size = len(self.client.get(prefix="long-", format=form)[2])
+            self.assertTrue(8 << 20 <= size < (8 << 20) + (32 << 10), (form, size))
+
     def test_later_pages_are_as_of_the_first_ones_instant(self):
         first = self.client.json(limit=2)
         second = self.client.json(limit=2, cursor=first["next_cursor"])
