@@ -4,17 +4,17 @@
 #include <stdio.h>
 
 #include "common/io/log.h"
-#include "deploy/admin/dead_letters.h"
-#include "deploy/admin/key.h"
-#include "deploy/admin/limit.h"
-#include "deploy/admin/price.h"
-#include "deploy/admin/price_unpriced.h"
-#include "deploy/admin/reprice.h"
-#include "deploy/admin/republish.h"
-#include "deploy/admin/retention.h"
-#include "deploy/admin/settings.h"
-#include "deploy/admin/setup.h"
-#include "deploy/admin/tenant.h"
+#include "deploy/admin/topics/dead_letters.h"
+#include "deploy/admin/access/key.h"
+#include "deploy/admin/access/limit.h"
+#include "deploy/admin/prices/price.h"
+#include "deploy/admin/prices/price_unpriced.h"
+#include "deploy/admin/reprice/reprice.h"
+#include "deploy/admin/topics/republish.h"
+#include "deploy/admin/removal/retention.h"
+#include "deploy/admin/setup/settings.h"
+#include "deploy/admin/setup/setup.h"
+#include "deploy/admin/removal/tenant.h"
 
 extern char **environ;
 

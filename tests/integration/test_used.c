@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Usage as the operator's tool sums it (deploy/admin/used_pg.h), out of a real database.
+// Usage as the operator's tool sums it (deploy/admin/prices/used_pg.h), out of a real database.
 #include "tests/integration/database_fixture.h"
 
 #include <check.h>
 
 #include "common/core/timeunit.h"
-#include "deploy/admin/used_pg.h"
+#include "deploy/admin/prices/used_pg.h"
 
 #include <inttypes.h>
 #include <stdio.h>

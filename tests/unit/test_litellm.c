@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // LiteLLM's price list as cards: each rule of litellm.h and litellm_lines.h on an entry of its own.
 #include "common/core/buf.h"
-#include "deploy/admin/litellm.h"
-#include "deploy/admin/litellm_key.h"
-#include "deploy/admin/litellm_lines.h"
+#include "deploy/admin/prices/litellm.h"
+#include "deploy/admin/prices/litellm_key.h"
+#include "deploy/admin/prices/litellm_lines.h"
 
 #include <check.h>
 #include <stdio.h>

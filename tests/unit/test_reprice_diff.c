@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a correction of the past changes: sums, names and instants.
 #include "common/core/timeunit.h"
-#include "deploy/admin/reprice_diff.h"
-#include "deploy/admin/reprice_scope.h"
-#include "deploy/admin/reprice_show.h"
+#include "deploy/admin/reprice/reprice_diff.h"
+#include "deploy/admin/reprice/reprice_scope.h"
+#include "deploy/admin/reprice/reprice_show.h"
 
 #include <check.h>
 #include <jansson.h>
