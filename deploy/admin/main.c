@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // streamlens-admin: the operator's tool. A command is a row of the table.
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/io/log.h"
 #include "deploy/admin/topics/dead_letters.h"
@@ -289,8 +291,21 @@ static int run_help(const char *name, const char *verb)
     return 0;
 }
 
+// Where one of them is closed, the connection to the database would become it, and be written what
+// is meant for people. Opened the wrong way round, so that using it fails as it would have.
+static bool keep_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!keep_standard_files())
+        return 1;
     // Progress is seen as it happens, also through a pipe.
     setvbuf(stdout, NULL, _IOLBF, 0);
     const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;

@@ -225,6 +225,21 @@ class VerdictTest(ImportTest):
         self.assertEqual(self.take("{}")["entries"], 0)
         self.assertEqual(self.state(), before)
 
+    def test_a_mark_of_utf8_before_it(self):
+        self.assertEqual(self.verdicts("\ufeff" + text_of({"delta": entry(1, 2)})), {"delta": "new"})
+        self.ok("diff", "-", stdin="\ufeff" + HEADER)
+
+    def test_a_closed_standard_file_is_nobody_elses(self):
+        """The connection to the database would be it, and be sent what is meant for people."""
+        before = self.state()
+        for command, closed in (("versions", "1>&-"), ("versions", "0<&- 1>&- 2>&-"), ("list", "0<&- 1>&-")):
+            r = subprocess.run(["sh", "-c", f'exec "$0" price {command} {closed}', self.stack.program("admin")],
+                               env=self.stack.env, capture_output=True, text=True, timeout=60, check=False)
+            said = "" if "2>&-" in closed else "streamlens-admin: standard output did not take all of it\n"
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (1, "", said), closed)
+        self.ok("versions")
+        self.assertEqual(self.state(), before)
+
     def test_what_strangers_wrote_is_shown_safely(self):
         entries = {"ab\u202ecd": entry(1, 2), "al\x1bpha": entry(1, 2), "alpha": entry(3, 9)}
         out = self.ok("import", "-", stdin=text_of(entries))

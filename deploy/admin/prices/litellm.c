@@ -344,9 +344,17 @@ static void refuse_other_letters(struct litellm_entry *entries, size_t count)
     free(taken);
 }
 
-static json_t *load(struct str text, struct err *e)
+// What Windows' editors put before UTF-8; a price file may begin so too.
+static struct str without_mark(struct str text)
+{
+    bool marked = text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0;
+    return marked ? (struct str){text.p + 3, text.n - 3} : text;
+}
+
+static json_t *load(struct str file, struct err *e)
 {
     json_error_t fault;
+    struct str text = without_mark(file);
     if (text.n > LITELLM_BYTES_MAX) {
         err_field(e, "", -1, "must be at most %d bytes", LITELLM_BYTES_MAX);
         return NULL;
@@ -401,8 +409,9 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-bool litellm_looks_like(struct str text)
+bool litellm_looks_like(struct str file)
 {
+    struct str text = without_mark(file);
     size_t i = 0;
     while (i < text.n && is_blank(text.p[i]))
         i++;

@@ -64,6 +64,6 @@ int litellm_parse(struct str text, struct litellm_entry **out, size_t *count,
 void litellm_free(struct litellm_entry *entries, size_t count);
 
 // Whether it is JSON rather than CSV: the first byte that is no blank is '{'.
-bool litellm_looks_like(struct str text);
+bool litellm_looks_like(struct str file);
 
 #endif
