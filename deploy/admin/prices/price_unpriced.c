@@ -6,7 +6,7 @@
 #include "common/core/event.h"
 #include "common/core/timeunit.h"
 #include "deploy/admin/prices/prices_pg.h"
-#include "deploy/admin/topics/republish_pg.h"
+#include "deploy/admin/prices/price_cuts.h"
 #include "deploy/admin/prices/unpriced.h"
 #include "deploy/admin/prices/used_pg.h"
 
@@ -46,54 +46,21 @@ static int complete_times(int64_t now_us, struct unpriced_range *r, struct err *
     return ARGS_WRONG;
 }
 
-static int check_tenant(struct db *db, const char *tenant, struct err *e)
-{
-    bool known = true;
-    if (tenant && republish_knows_tenant(db, tenant, &known, e) < 0)
-        return -1;
-    return known ? 0 : err_field(e, "--tenant", -1, "\"%.100s\" has no rows", tenant);
-}
-
 // ---- where prices change ----
 
-static int by_time(const void *a, const void *b)
+// Around each hour in which a version came, too, since its row holds minutes that were priced
+// before.
+static size_t cuts_of(const struct prices *p, const struct unpriced_range *r, int64_t **out)
 {
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-struct cuts {
-    int64_t *v; // owned
-    size_t n;
-};
-
-static void add_cut(struct cuts *cuts, const struct unpriced_range *r, int64_t us)
-{
-    if (us > r->from_us && us < r->to_us)
-        cuts->v[cuts->n++] = us;
-}
-
-// Where some card begins; and around each hour in which a version came, since its row holds minutes
-// that were priced before.
-static struct cuts cuts_of(const struct prices *p, const struct unpriced_range *r)
-{
-    const struct catalogue *c = prices_catalogue(p);
-    size_t cards = catalogue_count(c), versions = prices_version_count(p);
-    struct cuts cuts = {.v = xcalloc(cards + 2 * versions + 1, sizeof(int64_t))};
-    for (size_t i = 0; i < cards; i++)
-        add_cut(&cuts, r, catalogue_at(c, i)->effective_from_us);
+    size_t versions = prices_version_count(p);
+    int64_t *hours = xcalloc(2 * versions + 1, sizeof(*hours));
     for (size_t i = 0; i < versions; i++) {
-        int64_t hour = time_floor_us(prices_version_at(p, i)->created_us, US_PER_HOUR);
-        add_cut(&cuts, r, hour);
-        add_cut(&cuts, r, hour + US_PER_HOUR);
+        hours[2 * i] = time_floor_us(prices_version_at(p, i)->created_us, US_PER_HOUR);
+        hours[2 * i + 1] = hours[2 * i] + US_PER_HOUR;
     }
-    qsort(cuts.v, cuts.n, sizeof(*cuts.v), by_time);
-    size_t n = 0;
-    for (size_t i = 0; i < cuts.n; i++)
-        if (n == 0 || cuts.v[n - 1] != cuts.v[i])
-            cuts.v[n++] = cuts.v[i];
-    cuts.n = n;
-    return cuts;
+    size_t n = price_cuts(prices_catalogue(p), r->from_us, r->to_us, hours, 2 * versions, out);
+    free(hours);
+    return n;
 }
 
 // By which version the oldest minutes of the hours may have been priced: their rows name the newest
@@ -143,19 +110,20 @@ static void show(const struct prices *p, const struct used *used, const struct u
 
 static int read_and_show(struct prices *p, const struct unpriced_range *r, bool json, struct err *e)
 {
-    struct cuts cuts = cuts_of(p, r);
+    int64_t *cuts_us;
+    size_t cut_count = cuts_of(p, r, &cuts_us);
     struct used_range range = {.from_us = r->from_us,
                                .to_us = r->to_us,
                                .tenant = r->tenant,
-                               .cuts_us = cuts.v,
-                               .cut_count = cuts.n};
+                               .cuts_us = cuts_us,
+                               .cut_count = cut_count};
     struct used used;
     int rc = used_read(prices_db(p), &range, &used, e);
     if (rc == 0)
         show(p, &used, r, json);
     if (rc == 0)
         used_free(&used);
-    free(cuts.v);
+    free(cuts_us);
     return rc;
 }
 
@@ -172,7 +140,7 @@ int price_unpriced(const struct config *c, const struct args *a, struct err *e)
     if (rc == 0)
         rc = complete_times(prices_now_us(p), &range, e);
     if (rc == 0)
-        rc = check_tenant(prices_db(p), range.tenant, e);
+        rc = db_check_tenant(prices_db(p), range.tenant, e);
     if (rc == 0)
         rc = read_and_show(p, &range, args_get(a, "json") != NULL, e);
     prices_close(p);

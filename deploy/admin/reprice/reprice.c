@@ -12,7 +12,7 @@
 #include "common/io/clock.h"
 #include "common/io/price_pg.h"
 #include "deploy/admin/setup/positions_pg.h"
-#include "deploy/admin/topics/republish_pg.h"
+#include "deploy/admin/prices/price_cuts.h"
 #include "deploy/admin/reprice/reprice_diff.h"
 #include "deploy/admin/reprice/reprice_rows_pg.h"
 #include "deploy/admin/prices/used_pg.h"
@@ -97,7 +97,7 @@ static int read_prices(struct correction *c, struct err *e)
     c->scope.catalogue = c->catalogue;
     c->scope.version = c->request.version;
     c->scope.cut_count =
-        reprice_cuts(c->catalogue, c->request.from_us, c->request.to_us, &c->cuts_us);
+        price_cuts(c->catalogue, c->request.from_us, c->request.to_us, NULL, 0, &c->cuts_us);
     c->scope.cuts_us = c->cuts_us;
     return rc;
 }
@@ -115,17 +115,9 @@ static int check_hour(const struct correction *c, const char *field, int64_t at_
     return ARGS_WRONG;
 }
 
-static int check_tenant(struct db *db, const char *tenant, struct err *e)
-{
-    bool known = true;
-    if (tenant && republish_knows_tenant(db, tenant, &known, e) < 0)
-        return -1;
-    return known ? 0 : err_field(e, "--tenant", -1, "\"%.100s\" has no rows", tenant);
-}
-
 static int prepare(struct correction *c, struct err *e)
 {
-    if (check_tenant(c->db, c->request.tenant, e) < 0 || read_prices(c, e) < 0 ||
+    if (db_check_tenant(c->db, c->request.tenant, e) < 0 || read_prices(c, e) < 0 ||
         reprice_kept(c->db, &c->minutes_from_us, &c->hours_from_us, e) < 0)
         return -1;
     int rc = check_hour(c, "--from", c->request.from_us, e);

@@ -3,37 +3,9 @@
 
 #include "common/core/price_name.h"
 #include "common/core/timeunit.h"
+#include "deploy/admin/prices/price_cuts.h"
 
 // ---- instants ----
-
-static int compare_i64(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static size_t sort_unique(int64_t *v, size_t n)
-{
-    size_t unique = 0;
-    qsort(v, n, sizeof(*v), compare_i64);
-    for (size_t i = 0; i < n; i++)
-        if (unique == 0 || v[unique - 1] != v[i])
-            v[unique++] = v[i];
-    return unique;
-}
-
-size_t reprice_cuts(const struct catalogue *c, int64_t from_us, int64_t to_us, int64_t **out)
-{
-    size_t n = 0;
-    int64_t *v = xcalloc(catalogue_count(c) + 1, sizeof(*v));
-    for (size_t i = 0; i < catalogue_count(c); i++) {
-        int64_t at_us = catalogue_at(c, i)->effective_from_us;
-        if (at_us > from_us && at_us < to_us)
-            v[n++] = at_us;
-    }
-    *out = v;
-    return sort_unique(v, n);
-}
 
 size_t reprice_hour_cuts(const int64_t *cuts_us, size_t n, int64_t **out)
 {
@@ -44,7 +16,7 @@ size_t reprice_hour_cuts(const int64_t *cuts_us, size_t n, int64_t **out)
         v[k++] = time_floor_us(cuts_us[i] + US_PER_HOUR - 1, US_PER_HOUR);
     }
     *out = v;
-    return sort_unique(v, k);
+    return price_cuts_sort(v, k);
 }
 
 // ---- names ----

@@ -5,9 +5,6 @@
 
 #include "common/core/price.h"
 
-// The instants strictly between the two at which a card of the catalogue begins to hold: ascending,
-// each once; owned by the caller. Between two of them no price changes.
-size_t reprice_cuts(const struct catalogue *c, int64_t from_us, int64_t to_us, int64_t **out);
 // Those cuts as hours see them: an hour that has one inside becomes a piece of its own, so that
 // usage summed between two of these is of hours without, or of one hour with. Owned by the caller.
 size_t reprice_hour_cuts(const int64_t *cuts_us, size_t n, int64_t **out);

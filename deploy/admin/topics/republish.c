@@ -21,14 +21,6 @@ static int read_range(const struct args *a, struct republish_range *out, struct 
     return ARGS_WRONG;
 }
 
-static int check_tenant(struct db *db, const char *tenant, struct err *e)
-{
-    bool known = true;
-    if (tenant && republish_knows_tenant(db, tenant, &known, e) < 0)
-        return -1;
-    return known ? 0 : err_field(e, "--tenant", -1, "\"%.100s\" has no rows", tenant);
-}
-
 static void say(const struct republish_result *r)
 {
     printf("%" PRId64 " rows of %" PRId64 " windows will be sent again\n", r->rows, r->windows);
@@ -45,7 +37,7 @@ int republish_run(const struct config *c, const struct args *a, struct err *e)
     if (rc < 0)
         return rc;
     struct db *db = db_open_set_up(c, e);
-    rc = db ? check_tenant(db, range.tenant, e) : -1;
+    rc = db ? db_check_tenant(db, range.tenant, e) : -1;
     if (rc == 0) {
         rc = republish_mark(db, &range, PAGE_ROWS, &result, e);
         if (rc == 0 || result.rows > 0)

@@ -44,18 +44,6 @@ struct marking {
     struct republish_result *result;
 };
 
-int republish_knows_tenant(struct db *db, const char *tenant, bool *out, struct err *e)
-{
-    PGresult *r =
-        db_query(db, "looking for the tenant",
-                 "SELECT EXISTS (SELECT FROM llm_series WHERE tenant_id = $1)::int", 1, &tenant, e);
-    if (!r)
-        return -1;
-    *out = db_int(r, 0, 0);
-    PQclear(r);
-    return 0;
-}
-
 // The row that ends a page. 1: there is none, what is left is the last page.
 static int find_end(struct marking *m, struct err *e)
 {

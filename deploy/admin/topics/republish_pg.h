@@ -15,8 +15,6 @@ struct republish_result {
     int64_t open_windows;  // of the range, not closed yet
 };
 
-// Whether any row was ever counted of the tenant.
-int republish_knows_tenant(struct db *db, const char *tenant, bool *out, struct err *e) MUST_CHECK;
 // In transactions of about page_rows rows; after an error *out has what is marked. To be run again
 // then: rows that are marked already are counted, and sent once.
 int republish_mark(struct db *db, const struct republish_range *range, int64_t page_rows,
