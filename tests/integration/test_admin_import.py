@@ -563,6 +563,7 @@ class EffectTest(ImportTest):
                          (unpriced, unpriced_after))
         self.assertEqual(answer["requests"], sum(line[5] for line in lines))
         self.assertEqual(answer["tokens"], sum(sum(line[6:]) for line in lines))
+        self.assertIs(answer["used_left_out"], False)
         for name, of in (("alpha", ("alpha", "alpha-plus", "openai/alpha")), ("beta-2026-01-01", ("beta-2026-01-01",)),
                          ("delta", ("delta",))):
             mine = [line for line in lines if line[1] in of]
@@ -575,6 +576,18 @@ class EffectTest(ImportTest):
         # Those that were used come first, the dearest before.
         order = [line.split()[0] for line in text.splitlines() if line.startswith("  ")][1:3]
         self.assertEqual(order[0], "alpha")
+
+    def test_a_tenant_with_names_without_end_keeps_no_prices_out(self):
+        self.use(("acme", "alpha", "", "", 0, 5, 10**6, 0, 0))
+        at, fan = "date_trunc('hour', now()) - interval '3 hours'", 100_000
+        fact_rows.series(self.stack, 2, "evil")
+        fact_rows.rows(self.stack, "llm_hour", "SELECT 2", f"SELECT {at} - h * interval '1 minute'"
+                       " FROM generate_series(1, 10) h", usage="(SELECT array_agg(ROW(window_start || '-' || n, '', '',"
+                       f" 0, 1, 0, 0, 0, 0, 0, 0)::llm_usage) FROM generate_series(1, {fan}) n)")
+        answer = self.take({"alpha": entry(3, 9)})
+        self.assertEqual((answer["used_left_out"], answer["requests"]), (True, 10**6 - 1 + 5))
+        self.assertEqual(answer["by"]["alpha"]["cost_after_usd"], "3")
+        self.assertIn("\nthere are too many names in that usage", self.ok("diff", "-", stdin="{}"))
 
     def test_of_what_is_in_conflict(self):
         self.use(("acme", "beta", "", "", 0, 10, 1000000, 0, 1000000))

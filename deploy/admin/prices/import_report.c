@@ -291,6 +291,9 @@ static void add_effect(const struct import_report *r, struct buf *out)
              " -> %" PRId64 "\n",
              t->before.unpriced_requests, t->after.unpriced_requests, t->before.guessed_requests,
              t->after.guessed_requests);
+    if (r->used_left_out)
+        buf_adds(out, "there are too many names in that usage: these are the ones with the most "
+                      "requests, others are left out\n");
 }
 
 static void add_sums(const struct import_report *r, struct buf *out)
@@ -447,6 +450,7 @@ void import_report_add_json(const struct import_report *r, int64_t version, stru
     add_json_time(out, "effective_from", r->from_us);
     add_json_time(out, "used_from", r->used_from_us);
     add_json_time(out, "used_to", r->used_to_us);
+    buf_addf(out, ",\"used_left_out\":%s", r->used_left_out ? "true" : "false");
     add_json_effect(out, &r->effects->total);
     buf_adds(out, ",\"list\":[");
     for (size_t i = 0; i < r->plan->n; i++) {

@@ -17,6 +17,7 @@ struct import_report {
     const struct price_effects *all;     // of that and of what is in conflict; may be `effects`
     int64_t from_us;                     // import_rules
     int64_t used_from_us, used_to_us;    // windows of the usage
+    bool used_left_out;                  // it is that of the names that were used most alone
 };
 
 // Models that change and that are in conflict one by one, those that cost most first; the others by

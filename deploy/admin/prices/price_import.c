@@ -94,7 +94,9 @@ static int read_used(struct import *im, struct err *e)
     PQclear(r);
     im->used_from_us =
         time_floor_us(im->used_to_us, US_PER_HOUR) - USED_DAYS * 24 * (int64_t)US_PER_HOUR;
-    struct used_range range = {.from_us = im->used_from_us, .to_us = im->used_to_us};
+    // Whoever sends names without end must not keep the operator from prices.
+    struct used_range range = {
+        .from_us = im->used_from_us, .to_us = im->used_to_us, .most_used = true};
     if (used_read(db, &range, &im->used, e) < 0)
         return -1;
     take_uses(im);
@@ -147,6 +149,7 @@ static int plan(struct import *im, struct err *e)
         .from_us = rules.from_us,
         .used_from_us = im->used_from_us,
         .used_to_us = im->used_to_us,
+        .used_left_out = im->used.left_out,
     };
     if (import_plan_make(&im->list, &rules, &im->plan, e) < 0)
         return -1;

@@ -16,7 +16,7 @@
 // ---- the question ----
 
 // Binds $1 from, $2 to, $3 tenant, $4 cuts, $5 models in lower case, $6 most lines.
-static void add_statement(struct buf *sql, bool minutes)
+static void add_statement(struct buf *sql, const struct used_range *r)
 {
     buf_adds(sql, "SELECT s.tenant_id, u.model COLLATE \"C\", u.asked COLLATE \"C\","
                   " u.tier COLLATE \"C\", u.context_above,"
@@ -34,8 +34,8 @@ static void add_statement(struct buf *sql, bool minutes)
              " AND ($5::text[] IS NULL OR EXISTS (SELECT FROM unnest(m.usage) f"
              "  WHERE lower(f.model COLLATE \"C\") = ANY ($5)"
              "  OR lower(f.asked COLLATE \"C\") = ANY ($5)))"
-             " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7 LIMIT $6",
-             minutes ? "llm_minute" : "llm_hour");
+             " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY %s1, 2, 3, 4, 5, 6, 7 LIMIT $6",
+             r->minutes ? "llm_minute" : "llm_hour", r->most_used ? "sum(u.requests) DESC, " : "");
 }
 
 static void add_instant(struct buf *out, int64_t us)
@@ -112,6 +112,10 @@ static int take_line(void *arg, const PGresult *r, struct err *e)
 {
     struct reading *reading = arg;
     struct used *u = reading->out;
+    if (u->n == USED_LINES_MAX && reading->range->most_used) {
+        u->left_out = true;
+        return 0;
+    }
     if (u->n == USED_LINES_MAX)
         return err_set(e,
                        "the range has more than %d sums of usage; want a shorter one, or one "
@@ -183,7 +187,7 @@ static int read_lines(struct db *db, const struct used_range *r, const char *beg
 {
     static const char doing[] = "summing the usage";
     struct buf sql = {0};
-    add_statement(&sql, r->minutes);
+    add_statement(&sql, r);
     buf_addc(&sql, '\0');
     char most[24];
     snprintf(most, sizeof(most), "%d", USED_LINES_MAX + 1);

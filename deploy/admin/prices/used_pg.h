@@ -8,7 +8,7 @@
 #include "common/core/usage_lines.h"
 #include "deploy/admin/db_pg.h"
 
-#define USED_LINES_MAX 1000000 // a range that gives more is refused
+#define USED_LINES_MAX 1000000 // of a range
 
 struct used_line {
     const char *tenant;        // points into the struct used, like key's strings
@@ -22,11 +22,13 @@ struct used_line {
                       // their rows; exact where a row has one line
 };
 
-// Ordered by tenant, then key (model, asked, tier bytewise, context_above), at_us, price_version.
+// Ordered by tenant, then key (model, asked, tier bytewise, context_above), at_us, price_version;
+// with most_used by requests before that, the most first.
 struct used {
     struct used_line *v; // owned
     size_t n, room;
-    char **texts; // owned: what the lines point into
+    bool left_out; // most_used: there are more than these
+    char **texts;  // owned: what the lines point into
     size_t text_count, text_room;
 };
 void used_free(struct used *u); // empty and valid again
@@ -39,12 +41,14 @@ struct used_range {
     bool minutes;           // of llm_minute; else of llm_hour
     const struct str *models; // only rows with a line whose model or asked is one of these, in any
     size_t model_count;       // case of letters; 0: all rows. Of such a row all lines count
+    bool most_used; // where there are too many lines: the USED_LINES_MAX with the most requests
 };
 // All lines are of one moment, inside the caller's transaction where one is open. Neither rows that
 // retention has declared gone nor those of tenants that are being deleted count. The session's
 // statement_timeout holds, and the server gives up by itself where we are gone (the session keeps
 // that, and has one processor and 64 MB a statement from then on). -1: also where a sum is above
-// INT64_MAX, or there are more than USED_LINES_MAX; out is then empty.
+// INT64_MAX, or there are more than USED_LINES_MAX and not only the most_used are wanted; out is
+// then empty.
 int used_read(struct db *db, const struct used_range *r, struct used *out,
               struct err *e) MUST_CHECK;
 
