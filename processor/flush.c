@@ -110,6 +110,7 @@ static enum flush_result step_store(struct flush *f, struct store *store,
     case STORE_OK:
         if (f->state == FLUSH_COMMIT || f->state == FLUSH_RESOLVE) {
             stats->flushes++;
+            stats->flushed_rows += (int64_t)f->batch.cell_count;
             return FLUSH_DONE;
         }
         f->state = f->state == FLUSH_BEGIN ? FLUSH_LETTERS : FLUSH_COMMIT;

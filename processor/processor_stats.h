@@ -51,6 +51,10 @@
     COUNTER(flush_retries, FLUSHES_, "result=\"retried\"", "")                                     \
     COUNTER(flush_unknown, FLUSHES_, "result=\"unknown\"", "")                                     \
     COUNTER(flush_fenced, FLUSHES_, "result=\"fenced\"", "")                                       \
+    COUNTER(flushed_rows, "streamlens_processor_flushed_rows_total", "",                           \
+            "Rows of minutes that flushes wrote")                                                  \
+    COUNTER(database_errors, "streamlens_processor_database_errors_total", "",                     \
+            "Calls that PostgreSQL did not answer, or refused")                                    \
     COUNTER(claims, "streamlens_processor_claims_total", "", "Partitions taken over")              \
     COUNTER(tasks_kept, "streamlens_processor_tasks_kept_total", "",                               \
             "Partitions that came back with their state still in memory")                          \
@@ -58,6 +62,8 @@
             "Answered requests for which no price was found")                                      \
     COUNTER(refused_catalogues, "streamlens_processor_refused_catalogues_total", "",               \
             "Price catalogues that could not be used; rows go on with the one before")             \
+    GAUGE(database_up, "streamlens_processor_database_up", "",                                     \
+          "1 while the connection to PostgreSQL stands")                                           \
     GAUGE(price_version, "streamlens_processor_price_version", "",                                 \
           "Version of the price catalogue that new rows are priced by; 0 = none yet")              \
     GAUGE(tasks, PARTITIONS_, "state=\"live\"",                                                    \

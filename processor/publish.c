@@ -56,11 +56,19 @@ static enum store_result take(struct publish *p, int64_t now_ms, struct err *e)
     return rc;
 }
 
-static enum publish_result after_take(struct publish *p)
+static enum publish_result nothing_due(struct publish *p, int64_t now_ms)
 {
-    bool is_due = p->batch.n > 0;
-    p->state = is_due ? PUBLISH_BEGIN : PUBLISH_CLOSE;
-    return is_due ? PUBLISH_AGAIN : PUBLISH_DONE;
+    p->state = PUBLISH_CLOSE;
+    p->stats->caught_up_s = now_ms / 1000;
+    return PUBLISH_DONE;
+}
+
+static enum publish_result after_take(struct publish *p, int64_t now_ms)
+{
+    if (p->batch.n == 0)
+        return nothing_due(p, now_ms);
+    p->state = PUBLISH_BEGIN;
+    return PUBLISH_AGAIN;
 }
 
 static enum publish_result step_store(struct publish *p, int64_t now_ms, struct err *e)
@@ -75,7 +83,7 @@ static enum publish_result step_store(struct publish *p, int64_t now_ms, struct 
     switch (rc) {
     case STORE_OK:
         if (p->state == PUBLISH_TAKE)
-            return after_take(p);
+            return after_take(p, now_ms);
         p->state = p->state == PUBLISH_CHECK ? PUBLISH_OPEN : PUBLISH_TAKE;
         return PUBLISH_AGAIN;
     case STORE_FENCED:
@@ -125,8 +133,9 @@ static enum publish_result advance(struct publish *p, int64_t now_ms)
         on_committed(p, now_ms);
         bool more = p->batch.more;
         publish_batch_clear(&p->batch);
-        p->state = more ? PUBLISH_TAKE : PUBLISH_CLOSE;
-        return more ? PUBLISH_AGAIN : PUBLISH_DONE;
+        if (!more)
+            return nothing_due(p, now_ms);
+        p->state = PUBLISH_TAKE;
     }
     }
     return PUBLISH_AGAIN;

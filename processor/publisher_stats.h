@@ -22,6 +22,8 @@
     GAUGE(is_publisher, "streamlens_publisher_active", "",                                         \
           "1 while this process publishes: it owns partition 0 and has a producer")                \
     GAUGE(sequence, "streamlens_publisher_sequence", "", "Last sequence known to be in the log")   \
+    GAUGE(caught_up_s, "streamlens_publisher_caught_up_timestamp_seconds", "",                     \
+          "When this process last had published all that was due; 0 = never")                      \
     HISTOGRAM(delay_seconds, "streamlens_publisher_delay_seconds", "",                             \
               "Time from the moment a window was closed to its rows being committed to the log")
 

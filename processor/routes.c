@@ -37,7 +37,10 @@ static void on_metrics(struct http_exchange *x, void *arg)
     r->stats->refused_catalogues = store_pg_refused_catalogues(r->store);
     r->stats->unpriced_requests = store_pg_unpriced_requests(r->store);
     r->stats->series_over_cap = store_pg_series_over_cap(r->store);
+    r->stats->database_errors = store_pg_errors(r->store);
+    r->stats->database_up = store_pg_up(r->store);
     processor_stats_render(r->stats, &out);
+    runner_render_partitions(r->runner, &out);
     publisher_stats_read(r->publisher, &publisher);
     publisher_stats_render(&publisher, &out);
     service_reply_metrics(x, &out, r->http_stats, "processor");

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "processor/partition_stats.h"
+
 #define FEED_ROUND 1000 // records of one partition in a round
 #define TICK_CHECK_US (200 * US_PER_MS)
 #define RETRY_US (500 * US_PER_MS)      // between attempts at something that is away
@@ -640,4 +642,23 @@ void runner_update_gauges(struct runner *r)
     if (r->instance)
         instance_update_gauges(r->instance);
     r->stats->prefetched = r->source ? source_prefetched(r->source) : 0;
+}
+
+void runner_render_partitions(const struct runner *r, struct buf *out)
+{
+    size_t n = 0, cap = r->instance && r->source ? (size_t)r->settings.partitions : 0;
+    struct partition_stats *v = xcalloc(cap, sizeof(*v));
+    for (int p = 0; p < (int)cap; p++) {
+        const struct task *t = instance_task(r->instance, p);
+        if (!t)
+            continue;
+        v[n].partition = p;
+        for (int k = 0; k < 2; k++)
+            v[n].topic[k] = (struct partition_topic){
+                task_next_offset(t, k), source_log_end(r->source, p, k), task_time_ms(t, k),
+                (int64_t)join_waiting_count(task_join(t), k)};
+        n++;
+    }
+    partition_stats_render(v, n, runner_wall_ms(r), r->config->max_joins, out);
+    free(v);
 }

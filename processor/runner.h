@@ -61,5 +61,7 @@ struct runner_health {
 };
 struct runner_health runner_health(const struct runner *r, bool database_is_up);
 void runner_update_gauges(struct runner *r);
+// The samples of each partition that is read (partition_stats.h).
+void runner_render_partitions(const struct runner *r, struct buf *out);
 
 #endif

@@ -50,6 +50,9 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
                              struct task_record *out, struct err *e) MUST_CHECK;
 void source_taken(struct source *s, int partition, enum event_kind topic);
 
+// The log's end as of the last fetch, which rests while nothing is taken and much has arrived; -1
+// before the first one.
+int64_t source_log_end(const struct source *s, int partition, enum event_kind topic);
 // Records that have arrived and were not taken yet.
 int64_t source_prefetched(const struct source *s);
 

@@ -479,6 +479,14 @@ int source_ends(struct source *s, int partition, struct log_ends ends[2], struct
     return 0;
 }
 
+int64_t source_log_end(const struct source *s, int partition, enum event_kind topic)
+{
+    int64_t low, high;
+    rd_kafka_resp_err_t err =
+        rd_kafka_get_watermark_offsets(s->rk, s->topic[topic], partition, &low, &high);
+    return err || high < 0 ? -1 : high;
+}
+
 int64_t source_prefetched(const struct source *s)
 {
     size_t n = 0;

@@ -34,6 +34,7 @@ struct store {
     struct rows rows;
     int64_t unpriced_requests; // of committed flushes
     int64_t series_over_cap;
+    int64_t errors;
     int64_t token;             // tells this process from any other that ever was or will be
     int64_t owner_id;          // of GROUP_INSTANCE_ID
     int64_t series_generation; // of the connection's series ids
@@ -100,12 +101,18 @@ int64_t store_pg_refused_catalogues(const struct store *s)
 static enum store_result finish(struct store *s, enum store_result rc)
 {
     s->up = db_is_open(s->db);
+    s->errors += rc != STORE_OK && rc != STORE_FENCED;
     return rc;
 }
 
 int64_t store_pg_unpriced_requests(const struct store *s)
 {
     return s->unpriced_requests;
+}
+
+int64_t store_pg_errors(const struct store *s)
+{
+    return s->errors;
 }
 
 int64_t store_pg_series_over_cap(const struct store *s)

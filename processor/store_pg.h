@@ -15,6 +15,8 @@ void store_free(struct store *s);
 int64_t store_pg_token(const struct store *s);
 // Whether the last call reached the server.
 bool store_pg_up(const struct store *s);
+// Calls that PostgreSQL did not answer, or refused.
+int64_t store_pg_errors(const struct store *s);
 // Of the catalogue that new rows are priced by; 0 before the first flush, and where there is none.
 int64_t store_pg_price_version(const struct store *s);
 // Catalogues that were read and could not be used.

@@ -308,8 +308,10 @@ START_TEST(a_connection_lost_before_commit_is_a_retry)
     end_backends();
     ck_result(&w, writer_begin(&w), STORE_RETRY);
     ck_assert(!store_pg_up(w.store));
+    ck_assert_int_eq(store_pg_errors(w.store), 1);
     ck_ok(&w, writer_flush(&w));
     ck_assert(store_pg_up(w.store));
+    ck_assert_int_eq(store_pg_errors(w.store), 1);
     writer_add_simple(&w, "m", 2);
     ck_ok(&w, writer_begin(&w));
     end_backends();

@@ -269,6 +269,11 @@ void source_taken(struct source *s, int partition, enum event_kind topic)
         *at = max_i64(g->log->topic[topic][partition].low, *at - random_below(g->random, 4));
 }
 
+int64_t source_log_end(const struct source *s, int partition, enum event_kind topic)
+{
+    return sim_log_high(s->client->group->log, topic, partition);
+}
+
 int64_t source_prefetched(const struct source *s)
 {
     return s->ready;

@@ -74,6 +74,7 @@ START_TEST(one_effect_a_step_in_order)
     expect_step(FLUSH_DONE);
     expect_trace("begin;wait;write;commit;");
     ck_assert_int_eq(stats.flushes, 1);
+    ck_assert_int_eq(stats.flushed_rows, 1);
 }
 END_TEST
 

@@ -225,6 +225,7 @@ START_TEST(one_effect_a_step_in_order)
     ck_assert_int_eq(stats.published, 2);
     ck_assert_int_eq(stats.sequence, 42);
     ck_assert_int_eq(stats.is_publisher, 1);
+    ck_assert_int_eq(stats.caught_up_s, NOW_MS / 1000);
 }
 END_TEST
 
@@ -246,6 +247,7 @@ START_TEST(more_is_taken_at_once)
     reach(PUBLISH_COMMIT);
     publish.batch.more = true;
     expect_step(PUBLISH_AGAIN);
+    ck_assert_int_eq(stats.caught_up_s, 0);
     due(43, 44);
     expect_pause(PUBLISH_DONE);
     expect_trace("commit;take 9 42;begin;put 43;put 44;put progress 44;commit;");
@@ -260,6 +262,7 @@ START_TEST(nothing_due_begins_no_transaction)
     expect_trace("check 9;" FROM_OPEN "take 9 40;");
     ck_assert_int_eq(stats.sequence, 40);
     ck_assert_int_eq(stats.committed, 0);
+    ck_assert_int_eq(stats.caught_up_s, NOW_MS / 1000);
 }
 END_TEST
 

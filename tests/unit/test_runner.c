@@ -305,8 +305,47 @@ START_TEST(fenced_by_the_broker_it_ends_where_another_of_its_id_has_a_partition)
 }
 END_TEST
 
+// ---- its numbers ----
+
+#define REQUESTS_0 "{topic=\"requests\",partition=\"0\"} "
+
+static void expect_sample(const char *sample)
+{
+    struct buf out = {0};
+    runner_render_partitions(runner, &out);
+    char *text = buf_steal(&out);
+    ck_assert_msg(strstr(text, sample), "no %s in %s", sample, text);
+    free(text);
+}
+
+START_TEST(it_tells_how_much_of_each_partition_is_not_read_and_how_old_that_is)
+{
+    struct buf out = {0};
+    runner_render_partitions(runner, &out); // before it has started
+    buf_free(&out);
+    start();
+    arrive(0, "a");
+    run_for(100);
+    expect_sample("lag_records" REQUESTS_0 "0\n");
+    expect_sample("behind_seconds" REQUESTS_0 "0.000\n");
+    int64_t read_us = now_us;
+    group.stuck = true;
+    arrive(0, "b");
+    while (now_us < read_us + 5 * US_PER_S)
+        ck_assert_int_eq(runner_round(runner, &e), 0);
+    expect_sample("lag_records" REQUESTS_0 "1\n");
+    expect_sample("behind_seconds" REQUESTS_0 "5.");
+    expect_sample("joins_used_ratio" REQUESTS_0 "0.0100\n"); // a of 100
+    group.stuck = false;
+    run_for(100);
+    expect_sample("lag_records" REQUESTS_0 "0\n");
+    expect_sample("behind_seconds" REQUESTS_0 "0.000\n");
+}
+END_TEST
+
 static void add_all(TCase *tc)
 {
+    tcase_add_test(tc, it_tells_how_much_of_each_partition_is_not_read_and_how_old_that_is);
     tcase_add_test(tc, the_publisher_is_told_when_partition_0_comes_and_goes);
     tcase_add_test(tc, fenced_with_nothing_to_flush_it_joins_again_and_tells_the_publisher);
     tcase_add_test(tc, without_partition_0_the_publisher_is_told_nothing);
