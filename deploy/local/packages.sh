@@ -13,6 +13,7 @@ PACKAGES_RUN=(
 PACKAGES_TEST=(
     clang clang-tidy clang-format libclang-rt-14-dev llvm valgrind shellcheck prometheus
     git openssl haproxy
+    systemd                                                           # tests/manifests: systemd-analyze
     python3-jsonschema                                                # tests/support/schema_check.py
     jq python3-venv default-jdk-headless                              # deploy/examples
 )
