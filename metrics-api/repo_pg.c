@@ -574,7 +574,7 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         repo_free(r);
         return NULL;
     }
-    r->prices = repo_prices_new(r->pool, REPO_STATEMENTS);
+    r->prices = repo_prices_new(base, r->pool, REPO_STATEMENTS);
     return r;
 }
 

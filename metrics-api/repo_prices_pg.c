@@ -17,16 +17,16 @@ const struct pg_statement repo_prices_statements[PRICES_STATEMENTS] = {
     [PRICES_CATALOGUE] = {"prices_catalogue", price_pg_select, 0, true},
 };
 
+TAILQ_HEAD(request_list, repo_prices_request);
 struct repo_prices_request {
-    TAILQ_ENTRY(repo_prices_request) link; // in a list, unless `query` is there
+    TAILQ_ENTRY(repo_prices_request) link;
+    struct request_list *in; // NULL: `query` is there
     struct repo_prices *prices;
     struct pg_query *query; // for the version
-    bool waits, rides;      // for the next reading, or for the one under way
     int64_t version;        // that was the newest
     repo_prices_done done;
     void *arg;
 };
-TAILQ_HEAD(request_list, repo_prices_request);
 
 struct repo_prices {
     struct pg_pool *pool;
@@ -36,10 +36,16 @@ struct repo_prices {
     int64_t refused_us;        // when that was found, monotonic
     struct pg_query *reading;  // NULL: none
     struct request_list rides; // began before the reading did: its result is new enough for them
-    struct request_list waits;
+    struct request_list waits; // for the next one
+    // Read for. One is answered a turn of the loop: an answer may be ten thousand lines, and of
+    // those who waited some have left meanwhile.
+    struct request_list ready;
+    struct event *turn;
 };
 
-struct repo_prices *repo_prices_new(struct pg_pool *pool, size_t first)
+static void on_turn(evutil_socket_t fd, short what, void *arg);
+
+struct repo_prices *repo_prices_new(struct event_base *base, struct pg_pool *pool, size_t first)
 {
     struct repo_prices *p = xcalloc(1, sizeof(*p));
     p->pool = pool;
@@ -47,15 +53,9 @@ struct repo_prices *repo_prices_new(struct pg_pool *pool, size_t first)
     p->book = price_book_new(catalogue_new());
     TAILQ_INIT(&p->rides);
     TAILQ_INIT(&p->waits);
+    TAILQ_INIT(&p->ready);
+    p->turn = evtimer_new(base, on_turn, p);
     return p;
-}
-
-void repo_prices_free(struct repo_prices *p)
-{
-    if (!p)
-        return;
-    price_book_free(p->book);
-    free(p);
 }
 
 // ---- a request ----------------------------------------------------------------------------------
@@ -74,12 +74,23 @@ static void request_end(struct repo_prices_request *req, enum repo_status status
 
 static void leave(struct repo_prices_request *req)
 {
-    struct repo_prices *p = req->prices;
-    if (req->rides)
-        TAILQ_REMOVE(&p->rides, req, link);
-    else if (req->waits)
-        TAILQ_REMOVE(&p->waits, req, link);
-    req->rides = req->waits = false;
+    if (req->in)
+        TAILQ_REMOVE(req->in, req, link);
+    req->in = NULL;
+}
+
+static void enter(struct repo_prices_request *req, struct request_list *list)
+{
+    leave(req);
+    TAILQ_INSERT_TAIL(list, req, link);
+    req->in = list;
+}
+
+static void move_all(struct request_list *from, struct request_list *to)
+{
+    struct repo_prices_request *req;
+    while ((req = TAILQ_FIRST(from)))
+        enter(req, to);
 }
 
 static void end_all(struct request_list *list, enum repo_status status, const struct err *e)
@@ -94,6 +105,36 @@ static void end_all(struct request_list *list, enum repo_status status, const st
 static enum repo_status status_of(enum pg_status status)
 {
     return status == PG_OK ? REPO_OK : status == PG_FAILED ? REPO_FAILED : REPO_UNAVAILABLE;
+}
+
+static void await_turn(struct repo_prices *p)
+{
+    static const struct timeval at_once = {0, 0};
+    if (!TAILQ_EMPTY(&p->ready))
+        evtimer_add(p->turn, &at_once);
+}
+
+static void on_turn(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
+{
+    struct repo_prices *p = arg;
+    struct repo_prices_request *req = TAILQ_FIRST(&p->ready);
+    if (!req) // it has left
+        return;
+    leave(req);
+    request_end(req, REPO_OK, NULL);
+    await_turn(p);
+}
+
+void repo_prices_free(struct repo_prices *p)
+{
+    if (!p)
+        return;
+    struct err e;
+    (void)err_set(&e, "the service is stopping");
+    end_all(&p->ready, REPO_UNAVAILABLE, &e);
+    event_free(p->turn);
+    price_book_free(p->book);
+    free(p);
 }
 
 // Whether what is there answers it.
@@ -158,26 +199,26 @@ static void read_done(void *arg, enum pg_status status, const PGresult *r, const
         end_all(&p->waits, status_of(status), e);
         return;
     }
-    bool fine = take_up(p, r, &why) == 0;
-    end_all(&p->rides, fine ? REPO_OK : REPO_UNAVAILABLE, &why);
+    if (take_up(p, r, &why) == 0)
+        move_all(&p->rides, &p->ready);
+    else
+        end_all(&p->rides, REPO_UNAVAILABLE, &why);
     struct repo_prices_request *req, *next;
     for (req = TAILQ_FIRST(&p->waits); req; req = next) {
         next = TAILQ_NEXT(req, link);
-        (void)settle(req);
+        if (req->version == version_of(p))
+            enter(req, &p->ready);
+        else
+            (void)settle(req);
     }
+    await_turn(p);
     if (!TAILQ_EMPTY(&p->waits))
         read_begin(p);
 }
 
 static void read_begin(struct repo_prices *p)
 {
-    struct repo_prices_request *req;
-    TAILQ_FOREACH(req, &p->waits, link)
-    {
-        req->waits = false;
-        req->rides = true;
-    }
-    TAILQ_CONCAT(&p->rides, &p->waits, link);
+    move_all(&p->waits, &p->rides);
     p->reading = pg_pool_query(p->pool, p->first + PRICES_CATALOGUE, NULL, read_done, p);
 }
 
@@ -198,8 +239,7 @@ static void version_done(void *arg, enum pg_status status, const PGresult *r, co
     }
     if (settle(req))
         return;
-    TAILQ_INSERT_TAIL(&p->waits, req, link);
-    req->waits = true;
+    enter(req, &p->waits);
     if (!p->reading)
         read_begin(p);
 }

@@ -7,13 +7,16 @@ import http.client
 import io
 import json
 import os
+import signal
+import socket
+import struct
 import unittest
 import urllib.parse
 from decimal import Decimal
 
 from keys import add_key
 from prices import TOKEN_CLASSES, UNPRICED, Catalogue
-from stack import ROOT, Stack, wait_for
+from stack import ROOT, Stack, freeze, wait_for
 
 CLASSES = (*TOKEN_CLASSES, "request")
 COLUMNS = ("model tenant_id provider aliases tier above_tokens input cached_input cache_write_5m cache_write_1h output"
@@ -326,6 +329,32 @@ class Prices(Case):
             self.assertEqual({f["catalogue_version"] for f in found}, {version})
             wait_for(lambda b=before: self.taken_up() > b, "the log")
             self.assertEqual(self.taken_up(), before + 1)
+
+    def test_of_those_who_waited_together_who_has_left_gets_no_answer(self):
+        s = self.enterContext(Stack(env={"QUERY_TIMEOUT_MS": "60000"}))
+        s.sql("DELETE FROM llm_price")  # read at once, by a process that looks at it before it looks at clients
+        api = s.start("metrics-api")
+        count = lambda result: api.metric(f'streamlens_metrics_answers_total{{result="{result}"}}')
+        queries = lambda: api.metric('streamlens_pg_queries_total{result="ok"}')
+        waiting = lambda: s.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND application_name = 'streamlens-metrics-api'")
+        asked, people = queries(), []
+        with s.holding("LOCK TABLE llm_price IN ACCESS EXCLUSIVE MODE"):
+            for _ in range(40):
+                people.append(socket.create_connection(("127.0.0.1", api.port)))
+                people[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # breaks off
+                people[-1].sendall(b"GET /v1/prices HTTP/1.1\r\nHost: h\r\n\r\n")
+            wait_for(lambda: queries() == asked + 40 and waiting() == "1", "the reading, and all behind it")
+            freeze(api.process.pid)
+        try:
+            wait_for(lambda: waiting() == "0", "the lock")
+            for each in people:
+                each.close()
+        finally:
+            os.kill(api.process.pid, signal.SIGCONT)
+        wait_for(lambda: count("ok") + count("client_gone") == 40, "an end of all")
+        self.assertGreaterEqual(count("client_gone"), 38)
 
     def test_a_tag_holds_while_nothing_changes(self):
         _, headers, _ = self.client.get(at=NOW_S)
