@@ -18,6 +18,7 @@ int eval_fail(struct eval *ev, enum promql_verdict verdict, const char *fmt, ...
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    text_clean(text);
     ev->verdict = verdict;
     return err_set(ev->e, "%s", text);
 }

@@ -216,17 +216,21 @@ int eval_count_values(struct eval *ev, const struct node_aggregation *a, const s
 {
     struct str label = node_unwrap(a->param)->string;
     struct outlet outlet;
+    struct buf text = {0};
     struct node_aggregation by = *a;
-    if (!label_name_valid(label))
-        return eval_fail(ev, PROMQL_EXECUTION, "invalid label name \"%.*s\"",
-                         (int)(label.n < 100 ? label.n : 100), label.p);
+    if (!label_name_valid(label)) {
+        quoted_print(label, &text);
+        eval_fail(ev, PROMQL_EXECUTION, "invalid label name %.*s", (int)(text.n < 100 ? text.n : 100),
+                  text.p);
+        buf_free(&text);
+        return -1;
+    }
     struct str *names = arena_array(ev->arena, a->by.n + 1, sizeof(*names));
     if (a->by.n > 0)
         memcpy(names, a->by.v, a->by.n * sizeof(*names));
     names[a->by.n] = label;
     by.by = (struct node_names){names, a->by.n + (a->without ? 0 : 1)};
     outlet_init(ev, &outlet, out);
-    struct buf text = {0};
     for (size_t i = 0; i < in->n && eval_check(ev) == 0; i++) {
         for (size_t step = 0; step < ev->steps; step++) {
             double v = in->rows[i].v[step];

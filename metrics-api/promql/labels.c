@@ -162,6 +162,17 @@ void labels_print(struct labels l, struct buf *out)
     buf_addc(out, '}');
 }
 
+void text_clean(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        size_t step = utf8_sequence((const unsigned char *)text + i, n - i);
+        if (step == 0)
+            text[i] = '?';
+        i += step ? step : 1;
+    }
+}
+
 bool label_name_valid(struct str name)
 {
     size_t i = 0, step = 1;

@@ -40,6 +40,9 @@ void labels_print(struct labels l, struct buf *out);
 void label_name_print(struct str name, struct buf *out); // quoted where it must be
 void quoted_print(struct str s, struct buf *out);        // as a string literal of Go
 
+// In place: a '?' for each byte that is no UTF-8. For messages, which quote strangers and are cut.
+void text_clean(char *text);
+
 bool label_name_valid(struct str name); // not empty, UTF-8
 
 #endif

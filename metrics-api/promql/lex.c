@@ -129,23 +129,21 @@ static struct token fail(struct lexer *l, size_t at, const char *fmt, ...)
     return (struct token){TOKEN_ERROR, str_of(l->error), at};
 }
 
-// A character as Go's %q writes it, for messages. It stands at the given offset.
-static struct token fail_rune(struct lexer *l, const char *what, size_t at)
+// The character at an offset as Go's %q writes it, in a message about the word at another.
+static struct token fail_rune(struct lexer *l, size_t word, const char *what, size_t at)
 {
-    struct buf text = {0};
-    size_t left = l->input.n - at;
-    size_t n = left > 0 ? utf8_sequence((const unsigned char *)l->input.p + at, left) : 0;
-    if (left > 0 && n > 0 && (unsigned char)l->input.p[at] >= 0x20 && l->input.p[at] != '\'')
-        buf_addf(&text, "'%.*s'", (int)n, l->input.p + at);
-    else if (left > 0 && n == 0)
-        buf_adds(&text, "'\xef\xbf\xbd'");
-    else if (left > 0)
-        buf_addf(&text, "'\\%s'", l->input.p[at] == '\n' ? "n" : "'");
-    else
-        buf_adds(&text, "'\xef\xbf\xbd'"); // what Go makes of the end
-    struct token t = fail(l, at, "%s: %.*s", what, (int)text.n, text.p);
-    buf_free(&text);
-    return t;
+    static const char replacement[] = "\xef\xbf\xbd"; // what Go makes of rubbish, and of the end
+    struct str rune = {replacement, 3};
+    size_t n = at < l->input.n
+                   ? utf8_sequence((const unsigned char *)l->input.p + at, l->input.n - at)
+                   : 0;
+    if (n > 0)
+        rune = (struct str){l->input.p + at, n};
+    if (n == 1 && rune.p[0] == '\n')
+        rune = STR_LIT("\\n");
+    else if (n == 1 && (rune.p[0] == '\'' || rune.p[0] == '\\'))
+        return fail(l, word, "%s: '\\%c'", what, rune.p[0]);
+    return fail(l, word, "%s: '%.*s'", what, (int)rune.n, rune.p);
 }
 
 // Digits, points, exponents and underscores, as far as they may be a number. False: it cannot be.
@@ -245,7 +243,8 @@ static struct token lex_string(struct lexer *l)
         if (quote != '`' && l->input.p[at] == '\\' && !scan_escape(l, quote)) {
             if (l->at >= l->input.n)
                 return fail(l, from, "escape sequence not terminated");
-            return fail_rune(l, "unknown escape sequence", l->at);
+            return fail(l, from, "unknown escape sequence U+%04X '%c'", (unsigned char)peek(l, 0),
+                        peek(l, 0));
         }
     }
     if (l->at >= l->input.n)
@@ -317,21 +316,21 @@ static struct token lex_in_braces(struct lexer *l)
     if (c == '!' && next == '=')
         return one(l, TOKEN_NOT_EQUAL, 2);
     if (c == '!')
-        return fail_rune(l, "unexpected character after '!' inside braces", from + 1);
+        return fail_rune(l, from, "unexpected character after '!' inside braces", from + 1);
     if (c == '{')
         return fail(l, from, "unexpected left brace '{'");
     if (c == '}') {
         l->in_braces = false;
         return one(l, TOKEN_RIGHT_BRACE, 1);
     }
-    return fail_rune(l, "unexpected character inside braces", from);
+    return fail_rune(l, from, "unexpected character inside braces", from);
 }
 
 static struct token lex_paren(struct lexer *l, char c)
 {
     l->parens += c == '(' ? 1 : -1;
     if (l->parens < 0)
-        return fail(l, l->at, "unexpected right parenthesis ')'");
+        return fail(l, l->at + 1, "unexpected right parenthesis ')'");
     return one(l, c == '(' ? TOKEN_LEFT_PAREN : TOKEN_RIGHT_PAREN, 1);
 }
 
@@ -350,7 +349,7 @@ static struct token lex_operator(struct lexer *l)
         return next == '=' ? one(l, TOKEN_EQUAL, 2) : one(l, TOKEN_ASSIGN, 1);
     if (c == '!')
         return next == '=' ? one(l, TOKEN_NOT_EQUAL, 2)
-                           : fail_rune(l, "unexpected character after '!'", l->at + 1);
+                           : fail_rune(l, l->at, "unexpected character after '!'", l->at + 1);
     if (c == '<' || c == '>') {
         bool less = c == '<';
         if (next == '=')
@@ -359,7 +358,7 @@ static struct token lex_operator(struct lexer *l)
             return one(l, less ? TOKEN_TRIM_UPPER : TOKEN_TRIM_LOWER, 2);
         return one(l, less ? TOKEN_LESS : TOKEN_GREATER, 1);
     }
-    return fail_rune(l, "unexpected character", l->at);
+    return fail_rune(l, l->at, "unexpected character", l->at);
 }
 
 static struct token lex_bracket(struct lexer *l, char c)

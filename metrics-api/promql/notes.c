@@ -33,6 +33,7 @@ static struct note *add(struct notes *notes, bool warning, size_t at, const char
     char text[400];
     int n = snprintf(text, sizeof(text), "PromQL %s: ", warning ? "warning" : "info");
     vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
+    text_clean(text);
     return note_of(notes, warning, at, str_of(text));
 }
 

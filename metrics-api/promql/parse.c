@@ -57,6 +57,7 @@ void *parse_fail(struct parser *p, size_t at, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    text_clean(text);
     err_field(p->e, "", (int64_t)at, "%.*s: parse error: %s", (int)position.n, position.p, text);
     buf_free(&position);
     p->verdict = PROMQL_BAD_DATA;
