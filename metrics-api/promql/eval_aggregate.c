@@ -220,8 +220,8 @@ int eval_count_values(struct eval *ev, const struct node_aggregation *a, const s
     struct node_aggregation by = *a;
     if (!label_name_valid(label)) {
         quoted_print(label, &text);
-        eval_fail(ev, PROMQL_EXECUTION, "invalid label name %.*s", (int)(text.n < 100 ? text.n : 100),
-                  text.p);
+        eval_fail(ev, PROMQL_EXECUTION, "invalid label name %.*s",
+                  (int)(text.n < 100 ? text.n : 100), text.p);
         buf_free(&text);
         return -1;
     }
