@@ -72,6 +72,16 @@ static size_t reached(const struct bucket *b, size_t n, double rank)
     return low;
 }
 
+// Sorted, each bound once. False: the last one is not +Inf, so it is no histogram.
+static bool prepare(struct bucket *b, size_t *n)
+{
+    qsort(b, *n, sizeof(*b), compare);
+    if (!(isinf(b[*n - 1].upper) && b[*n - 1].upper > 0))
+        return false;
+    *n = coalesce(b, *n);
+    return true;
+}
+
 double buckets_quantile(double phi, struct bucket *b, size_t n, struct buckets_forced *forced)
 {
     *forced = (struct buckets_forced){0};
@@ -79,10 +89,8 @@ double buckets_quantile(double phi, struct bucket *b, size_t n, struct buckets_f
         return NAN;
     if (phi < 0 || phi > 1)
         return phi < 0 ? -INFINITY : INFINITY;
-    qsort(b, n, sizeof(*b), compare);
-    if (!(isinf(b[n - 1].upper) && b[n - 1].upper > 0))
+    if (!prepare(b, &n))
         return NAN;
-    n = coalesce(b, n);
     make_monotonic(b, n, forced);
     double all = b[n - 1].count, rank = phi * all;
     if (n < 2 || all == 0)
@@ -94,4 +102,33 @@ double buckets_quantile(double phi, struct bucket *b, size_t n, struct buckets_f
         return b[0].upper;
     double lower = i > 0 ? b[i - 1].upper : 0, below = i > 0 ? b[i - 1].count : 0;
     return lower + (b[i].upper - lower) * ((rank - below) / (b[i].count - below));
+}
+
+// How many values are below the bound. A bucket without an end on one side is not split.
+static double rank_of(double bound, const struct bucket *b, size_t n)
+{
+    double lower = b[0].upper <= 0 ? -INFINITY : 0, below = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (lower >= bound)
+            return below;
+        if (b[i].upper > bound)
+            return isinf(lower)
+                       ? b[i].count
+                       : below + (b[i].count - below) * (bound - lower) / (b[i].upper - lower);
+        lower = b[i].upper;
+        below = b[i].count;
+    }
+    return b[n - 1].count;
+}
+
+double buckets_fraction(double lower, double upper, struct bucket *b, size_t n)
+{
+    if (!prepare(b, &n))
+        return NAN;
+    double all = b[n - 1].count;
+    if (all == 0 || isnan(lower) || isnan(upper))
+        return NAN;
+    if (lower >= upper)
+        return 0;
+    return (fmin(rank_of(upper, b, n), all) - fmin(rank_of(lower, b, n), all)) / all;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A quantile of a histogram of cumulative buckets, as Prometheus guesses it: within a bucket values
-// are taken to be spread evenly.
+// Quantiles and fractions of a histogram of cumulative buckets, as Prometheus guesses them: within
+// a bucket values are taken to be spread evenly.
 #ifndef STREAMLENS_PROMQL_BUCKETS_H
 #define STREAMLENS_PROMQL_BUCKETS_H
 
@@ -20,5 +20,8 @@ struct buckets_forced {
 // n >= 1 buckets in any order, which are sorted and changed.
 double buckets_quantile(double phi, struct bucket *buckets, size_t n,
                         struct buckets_forced *forced);
+
+// Which part of the values lies between two bounds.
+double buckets_fraction(double lower, double upper, struct bucket *buckets, size_t n);
 
 #endif

@@ -30,6 +30,8 @@ int eval_fail_duplicate(struct eval *ev)
 
 int eval_check(struct eval *ev)
 {
+    if (ev->verdict != PROMQL_OK)
+        return -1;
     if (ev->samples + ev->arena->bytes / PROMQL_SAMPLE_BYTES > ev->limits->samples)
         return eval_fail(
             ev, PROMQL_EXECUTION,

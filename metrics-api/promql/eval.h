@@ -102,6 +102,8 @@ int eval_label_replace(struct eval *ev, const struct node *call, struct vector *
 int eval_label_join(struct eval *ev, const struct node *call, struct vector *out) MUST_CHECK;
 int eval_histogram_quantile(struct eval *ev, const struct node *call,
                             struct vector *out) MUST_CHECK;
+int eval_histogram_fraction(struct eval *ev, const struct node *call,
+                            struct vector *out) MUST_CHECK;
 int eval_aggregation(struct eval *ev, const struct node *n, struct vector *out) MUST_CHECK;
 int eval_top(struct eval *ev, const struct node_aggregation *a, const struct vector *in,
              const size_t *group_of, size_t groups, const double *param,

@@ -49,6 +49,8 @@ static int group(struct eval *ev, const struct node_aggregation *a, struct group
     g->of = arena_array(ev->arena, g->in->n, sizeof(*g->of));
     for (size_t i = 0; i < g->in->n; i++) {
         const struct row *row = &g->in->rows[i];
+        if (eval_check(ev) != 0)
+            return -1;
         g->of[i] = keymap_add(&map, group_key(ev, a, row->labels));
         bool fresh = out && g->of[i] == out->n;
         if (fresh && !vector_add(ev, out, group_labels(ev, a, row->labels), false))
@@ -264,6 +266,7 @@ static int aggregate(struct eval *ev, const struct node_aggregation *a, const st
         return eval_top(ev, a, in, g.of, g.n, param, out);
     if (a->op != TOKEN_QUANTILE)
         return fold(ev, a->op, &g, out);
+    assert(param);
     for (size_t step = 0; step < ev->steps; step++)
         eval_note_quantile(ev, param[step], a->param->at);
     return quantiles(ev, &g, param, out);

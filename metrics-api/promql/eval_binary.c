@@ -68,7 +68,7 @@ static int eval_with_scalar(struct eval *ev, const struct node_binary *b, struct
         eval_node(ev, swapped ? b->left : b->right, &scalar) != 0)
         return -1;
     const double *other = scalar.rows[0].v;
-    for (size_t i = 0; i < out->n; i++) {
+    for (size_t i = 0; i < out->n && eval_check(ev) == 0; i++) {
         double *v = out->rows[i].v;
         for (size_t step = 0; step < ev->steps; step++) {
             if (promql_is_stale(v[step]))
@@ -85,6 +85,8 @@ static int eval_with_scalar(struct eval *ev, const struct node_binary *b, struct
         }
     }
     vector_free(ev, &scalar);
+    if (ev->verdict != PROMQL_OK)
+        return -1;
     return compares && !b->return_bool ? 0 : vector_drop_names(ev, out);
 }
 

@@ -35,13 +35,13 @@ static int eval_math(struct eval *ev, const struct node *call, struct vector *ou
     if (eval_node(ev, call->call.args[0], out) != 0)
         return -1;
     double (*f)(double) = call->call.function->math;
-    for (size_t i = 0; i < out->n; i++) {
+    for (size_t i = 0; i < out->n && eval_check(ev) == 0; i++) {
         double *v = out->rows[i].v;
         for (size_t step = 0; step < ev->steps; step++)
             if (!promql_is_stale(v[step]))
                 v[step] = f(v[step]);
     }
-    return vector_drop_names(ev, out);
+    return ev->verdict == PROMQL_OK ? vector_drop_names(ev, out) : -1;
 }
 
 // The scalar argument's values, a row of `out`, which may be the default's.
@@ -64,7 +64,7 @@ static int eval_clamp(struct eval *ev, const struct node *call, struct vector *o
     const double *high = scalar_argument(ev, call, both ? 2 : max ? 1 : 9, INFINITY, &highs);
     if (!low || !high)
         return -1;
-    for (size_t i = 0; i < out->n; i++) {
+    for (size_t i = 0; i < out->n && eval_check(ev) == 0; i++) {
         double *v = out->rows[i].v;
         for (size_t step = 0; step < ev->steps; step++) {
             if (promql_is_stale(v[step]))
@@ -75,7 +75,7 @@ static int eval_clamp(struct eval *ev, const struct node *call, struct vector *o
     }
     vector_free(ev, &lows);
     vector_free(ev, &highs);
-    return vector_drop_names(ev, out);
+    return ev->verdict == PROMQL_OK ? vector_drop_names(ev, out) : -1;
 }
 
 static int eval_round(struct eval *ev, const struct node *call, struct vector *out)
@@ -86,7 +86,7 @@ static int eval_round(struct eval *ev, const struct node *call, struct vector *o
     const double *unit = scalar_argument(ev, call, 1, 1, &units);
     if (!unit)
         return -1;
-    for (size_t i = 0; i < out->n; i++) {
+    for (size_t i = 0; i < out->n && eval_check(ev) == 0; i++) {
         double *v = out->rows[i].v;
         for (size_t step = 0; step < ev->steps; step++) {
             // Inverted, since it loses less.
@@ -96,7 +96,7 @@ static int eval_round(struct eval *ev, const struct node *call, struct vector *o
         }
     }
     vector_free(ev, &units);
-    return vector_drop_names(ev, out);
+    return ev->verdict == PROMQL_OK ? vector_drop_names(ev, out) : -1;
 }
 
 static int eval_scalar(struct eval *ev, const struct node *call, struct vector *out)
@@ -139,7 +139,7 @@ static int eval_timestamp(struct eval *ev, const struct node *call, struct vecto
         for (size_t step = 0; step < ev->steps; step++)
             if (!promql_is_stale(out->rows[i].v[step]))
                 out->rows[i].v[step] = (double)eval_time_ms(ev, step) / 1000;
-    return vector_drop_names(ev, out);
+    return ev->verdict == PROMQL_OK ? vector_drop_names(ev, out) : -1;
 }
 
 // NaN comes last either way.
@@ -195,6 +195,8 @@ int eval_call(struct eval *ev, const struct node *n, struct vector *out)
         return eval_absent(ev, n, out);
     case FUNCTION_CLAMP:
         return eval_clamp(ev, n, out);
+    case FUNCTION_HISTOGRAM_FRACTION:
+        return eval_histogram_fraction(ev, n, out);
     case FUNCTION_HISTOGRAM_QUANTILE:
         return eval_histogram_quantile(ev, n, out);
     case FUNCTION_LABEL_JOIN:

@@ -74,7 +74,7 @@ int eval_date(struct eval *ev, const struct node *call, struct vector *out)
     bool now = call->call.n == 0;
     if ((now ? eval_number(ev, 0, out) : eval_node(ev, call->call.args[0], out)) != 0)
         return -1;
-    for (size_t i = 0; i < out->n; i++) {
+    for (size_t i = 0; i < out->n && eval_check(ev) == 0; i++) {
         double *v = out->rows[i].v;
         for (size_t step = 0; step < ev->steps; step++) {
             double seconds = now ? (double)floor_div(eval_time_ms(ev, step), 1000) : v[step];
@@ -82,5 +82,7 @@ int eval_date(struct eval *ev, const struct node *call, struct vector *out)
                 v[step] = part(call->call.function->name, seconds);
         }
     }
+    if (ev->verdict != PROMQL_OK)
+        return -1;
     return now ? 0 : vector_drop_names(ev, out);
 }

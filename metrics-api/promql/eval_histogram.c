@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// histogram_quantile: from merged histograms where somebody has them, else from buckets.
+// histogram_quantile, from merged histograms where somebody has them, else from buckets; and
+// histogram_fraction.
 #include "metrics-api/promql/buckets.h"
 #include "metrics-api/promql/eval.h"
 #include "metrics-api/promql/literal.h"
@@ -13,7 +14,8 @@ struct histograms {
     size_t *rows;     // of `in`, by their groups
     size_t *starts;   // where each group's rows begin; one more than groups
     size_t groups;
-    const double *phi;
+    // The scalars at each step: φ, or of a fraction the lower bound and the upper one.
+    const double *first, *second;
 };
 
 static int answered(struct eval *ev, const struct promql_quantile_answer *answer, const double *phi,
@@ -94,12 +96,14 @@ static void sort_by_group(struct eval *ev, struct histograms *h)
             h->rows[h->starts[h->group_of[i] + 1]++] = i;
 }
 
-static void one_group(struct eval *ev, const struct histograms *h, size_t g, size_t at,
-                      struct row *out, struct bucket *buckets)
+static int one_group(struct eval *ev, const struct histograms *h, size_t g, size_t at,
+                     struct row *out, struct bucket *buckets)
 {
     struct str name = labels_get(out->labels, LABELS_NAME);
     for (size_t step = 0; step < ev->steps; step++) {
         size_t n = 0;
+        if (step % 64 == 0 && eval_check(ev) != 0)
+            return -1;
         for (size_t i = h->starts[g]; i < h->starts[g + 1]; i++) {
             double count = h->in.rows[h->rows[i]].v[step];
             if (!promql_is_stale(count))
@@ -107,24 +111,31 @@ static void one_group(struct eval *ev, const struct histograms *h, size_t g, siz
         }
         if (n == 0)
             continue;
+        double first = h->first[step];
+        if (h->second) {
+            out->v[step] = buckets_fraction(first, h->second[step], buckets, n);
+            continue;
+        }
         struct buckets_forced forced;
-        out->v[step] = buckets_quantile(h->phi[step], buckets, n, &forced);
+        out->v[step] = buckets_quantile(first, buckets, n, &forced);
         if (forced.any)
             notes_monotonic(&ev->notes, at, name, eval_time_ms(ev, step), forced.min_upper,
                             forced.max_upper, forced.max_difference);
     }
+    return 0;
 }
 
-static int from_buckets(struct eval *ev, const struct node *call, struct histograms *h,
+static int from_buckets(struct eval *ev, const struct node *arg, struct histograms *h,
                         struct vector *out)
 {
-    size_t at = call->call.args[1]->at;
-    if (eval_node(ev, call->call.args[1], &h->in) != 0 || group(ev, h, at, out) != 0)
+    size_t at = arg->at;
+    if (eval_node(ev, arg, &h->in) != 0 || group(ev, h, at, out) != 0)
         return -1;
     sort_by_group(ev, h);
     struct bucket *buckets = xmalloc((h->in.n + 1) * sizeof(*buckets));
-    for (size_t g = 0; g < h->groups && eval_check(ev) == 0; g++)
-        one_group(ev, h, g, at, &out->rows[g], buckets);
+    for (size_t g = 0; g < h->groups; g++)
+        if (one_group(ev, h, g, at, &out->rows[g], buckets) != 0)
+            break;
     free(buckets);
     vector_free(ev, &h->in);
     if (ev->verdict != PROMQL_OK)
@@ -139,13 +150,26 @@ int eval_histogram_quantile(struct eval *ev, const struct node *call, struct vec
         return -1;
     for (size_t step = 0; step < ev->steps; step++)
         eval_note_quantile(ev, phi.rows[0].v[step], call->call.args[0]->at);
-    struct histograms h = {.phi = phi.rows[0].v};
+    struct histograms h = {.first = phi.rows[0].v};
     const struct promql_quantile_answer *answer =
         ev->input->quantiles && call->call.quantile != SIZE_MAX
             ? &ev->input->quantiles[call->call.quantile]
             : NULL;
-    int done = answer && answer->groups ? answered(ev, answer, h.phi, out)
-                                        : from_buckets(ev, call, &h, out);
+    int done = answer && answer->groups ? answered(ev, answer, h.first, out)
+                                        : from_buckets(ev, call->call.args[1], &h, out);
     vector_free(ev, &phi);
+    return done;
+}
+
+int eval_histogram_fraction(struct eval *ev, const struct node *call, struct vector *out)
+{
+    struct vector lower = {0}, upper = {0};
+    if (eval_node(ev, call->call.args[0], &lower) != 0 ||
+        eval_node(ev, call->call.args[1], &upper) != 0)
+        return -1;
+    struct histograms h = {.first = lower.rows[0].v, .second = upper.rows[0].v};
+    int done = from_buckets(ev, call->call.args[2], &h, out);
+    vector_free(ev, &lower);
+    vector_free(ev, &upper);
     return done;
 }

@@ -8,7 +8,7 @@ static size_t *signatures(struct eval *ev, const struct node_binary *b,
                           struct keymap *map)
 {
     size_t *numbers = arena_array(ev->arena, v->n, sizeof(*numbers));
-    for (size_t i = 0; i < v->n; i++) {
+    for (size_t i = 0; i < v->n && eval_check(ev) == 0; i++) {
         buf_clear(&ev->key);
         buf_reserve(&ev->key, 1);
         if (b->on)

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define WORK_MAX ((size_t)64 << 10)
+
 struct windows {
     struct eval *ev;
     const struct over_time *function;
@@ -20,7 +22,7 @@ static bool evaluate(const struct windows *ws, const struct promql_series *s, do
 {
     const struct node_selector *selector = ws->selector;
     struct window w = {.scratch = ws->scratch};
-    size_t low = 0, high = 0;
+    size_t low = 0, high = 0, work = 0;
     bool any = false;
     for (size_t step = 0; step < ws->ev->steps; step++) {
         w.now_ms = eval_time_ms(ws->ev, step);
@@ -38,6 +40,11 @@ static bool evaluate(const struct windows *ws, const struct promql_series *s, do
         w.argument = ws->argument ? ws->argument[step] : 0;
         row[step] = ws->function->f(&w);
         any = any || !promql_is_stale(row[step]);
+        // Long windows take their time: whether there is still some is asked for so many samples.
+        work += w.n;
+        if (work > WORK_MAX && eval_check(ws->ev) != 0)
+            break;
+        work = work > WORK_MAX ? 0 : work;
     }
     return any;
 }
@@ -92,7 +99,10 @@ static int over_series(const struct windows *ws, const struct node *call, struct
         double *row = vector_add(ev, out, labels, drop);
         if (!row)
             return -1;
-        if (!evaluate(ws, s, row)) {
+        bool any = evaluate(ws, s, row);
+        if (ev->verdict != PROMQL_OK)
+            return -1;
+        if (!any) {
             vector_drop_last(ev, out);
             continue;
         }
@@ -117,6 +127,7 @@ int eval_over_time(struct eval *ev, const struct node *call, struct vector *out)
             return -1;
     }
     ws.argument = argument.n > 0 ? argument.rows[0].v : NULL;
+    assert(ws.selector && (ws.argument || !ws.function->of_quantile));
     size_t room = longest(eval_windows(ev, ws.selector->select));
     ws.scratch = xmalloc(room * sizeof(*ws.scratch));
     int done = over_series(&ws, call, out);
@@ -161,6 +172,8 @@ int eval_absent(struct eval *ev, const struct node *call, struct vector *out)
             if (!row)
                 return -1;
             evaluate(&ws, &set->v[i], row);
+            if (ev->verdict != PROMQL_OK)
+                return -1;
         }
     } else if (eval_node(ev, arg, &in) != 0) {
         return -1;

@@ -78,7 +78,7 @@ static const struct function functions[] = {
     MATH("floor", floor),
     NOT_HERE("histogram_avg"),
     NOT_HERE("histogram_count"),
-    NOT_HERE("histogram_fraction"),
+    {"histogram_fraction", FUNCTION_HISTOGRAM_FRACTION, V, {S, S, V}, 3, 0, NULL},
     {"histogram_quantile", FUNCTION_HISTOGRAM_QUANTILE, V, {S, V}, 2, 0, NULL},
     NOT_HERE("histogram_quantiles"),
     NOT_HERE("histogram_stddev"),

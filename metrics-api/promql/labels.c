@@ -40,6 +40,8 @@ int labels_compare(struct labels a, struct labels b)
 
 struct labels labels_set(struct arena *a, struct labels l, struct str name, struct str value)
 {
+    if (value.n == 0 && labels_get(l, name).n == 0)
+        return l;
     struct label *v = arena_array(a, l.n + 1, sizeof(*v));
     size_t n = 0, i = 0;
     while (i < l.n && str_compare(l.v[i].name, name) < 0)

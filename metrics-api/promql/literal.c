@@ -36,7 +36,7 @@ static bool read_whole(const char *text, double *value)
 
 bool literal_float(struct str text, double *value)
 {
-    char copy[TEXT_MAX + 1];
+    char copy[TEXT_MAX + 1] = "";
     if (text.n == 0 || text.n > TEXT_MAX || memchr(text.p, '_', text.n) || plain(text, copy) != 0)
         return false;
     // What strtod() takes and Go does not: spaces before it, NaN with a payload.
@@ -51,7 +51,7 @@ bool literal_float(struct str text, double *value)
 
 int literal_number(struct str text, double *value, struct err *e)
 {
-    char copy[TEXT_MAX + 1];
+    char copy[TEXT_MAX + 1] = "";
     int shown = (int)(text.n < 60 ? text.n : 60);
     if (plain(text, copy) == 0) {
         if (read_whole(copy, value))
@@ -223,8 +223,8 @@ static bool print_special(double value, struct buf *out)
 
 void literal_print(double value, struct buf *out)
 {
-    char digits[24];
-    int exponent;
+    char digits[24] = "";
+    int exponent = 0;
     if (print_special(value, out))
         return;
     buf_adds(out, shortest(value, digits, sizeof(digits), &exponent) ? "-" : "");
@@ -242,8 +242,8 @@ void literal_print(double value, struct buf *out)
 
 void literal_print_g(double value, struct buf *out)
 {
-    char digits[24];
-    int exponent;
+    char digits[24] = "";
+    int exponent = 0;
     if (print_special(value, out))
         return;
     bool minus = shortest(value, digits, sizeof(digits), &exponent);

@@ -7,6 +7,7 @@
 const struct promql_limits promql_limits_default = {.query_bytes = 64 << 10,
                                                     .depth = 250,
                                                     .selectors = 1000,
+                                                    .names = 200,
                                                     .regexes = 64,
                                                     .steps = 11000,
                                                     .series = 50000,
@@ -158,6 +159,10 @@ int parse_names(struct parser *p, struct node_names *names)
             parse_advance(p);
         } else {
             parse_unexpected(p, context, "label");
+            return -1;
+        }
+        if (names->n >= p->limits->names) {
+            parse_fail(p, p->token.at, "more than %zu labels in a list", p->limits->names);
             return -1;
         }
         if (!label_name_valid(name)) {

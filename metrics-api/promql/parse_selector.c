@@ -37,6 +37,10 @@ static int add_matcher(struct parser *p, struct node_selector *s, size_t *cap, s
                        size_t at)
 {
     struct promql_query *q = p->query;
+    if (s->n >= p->limits->names) {
+        parse_fail(p, at, "more than %zu matchers in a selector", p->limits->names);
+        return -1;
+    }
     if (m.op == MATCHER_REGEX || m.op == MATCHER_NOT_REGEX) {
         char why[200];
         if (q->regex_count >= p->limits->regexes) {

@@ -29,6 +29,7 @@ struct promql_limits {
     size_t query_bytes; // of a text
     size_t depth;       // of the expression's tree: stack is bounded by it
     size_t selectors;   // of an expression
+    size_t names;       // matchers of a selector, labels of a list
     size_t regexes;     // of its matchers; each may take megabytes
     size_t steps;       // of a range
     size_t series;      // of any vector on the way, and of each select
@@ -39,8 +40,8 @@ struct promql_limits {
     bool (*expired)(void *arg);
     void *expired_arg;
 };
-extern const struct promql_limits promql_limits_default; // 64 KiB, 250, 1000, 64, 11000, 50000,
-                                                         // 50 million
+extern const struct promql_limits promql_limits_default; // 64 KiB, 250, 1000, 200, 64, 11000,
+                                                         // 50000, 50 million
 
 #define PROMQL_LOOKBACK_MS (INT64_C(5) * 60 * 1000)
 

@@ -16,6 +16,7 @@
 static const struct promql_limits limits = {.query_bytes = 2000,
                                             .depth = 40,
                                             .selectors = 20,
+                                            .names = 20,
                                             .regexes = 4,
                                             .steps = 20,
                                             .series = 50,

@@ -283,12 +283,19 @@ START_TEST(thousands_of_parentheses_do_no_harm)
 }
 END_TEST
 
-START_TEST(selectors_and_regular_expressions_are_counted)
+START_TEST(selectors_matchers_and_names_are_counted)
 {
     struct promql_limits limits = promql_limits_default;
     struct err e;
     limits.selectors = 2;
     limits.regexes = 1;
+    limits.names = 2;
+    ck_assert_int_eq(parse("{a='1',b='2'}", 13, &limits, NULL, &e), PROMQL_OK);
+    ck_assert_int_eq(parse("{a='1',b='2',c='3'}", 19, &limits, NULL, &e), PROMQL_BAD_DATA);
+    ck_assert_str_eq(e.detail, "1:14: parse error: more than 2 matchers in a selector");
+    ck_assert_int_eq(parse("sum by (a,b) (c)", 16, &limits, NULL, &e), PROMQL_OK);
+    ck_assert_int_eq(parse("sum by (a,b,c) (c)", 18, &limits, NULL, &e), PROMQL_BAD_DATA);
+    ck_assert_str_eq(e.detail, "1:14: parse error: more than 2 labels in a list");
     ck_assert_int_eq(parse("a + b", 5, &limits, NULL, &e), PROMQL_OK);
     ck_assert_int_eq(parse("a + b + c", 9, &limits, NULL, &e), PROMQL_BAD_DATA);
     ck_assert_str_eq(e.detail, "1:9: parse error: more than 2 selectors");
@@ -317,7 +324,7 @@ int main(void)
     tcase_add_test(tc, a_text_has_so_many_bytes);
     tcase_add_loop_test(tc, a_tree_has_so_many_levels, 0, 4);
     tcase_add_loop_test(tc, thousands_of_parentheses_do_no_harm, 0, 2);
-    tcase_add_test(tc, selectors_and_regular_expressions_are_counted);
+    tcase_add_test(tc, selectors_matchers_and_names_are_counted);
     tcase_add_test(tc, a_nul_is_no_end);
     Suite *suite = suite_create("promql_parse");
     suite_add_tcase(suite, tc);
