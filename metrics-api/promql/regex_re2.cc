@@ -63,8 +63,8 @@ struct regex *regex_new(const char *pattern, size_t n, char *error, size_t error
     struct regex *re = new struct regex(re2::StringPiece(pattern, n), options);
     if (re->re.ok())
         return re;
-    std::snprintf(error, error_size, "error parsing regexp: %s: `%s`", error_text(re->re.error_code()),
-                  re->re.error_arg().c_str());
+    std::snprintf(error, error_size, "error parsing regexp: %s: `%s`",
+                  error_text(re->re.error_code()), re->re.error_arg().c_str());
     delete re;
     return nullptr;
 }

@@ -272,6 +272,43 @@ START_TEST(an_instant_keeps_the_order_and_a_range_has_that_of_labels)
 }
 END_TEST
 
+START_TEST(a_pair_has_a_result_of_its_own)
+{
+    static struct promql_store s;
+    store_minutes(&s);
+    assert_at(&s, 0, "x_total * on () group_left (a) vector(1)",
+              "error: multiple matches for labels: grouping labels must ensure unique matches");
+    // Whether they are let through or not.
+    assert_at(&s, 0, "x_total > on () group_left (a) vector(1)",
+              "error: multiple matches for labels: grouping labels must ensure unique matches");
+    assert_at(&s, 0, "x_total > on () vector(1)",
+              "error: multiple matches for labels: many-to-one matching must be explicit "
+              "(group_left/group_right)");
+    assert_at(&s, 0, "vector(1) > on () x_total",
+              "error: found duplicate series for the match group {} on the right hand-side of the "
+              "operation: [{__name__=\"x_total\", a=\"1\"}, {__name__=\"x_total\", "
+              "a=\"2\"}];many-to-many "
+              "matching not allowed: matching labels must be unique on one side");
+    assert_at(&s, MIN_MS, "vector(1) < on () group_right () x_total",
+              "{__name__=\"x_total\", a=\"1\"} 1; {__name__=\"x_total\", a=\"2\"} 1");
+}
+END_TEST
+
+START_TEST(what_is_no_number_is_neither_large_nor_small)
+{
+    static struct promql_store s;
+    const double nan[] = {NAN}, one[] = {1}, two[] = {2};
+    s.n = 0;
+    store_add(&s, "n", "1", MIN_MS, nan, 1);
+    store_add(&s, "n", "2", MIN_MS, one, 1);
+    store_add(&s, "n", "3", MIN_MS, two, 1);
+    assert_at(&s, 0, "topk(1, n)", "{__name__=\"n\", a=\"3\"} 2");
+    assert_at(&s, 0, "bottomk(1, n)", "{__name__=\"n\", a=\"2\"} 1");
+    assert_at(&s, 0, "max(n) - min(n)", "{} 1");
+    assert_at(&s, 0, "sort_desc(-n)", "{a=\"2\"} -1; {a=\"3\"} -2; {a=\"1\"} NaN");
+}
+END_TEST
+
 START_TEST(strings_and_matrices_are_of_an_instant)
 {
     struct promql_case c = case_range(NULL, 0, 1, 1);
@@ -283,6 +320,27 @@ START_TEST(strings_and_matrices_are_of_an_instant)
         case_text(&c, "a[1m]"),
         "error: invalid expression type \"range vector\" for range query, must be Scalar or "
         "instant Vector");
+}
+END_TEST
+
+START_TEST(replacements_refer_to_groups)
+{
+    static const struct {
+        const char *text, *wanted;
+    } cases[] = {
+        {"label_replace(vector(1), 'b', '$$1-${1}x$1x$', '', '()')", "{b=\"$1-x$\"} 1"},
+        {"label_replace(label_replace(vector(1), 'a', 'q', '', ''), 'b', '<$1>', 'a', '(.)')",
+         "{a=\"q\", b=\"<q>\"} 1"},
+        {"label_replace(label_replace(vector(1), 'a', 'pq', '', ''), 'b', '$n${m}$k$99', 'a', "
+         "'(?P<m>.)(?P<n>.)')",
+         "{a=\"pq\", b=\"qp\"} 1"},
+        {"label_replace(label_replace(vector(1), 'a', 'x\\ny', '', ''), 'b', 'z', 'a', 'x.y')",
+         "{a=\"x\\ny\", b=\"z\"} 1"},
+        {"label_replace(label_replace(vector(1), 'a', 'xy', '', ''), 'a', '', 'a', 'x')",
+         "{a=\"xy\"} 1"},
+        {"label_replace(label_replace(vector(1), 'a', 'xy', '', ''), 'a', '', 'a', 'x.')", "{} 1"},
+    };
+    assert_at(NULL, 0, cases[_i].text, cases[_i].wanted);
 }
 END_TEST
 
@@ -421,7 +479,10 @@ int main(void)
     tcase_add_test(tc, time_runs_out);
     tcase_add_test(tc, names_go_at_once_or_at_the_end);
     tcase_add_test(tc, an_instant_keeps_the_order_and_a_range_has_that_of_labels);
+    tcase_add_test(tc, a_pair_has_a_result_of_its_own);
+    tcase_add_test(tc, what_is_no_number_is_neither_large_nor_small);
     tcase_add_test(tc, strings_and_matrices_are_of_an_instant);
+    tcase_add_loop_test(tc, replacements_refer_to_groups, 0, 6);
     tcase_add_test(tc, messages_are_utf_8_whatever_is_asked);
     tcase_add_loop_test(tc, dates_are_those_of_the_calendar, 0, 10);
     tcase_add_test(tc, a_percentile_may_be_answered_from_the_histograms);

@@ -279,6 +279,7 @@ START_TEST(thousands_of_parentheses_do_no_harm)
     for (int i = 0; i < 60000; i++)
         buf_addc(&text, _i == 0 ? '(' : '-');
     ck_assert_int_eq(parse(text.p, text.n, &promql_limits_default, NULL, &e), PROMQL_BAD_DATA);
+    ck_assert_str_eq(e.detail, "1:251: parse error: expression is nested deeper than 250 levels");
     buf_free(&text);
 }
 END_TEST
