@@ -305,6 +305,15 @@ START_TEST(what_is_no_number_is_neither_large_nor_small)
     assert_at(&s, 0, "topk(1, n)", "{__name__=\"n\", a=\"3\"} 2");
     assert_at(&s, 0, "bottomk(1, n)", "{__name__=\"n\", a=\"2\"} 1");
     assert_at(&s, 0, "max(n) - min(n)", "{} 1");
+    const double endless[] = {INFINITY, INFINITY, INFINITY};
+    s.n = 0;
+    store_add(&s, "n", NULL, MIN_MS, endless, 3);
+    assert_at(&s, 2 * MIN_MS, "deriv(n[5m])", "{} NaN");
+    assert_at(&s, 2 * MIN_MS, "predict_linear(n[5m], 60)", "{} NaN");
+    s.n = 0;
+    store_add(&s, "n", "1", MIN_MS, nan, 1);
+    store_add(&s, "n", "2", MIN_MS, one, 1);
+    store_add(&s, "n", "3", MIN_MS, two, 1);
     assert_at(&s, 0, "sort_desc(-n)", "{a=\"2\"} -1; {a=\"3\"} -2; {a=\"1\"} NaN");
 }
 END_TEST
