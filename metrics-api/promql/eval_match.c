@@ -230,10 +230,23 @@ static int match_pair(struct matching *m, size_t i, size_t step)
     return outlet_put(m->ev, &m->outlet, row, step, value);
 }
 
+static bool has_any(const struct vector *v, size_t step)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (!promql_is_stale(v->rows[i].v[step]))
+            return true;
+    return false;
+}
+
 static int match_steps(struct matching *m)
 {
     for (size_t step = 0; step < m->ev->steps; step++) {
-        if (eval_check(m->ev) != 0 || find_ones(m, step) != 0)
+        if (eval_check(m->ev) != 0)
+            return -1;
+        // With nothing, nothing can match twice.
+        if (!has_any(m->many, step) || !has_any(m->one, step))
+            continue;
+        if (find_ones(m, step) != 0)
             return -1;
         for (size_t i = 0; i < m->many->n; i++)
             if (!promql_is_stale(m->many->rows[i].v[step]) &&

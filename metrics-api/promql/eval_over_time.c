@@ -108,9 +108,10 @@ static int over_series(const struct windows *ws, const struct node *call, struct
         }
         if (ws->function->of_counter)
             note_counter(ev, labels_get(s->labels, LABELS_NAME), call->call.args[0]->at);
-        for (size_t step = 0; ws->function->of_quantile && step < ev->steps; step++)
+        const double *phi = ws->function->of_quantile ? ws->argument : NULL;
+        for (size_t step = 0; phi && step < ev->steps; step++)
             if (!promql_is_stale(row[step]))
-                eval_note_quantile(ev, ws->argument[step], call->call.args[0]->at);
+                eval_note_quantile(ev, phi[step], call->call.args[0]->at);
     }
     return ev->when->delayed_name_removal ? 0 : vector_merge(ev, out);
 }
@@ -127,7 +128,7 @@ int eval_over_time(struct eval *ev, const struct node *call, struct vector *out)
             return -1;
     }
     ws.argument = argument.n > 0 ? argument.rows[0].v : NULL;
-    assert(ws.selector && (ws.argument || !ws.function->of_quantile));
+    assert(ws.selector);
     size_t room = longest(eval_windows(ev, ws.selector->select));
     ws.scratch = xmalloc(room * sizeof(*ws.scratch));
     int done = over_series(&ws, call, out);

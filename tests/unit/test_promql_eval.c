@@ -227,6 +227,27 @@ START_TEST(time_runs_out)
 }
 END_TEST
 
+START_TEST(time_may_run_out_within_a_series)
+{
+    static struct promql_store s;
+    struct promql_result r;
+    struct err e;
+    double values[CASE_SAMPLES_MAX] = {0};
+    int left = 1000;
+    s.n = 0;
+    store_add(&s, "y", NULL, 1, values, CASE_SAMPLES_MAX);
+    struct promql_case c = case_range(&s, CASE_SAMPLES_MAX, CASE_SAMPLES_MAX + 10999, 1);
+    c.limits.expired = expired;
+    c.limits.expired_arg = &left;
+    ck_assert_int_eq(case_eval(&c, "sum_over_time(y[1m])", &r, &e), PROMQL_OK);
+    promql_result_clear(&r);
+    ck_assert_int_gt(1000 - left, 15); // of over a million samples
+    left = 10;
+    ck_assert_int_eq(case_eval(&c, "absent_over_time(y[1m])", &r, &e), PROMQL_TIMEOUT);
+    promql_result_clear(&r);
+}
+END_TEST
+
 // --- names and order -----------------------------------------------------------------------------
 
 START_TEST(names_go_at_once_or_at_the_end)
@@ -289,6 +310,7 @@ START_TEST(a_pair_has_a_result_of_its_own)
               "operation: [{__name__=\"x_total\", a=\"1\"}, {__name__=\"x_total\", "
               "a=\"2\"}];many-to-many "
               "matching not allowed: matching labels must be unique on one side");
+    assert_at(&s, 0, "nothing > on () x_total", ""); // with nothing, nothing can match twice
     assert_at(&s, MIN_MS, "vector(1) < on () group_right () x_total",
               "{__name__=\"x_total\", a=\"1\"} 1; {__name__=\"x_total\", a=\"2\"} 1");
 }
@@ -486,6 +508,7 @@ int main(void)
     tcase_add_test(tc, samples_are_counted);
     tcase_add_test(tc, only_what_is_held_counts);
     tcase_add_test(tc, time_runs_out);
+    tcase_add_test(tc, time_may_run_out_within_a_series);
     tcase_add_test(tc, names_go_at_once_or_at_the_end);
     tcase_add_test(tc, an_instant_keeps_the_order_and_a_range_has_that_of_labels);
     tcase_add_test(tc, a_pair_has_a_result_of_its_own);
