@@ -61,6 +61,8 @@ static const struct answer_kind *kind_of(const struct question *q)
     case ENDPOINT_ROUTES:
     case ENDPOINT_MODELS:
         return &answer_names;
+    case ENDPOINT_PRICES:
+        return &answer_prices;
     default:
         return q->cells ? &answer_cells : &answer_rows;
     }
@@ -98,6 +100,8 @@ int answer_wants(const struct question *q, bool stored)
 {
     if (q->endpoint == ENDPOINT_HEATMAP)
         return q->metric == METRIC_TTFT ? FACT_WANT_TTFT_HDR : FACT_WANT_LATENCY_HDR;
+    if (q->endpoint == ENDPOINT_COST)
+        return FACT_WANT_SUMS | FACT_WANT_COSTS | FACT_WANT_CLASSES;
     uint64_t bits = q->fields.bits;
     bool latency = q->endpoint == ENDPOINT_TOP && q->by == BY_P95, ttft = false;
     for (size_t i = 0; i < q->fields.n; i++) {

@@ -31,7 +31,7 @@ static int steps_of_zone(struct answering_cells *s)
 }
 
 // The range, and one as long before it.
-static void steps_of_summary(struct answering_cells *s)
+static void steps_of_two(struct answering_cells *s)
 {
     const struct question *q = &s->g.q;
     int64_t before_us = question_first_us(q);
@@ -47,8 +47,8 @@ static int make_steps(struct answering_cells *s)
                               .to_us = q->to_us,
                               .step_us = q->step_us,
                               .offset_us = q->step_us > 0 ? steps_offset_us(q->step_us) : 0};
-    if (q->endpoint == ENDPOINT_SUMMARY)
-        steps_of_summary(s);
+    if (q->endpoint == ENDPOINT_SUMMARY || q->endpoint == ENDPOINT_COST)
+        steps_of_two(s);
     else if (q->zone)
         return steps_of_zone(s);
     return 0;
@@ -142,17 +142,34 @@ static int on_row(void *arg, const struct fact_row *row)
 static void on_done(void *arg, enum repo_status status, const struct repo_meta *meta,
                     const struct err *e);
 
+// A cost is compared with a range before that is kept as a whole, or with none: what is gone would
+// look like money saved.
+static int chunk_plan(struct answering_cells *s, struct plan *plan)
+{
+    const struct question *q = &s->g.q;
+    struct err *e = &s->g.out.err;
+    if (q->endpoint != ENDPOINT_COST)
+        return plan_make(&s->chunk, &s->kept, plan, e);
+    s->chunk = s->steps;
+    s->has_before =
+        s->steps.from_us >= s->kept.hours_from_us && plan_make(&s->chunk, &s->kept, plan, e) == 0;
+    if (!s->has_before)
+        s->chunk = (struct steps){.from_us = q->from_us, .to_us = q->to_us};
+    s->low_us = s->chunk.from_us;
+    return s->has_before ? 0 : plan_make(&s->chunk, &s->kept, plan, e);
+}
+
 static int chunk_send(struct answering_cells *s)
 {
     struct plan plan = {0};
     s->kept = s->g.an->kept;
-    if (plan_make(&s->chunk, &s->kept, &plan, &s->g.out.err) != 0) {
+    if (chunk_plan(s, &plan) != 0) {
         plan_clear(&plan);
         return wrong(s);
     }
     s->folds[s->fold_count++] = fold_of_chunk(s, &s->chunk);
     s->filling = true;
-    if (s->g.q.endpoint == ENDPOINT_TOP)
+    if (s->g.q.endpoint == ENDPOINT_TOP || s->g.q.endpoint == ENDPOINT_COST)
         s->total = fold_of_chunk(s, &s->chunk);
     s->g.pending =
         repo_facts(s->g.an->repo, &s->g.q, &plan, answer_wants(&s->g.q, false), on_row, on_done, s);
@@ -202,6 +219,8 @@ static int write_all(struct answering_cells *s)
         return cells_write_top(s);
     case ENDPOINT_SUMMARY:
         return cells_write_summary(s);
+    case ENDPOINT_COST:
+        return cells_write_cost(s);
     case ENDPOINT_HEATMAP:
         return cells_write_heatmap(s);
     default:

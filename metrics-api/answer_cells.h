@@ -15,7 +15,7 @@ struct shown_cell {
 
 struct answering_cells {
     struct answering g;
-    int64_t *borders;   // owned; of days of a zone, or of a summary's two ranges
+    int64_t *borders;   // owned; of days of a zone, or of two ranges behind each other
     struct steps steps; // of the whole range
     // The range is read in chunks of whole steps, in the answer's order, until there are as many
     // cells as wanted: what is left of it, and how long the next chunk is.
@@ -28,7 +28,8 @@ struct answering_cells {
     size_t fold_count;
     size_t taken;       // bytes of the finished ones
     size_t counted;     // bytes that the answerer knows of
-    struct fold *total; // top: all groups in one
+    struct fold *total; // top, cost: all groups in one
+    bool has_before;    // cost: the range before is there to be compared with
     struct shown_cell *cells;
     size_t n, wanted;
     int64_t closed_through_us; // as the first chunk saw it
@@ -38,6 +39,7 @@ struct answering_cells {
 int cells_write_metrics(struct answering_cells *s) MUST_CHECK;
 int cells_write_top(struct answering_cells *s) MUST_CHECK;
 int cells_write_summary(struct answering_cells *s) MUST_CHECK;
+int cells_write_cost(struct answering_cells *s) MUST_CHECK;
 int cells_write_heatmap(struct answering_cells *s) MUST_CHECK;
 
 #endif

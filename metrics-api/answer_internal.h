@@ -23,7 +23,7 @@ struct answer_kind {
     int (*begin)(struct answering *g);
     void (*clear)(struct answering *g); // frees what is its own
 };
-extern const struct answer_kind answer_rows, answer_cells, answer_names;
+extern const struct answer_kind answer_rows, answer_cells, answer_names, answer_prices;
 
 struct answering {
     struct answerer *an;

@@ -32,7 +32,7 @@ struct answer {
     struct buf body; // owned
     struct answer_about about;
     size_t rows;
-    // Of windows before it alone, all closed; INT64_MAX: of windows that may still change.
+    // Of windows before it alone, all closed; INT64_MAX: of what may still change.
     int64_t settled_to_us;
 };
 static inline void answer_clear(struct answer *a)

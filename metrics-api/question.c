@@ -5,7 +5,8 @@
 
 #define BIT(endpoint) (1u << ENDPOINT_##endpoint)
 #define LISTS (BIT(SERIES) | BIT(TENANTS) | BIT(ROUTES) | BIT(MODELS))
-#define EVERY (BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(HEATMAP) | BIT(STREAM) | LISTS)
+#define EVERY                                                                                      \
+    (BIT(METRICS) | BIT(SUMMARY) | BIT(TOP) | BIT(HEATMAP) | BIT(COST) | BIT(STREAM) | LISTS)
 #define STEPPED (BIT(METRICS) | BIT(HEATMAP))
 
 static const struct parameter {
@@ -14,15 +15,16 @@ static const struct parameter {
     unsigned endpoints;
     bool repeats;
 } parameters[PARAM_COUNT] = {
-    [PARAM_TENANT_ID] = {"tenant_id", question_parse_tenant, EVERY, false},
+    [PARAM_TENANT_ID] = {"tenant_id", question_parse_tenant, EVERY | BIT(PRICES), false},
     [PARAM_ROUTE] = {"route", question_parse_route, EVERY, true},
     [PARAM_MODEL] = {"model", question_parse_model, EVERY, true},
-    [PARAM_PREFIX] = {"prefix", question_parse_prefix, LISTS, false},
+    [PARAM_PREFIX] = {"prefix", question_parse_prefix, BIT(PRICES) | LISTS, false},
     [PARAM_FROM] = {"from", question_parse_from, EVERY & ~BIT(STREAM), false},
     [PARAM_TO] = {"to", question_parse_to, EVERY & ~BIT(STREAM), false},
     [PARAM_STEP] = {"step", question_parse_step, STEPPED, false},
     [PARAM_TZ] = {"tz", question_parse_tz, STEPPED, false},
-    [PARAM_GROUP_BY] = {"group_by", question_parse_group_by, BIT(METRICS) | BIT(TOP), false},
+    [PARAM_GROUP_BY] = {"group_by", question_parse_group_by, BIT(METRICS) | BIT(TOP) | BIT(COST),
+                        false},
     [PARAM_PERCENTILES] = {"percentiles", question_parse_percentiles,
                            BIT(METRICS) | BIT(SUMMARY) | BIT(TOP), false},
     [PARAM_FIELDS] = {"fields", question_parse_fields,
@@ -31,10 +33,15 @@ static const struct parameter {
     [PARAM_BY] = {"by", question_parse_by, BIT(TOP), false},
     [PARAM_METRIC] = {"metric", question_parse_metric, BIT(HEATMAP), false},
     [PARAM_ORDER] = {"order", question_parse_order, BIT(METRICS), false},
-    [PARAM_LIMIT] = {"limit", question_parse_limit, BIT(METRICS) | BIT(TOP) | LISTS, false},
-    [PARAM_CURSOR] = {"cursor", question_parse_cursor, BIT(METRICS) | LISTS, false},
-    [PARAM_FORMAT] = {"format", question_parse_format, BIT(METRICS) | BIT(TOP), false},
+    [PARAM_LIMIT] = {"limit", question_parse_limit,
+                     BIT(METRICS) | BIT(TOP) | BIT(COST) | BIT(PRICES) | LISTS, false},
+    [PARAM_CURSOR] = {"cursor", question_parse_cursor, BIT(METRICS) | BIT(PRICES) | LISTS, false},
+    [PARAM_FORMAT] = {"format", question_parse_format,
+                      BIT(METRICS) | BIT(TOP) | BIT(COST) | BIT(PRICES), false},
     [PARAM_LAST_EVENT_ID] = {"last_event_id", question_parse_last_event_id, BIT(STREAM), false},
+    [PARAM_AT] = {"at", question_parse_at, BIT(PRICES), false},
+    [PARAM_NAME] = {"name", question_parse_name, BIT(PRICES), false},
+    [PARAM_ASKED] = {"asked", question_parse_asked, BIT(PRICES), false},
 };
 
 static struct question_given *given_of(struct question *q)
@@ -81,7 +88,7 @@ static int decide_kind(struct question *q, struct err *e)
         q->cells = q->step_us > 0 || question_has(q, PARAM_GROUP_BY);
     } else {
         q->cells = q->endpoint == ENDPOINT_SUMMARY || q->endpoint == ENDPOINT_TOP ||
-                   q->endpoint == ENDPOINT_HEATMAP;
+                   q->endpoint == ENDPOINT_HEATMAP || q->endpoint == ENDPOINT_COST;
     }
     if (q->zone && (q->step_us == 0 || q->step_us % US_PER_DAY != 0))
         return err_field(e, "tz", -1,
@@ -95,11 +102,17 @@ static void decide_group_by(struct question *q)
 {
     static const unsigned all = GROUP_TENANT | GROUP_ROUTE | GROUP_MODEL;
     static const unsigned by_default[] = {
-        [ENDPOINT_METRICS] = all,          [ENDPOINT_SUMMARY] = 0,
-        [ENDPOINT_TOP] = GROUP_MODEL,      [ENDPOINT_HEATMAP] = 0,
-        [ENDPOINT_STREAM] = all,           [ENDPOINT_SERIES] = all,
-        [ENDPOINT_TENANTS] = GROUP_TENANT, [ENDPOINT_ROUTES] = GROUP_ROUTE,
+        [ENDPOINT_METRICS] = all,
+        [ENDPOINT_SUMMARY] = 0,
+        [ENDPOINT_TOP] = GROUP_MODEL,
+        [ENDPOINT_HEATMAP] = 0,
+        [ENDPOINT_STREAM] = all,
+        [ENDPOINT_SERIES] = all,
+        [ENDPOINT_TENANTS] = GROUP_TENANT,
+        [ENDPOINT_ROUTES] = GROUP_ROUTE,
         [ENDPOINT_MODELS] = GROUP_MODEL,
+        [ENDPOINT_COST] = GROUP_MODEL,
+        [ENDPOINT_PRICES] = 0,
     };
     if (!question_has(q, PARAM_GROUP_BY))
         q->group_by = by_default[q->endpoint];
@@ -114,10 +127,13 @@ static enum question_verdict decide_tenant(struct question *q, const struct ques
     if (all) {
         free(q->tenant_id);
         q->tenant_id = NULL;
+        q->every_tenant = q->endpoint == ENDPOINT_PRICES;
         return QUESTION_FINE;
     }
     if (!named && rights->tenant.p)
         q->tenant_id = question_text(rights->tenant);
+    if (!q->tenant_id && q->endpoint == ENDPOINT_PRICES)
+        return QUESTION_FINE;
     if (!q->tenant_id) {
         err_field(e, "tenant_id", -1, "is required: whose metrics to show");
         return QUESTION_WRONG;
@@ -148,6 +164,8 @@ static void decide_limit(struct question *q)
         return;
     if (q->endpoint == ENDPOINT_TOP)
         q->limit = QUESTION_TOP_DEFAULT;
+    else if (q->endpoint == ENDPOINT_COST)
+        q->limit = QUESTION_COST_DEFAULT;
     else if (q->endpoint == ENDPOINT_METRICS && !ranged)
         q->limit = QUESTION_LIMIT_DEFAULT;
     else
@@ -161,6 +179,10 @@ enum question_verdict question_finish(struct question *q, const struct question_
     enum question_verdict verdict = decide_tenant(q, rights, e);
     if (verdict != QUESTION_FINE)
         return verdict;
+    if (q->endpoint == ENDPOINT_PRICES) {
+        decide_limit(q);
+        return question_decide_prices(q, now_us, e) == 0 ? QUESTION_FINE : QUESTION_WRONG;
+    }
     if (decide_kind(q, e) != 0 || check_all_tenants(q, e) != 0)
         return QUESTION_WRONG;
     decide_group_by(q);
@@ -188,6 +210,8 @@ void question_clear(struct question *q)
     free(q->prefix);
     free(q->zone);
     free(q->last_event_id);
+    free(q->name);
+    free(q->asked);
     if (q->given) {
         free(q->given->fields);
         free(q->given->cursor);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cursors and keys. A cursor is, before base64url: a version, from, to and start (8 bytes each, big
-// endian), the three names (a length, 0 for none, and the bytes), and the hash.
+// endian), the three names (a length, 0 for none, and the bytes), and the hash. Of prices the first
+// two are the instant and the version.
 #include "metrics-api/question_internal.h"
 
 #include "common/core/event.h"
@@ -35,6 +36,11 @@ static void add_identity(struct buf *out, const struct question *q)
     add_names(out, "model", &q->models);
     add_name(out, "prefix", q->prefix);
     add_name(out, "zone", q->zone);
+    if (q->endpoint != ENDPOINT_PRICES)
+        return;
+    add_name(out, "name", q->name);
+    add_name(out, "asked", q->asked);
+    buf_addf(out, "every_tenant=%d;", q->every_tenant);
 }
 
 // As it was asked: "the last hour" is the same question a minute later, and its pages go on in the
@@ -47,12 +53,23 @@ static void add_asked_time(struct buf *out, const char *what, const struct quest
     buf_addf(out, "%s=%d:%lld;", what, (int)t->kind, (long long)us);
 }
 
+// Likewise, of prices.
+static void add_asked_instant(struct buf *out, const struct question_time *t)
+{
+    int64_t us = t->us;
+    if (t->kind == TIME_AT && question_time_minute(t, 0, &us) != 0)
+        us = t->us;
+    buf_addf(out, "at=%d:%lld;", (int)t->kind, (long long)us);
+}
+
 static uint64_t page_hash(const struct question *q, const void *page, size_t n)
 {
     struct buf text = {0};
     add_identity(&text, q);
     add_asked_time(&text, "from", &q->given->from);
     add_asked_time(&text, "to", &q->given->to);
+    if (q->endpoint == ENDPOINT_PRICES)
+        add_asked_instant(&text, &q->given->at);
     buf_add(&text, page, n);
     uint64_t hash = hash_stable64(text.p, text.n);
     buf_free(&text);
@@ -79,9 +96,10 @@ void question_cursor(const struct question *q, const struct fold_place *last, st
 {
     struct buf page = {0};
     const struct str names[NAMES] = {last->tenant_id, last->route, last->model};
+    bool prices = q->endpoint == ENDPOINT_PRICES;
     buf_addc(&page, VERSION);
-    add_u64(&page, (uint64_t)q->from_us);
-    add_u64(&page, (uint64_t)q->to_us);
+    add_u64(&page, (uint64_t)(prices ? q->at_us : q->from_us));
+    add_u64(&page, (uint64_t)(prices ? q->price_version : q->to_us));
     add_u64(&page, (uint64_t)last->start_us);
     for (size_t i = 0; i < NAMES; i++) {
         assert(names[i].n <= EVENT_NAME_MAX);
@@ -176,6 +194,14 @@ static bool is_range(const struct question *q)
     return open_from || open_to || q->to_us - q->from_us <= QUESTION_RANGE_MAX_US;
 }
 
+static bool take_instant(struct question *q, int64_t at_us, int64_t version)
+{
+    q->at_us = at_us;
+    q->price_version = version;
+    return time_in_range_us(at_us) && at_us % US_PER_MIN == 0 && version > 0 && q->after.model.p &&
+           q->after.start_us >= 0;
+}
+
 static bool take_page(struct question *q)
 {
     struct buf *bytes = &q->given->page;
@@ -184,11 +210,16 @@ static bool take_page(struct question *q)
     struct str page = {bytes->p, bytes->n - HASH_BYTES};
     if (get_u64(page.p + page.n) != page_hash(q, page.p, page.n))
         return false;
-    q->from_us = (int64_t)get_u64(page.p + 1);
-    q->to_us = (int64_t)get_u64(page.p + 9);
+    int64_t first = (int64_t)get_u64(page.p + 1), second = (int64_t)get_u64(page.p + 9);
     q->after.start_us = (int64_t)get_u64(page.p + 17);
     size_t at = 25;
-    return take_names(page, &at, &q->after) && is_range(q) && is_plausible(q);
+    if (!take_names(page, &at, &q->after))
+        return false;
+    if (q->endpoint == ENDPOINT_PRICES)
+        return take_instant(q, first, second);
+    q->from_us = first;
+    q->to_us = second;
+    return is_range(q) && is_plausible(q);
 }
 
 int question_take_cursor(struct question *q, struct err *e)
@@ -213,6 +244,8 @@ void question_key(const struct question *q, struct buf *out)
     }
     buf_addf(out, "fill=%d;by=%d;metric=%d;limit=%lld;format=%d;", (int)q->fill, (int)q->by,
              (int)q->metric, (long long)q->limit, (int)q->format);
+    if (q->endpoint == ENDPOINT_PRICES)
+        buf_addf(out, "at=%lld;version=%lld;", (long long)q->at_us, (long long)q->price_version);
     if (q->has_after)
         buf_addf(out, "after=%s;", q->given->cursor);
 }

@@ -90,7 +90,7 @@ static void drop_unmarked(struct fields *f)
 
 int question_decide_fields(struct question *q, struct err *e)
 {
-    if (question_lists(q) || q->endpoint == ENDPOINT_HEATMAP)
+    if (question_lists(q) || q->endpoint == ENDPOINT_HEATMAP || q->endpoint == ENDPOINT_COST)
         return 0;
     uint64_t shown = bits_shown(q);
     q->fields.bits = shown;

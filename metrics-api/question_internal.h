@@ -26,6 +26,9 @@ enum question_parameter {
     PARAM_CURSOR,
     PARAM_FORMAT,
     PARAM_LAST_EVENT_ID,
+    PARAM_AT,
+    PARAM_NAME,
+    PARAM_ASKED,
     PARAM_COUNT
 };
 _Static_assert(PARAM_COUNT <= 32, "a bit each in question_given");
@@ -34,7 +37,7 @@ _Static_assert(PARAM_COUNT <= 32, "a bit each in question_given");
 struct question_given {
     unsigned seen, valued; // a bit each parameter; valued: it was not empty
     size_t count;          // parameters, unknown ones too
-    struct question_time from, to;
+    struct question_time from, to, at;
     char *fields, *cursor; // owned
     struct buf page;       // the cursor, decoded; question.after points into it
 };
@@ -46,7 +49,7 @@ static inline bool question_has(const struct question *q, enum question_paramete
 // Of the endpoints that list what exists.
 static inline bool question_lists(const struct question *q)
 {
-    return q->endpoint >= ENDPOINT_SERIES;
+    return q->endpoint >= ENDPOINT_SERIES && q->endpoint <= ENDPOINT_MODELS;
 }
 
 // NUL-terminated, the caller's to free.
@@ -79,10 +82,15 @@ int question_parse_cursor(struct question *q, const char *name, struct str value
 int question_parse_format(struct question *q, const char *name, struct str value, struct err *e);
 int question_parse_last_event_id(struct question *q, const char *name, struct str value,
                                  struct err *e);
+int question_parse_at(struct question *q, const char *name, struct str value, struct err *e);
+int question_parse_name(struct question *q, const char *name, struct str value, struct err *e);
+int question_parse_asked(struct question *q, const char *name, struct str value, struct err *e);
 
 // What question_finish() does, in this order. The tenant, cells and group_by are decided before.
 // question_range.c: from_us, to_us, and a step where the endpoint has one by itself.
 int question_decide_range(struct question *q, int64_t now_us, struct err *e) MUST_CHECK;
+// question_prices.c: the instant; and what goes with a name.
+int question_decide_prices(struct question *q, int64_t now_us, struct err *e) MUST_CHECK;
 // question_fields.c: q->fields.
 int question_decide_fields(struct question *q, struct err *e) MUST_CHECK;
 // question_cursor.c: the range and the place of a cursor that was given.

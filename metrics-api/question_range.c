@@ -4,6 +4,7 @@
 
 #define STEPS_DEFAULT 60
 #define HOURS_DEFAULT 1
+#define COST_DAYS_DEFAULT 1 // beside the same hours of the day before
 #define LIST_DAYS_DEFAULT 30
 
 static bool is_stored_rows(const struct question *q)
@@ -16,6 +17,8 @@ static int64_t default_from_us(const struct question *q, int64_t to_us)
 {
     if (question_lists(q))
         return to_us - LIST_DAYS_DEFAULT * US_PER_DAY;
+    if (q->endpoint == ENDPOINT_COST)
+        return to_us - COST_DAYS_DEFAULT * US_PER_DAY;
     if (q->step_us == 0 || q->endpoint != ENDPOINT_METRICS)
         return to_us - HOURS_DEFAULT * US_PER_HOUR;
     // Where days of a zone begin is not known here.

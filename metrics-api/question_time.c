@@ -122,15 +122,29 @@ int question_time_parse(struct str text, struct question_time *out)
     return parse_epoch(text, &out->us) == 0 && time_in_range_us(out->us) ? 0 : -1;
 }
 
-int question_time_resolve(const struct question_time *t, int64_t now_us, int64_t *out_us)
+static bool instant(const struct question_time *t, int64_t now_us, int64_t *out_us)
 {
     assert(t->kind != TIME_MISSING);
-    int64_t us = t->us;
-    if (t->kind == TIME_FROM_NOW && __builtin_add_overflow(now_us, t->us, &us))
+    *out_us = t->us;
+    if (t->kind == TIME_FROM_NOW && __builtin_add_overflow(now_us, t->us, out_us))
+        return false;
+    return time_in_range_us(*out_us);
+}
+
+int question_time_resolve(const struct question_time *t, int64_t now_us, int64_t *out_us)
+{
+    int64_t us;
+    if (!instant(t, now_us, &us))
         return -1;
-    if (!time_in_range_us(us))
+    *out_us = time_floor_us(us + US_PER_MIN - 1, US_PER_MIN);
+    return time_in_range_us(*out_us) ? 0 : -1;
+}
+
+int question_time_minute(const struct question_time *t, int64_t now_us, int64_t *out_us)
+{
+    int64_t us;
+    if (!instant(t, now_us, &us))
         return -1;
-    us = time_floor_us(us + US_PER_MIN - 1, US_PER_MIN);
-    *out_us = us;
-    return time_in_range_us(us) ? 0 : -1;
+    *out_us = time_floor_us(us, US_PER_MIN);
+    return 0;
 }

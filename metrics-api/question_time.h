@@ -27,5 +27,7 @@ int question_time_parse(struct str text, struct question_time *out) MUST_CHECK;
 // years 0001 to 9999. Not of TIME_MISSING.
 int question_time_resolve(const struct question_time *t, int64_t now_us,
                           int64_t *out_us) MUST_CHECK;
+// To the whole minute at or before it, likewise.
+int question_time_minute(const struct question_time *t, int64_t now_us, int64_t *out_us) MUST_CHECK;
 
 #endif

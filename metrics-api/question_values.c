@@ -44,6 +44,16 @@ int question_parse_prefix(struct question *q, const char *name, struct str value
     return parse_name(&q->prefix, name, value, e);
 }
 
+int question_parse_name(struct question *q, const char *name, struct str value, struct err *e)
+{
+    return parse_name(&q->name, name, value, e);
+}
+
+int question_parse_asked(struct question *q, const char *name, struct str value, struct err *e)
+{
+    return parse_name(&q->asked, name, value, e);
+}
+
 // Where the name stands among the names, or would stand.
 static size_t name_place(const struct question_names *names, const char *text)
 {
@@ -98,6 +108,11 @@ int question_parse_from(struct question *q, const char *name, struct str value, 
 int question_parse_to(struct question *q, const char *name, struct str value, struct err *e)
 {
     return parse_time(&q->given->to, name, value, e);
+}
+
+int question_parse_at(struct question *q, const char *name, struct str value, struct err *e)
+{
+    return parse_time(&q->given->at, name, value, e);
 }
 
 int question_parse_step(struct question *q, const char *name, struct str value, struct err *e)

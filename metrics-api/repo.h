@@ -2,13 +2,14 @@
 // Where the metrics are read: a question in, rows of facts out, as they come and from the same
 // loop. repo_pg.c is PostgreSQL, repo_sql_pg.c its statements; tests may link another.
 //
-// Every statement has the tenant as a predicate, in one place (repo_sql_pg.c).
+// Every statement for rows has the tenant as a predicate, in one place (repo_sql_pg.c).
 #ifndef STREAMLENS_REPO_H
 #define STREAMLENS_REPO_H
 
 #include "common/core/config.h"
 #include "common/core/fact_row.h"
 #include "metrics-api/plan.h"
+#include "metrics-api/price_book.h"
 #include "metrics-api/question.h"
 
 enum repo_state {
@@ -100,5 +101,16 @@ struct repo_request *repo_look_rows(struct repo *r, const struct question *q,
                                     const struct repo_key *keys, size_t n, int wants,
                                     const struct repo_look_reader *reader);
 void repo_cancel(struct repo_request *req); // nobody waits any more: done is not called
+
+// The price catalogue, as new as when it was asked for. Likewise but for the row; book with REPO_OK
+// only, good until done returns.
+typedef void (*repo_prices_done)(void *arg, enum repo_status status, const struct price_book *book,
+                                 const struct err *e);
+struct repo_prices;
+struct repo_prices_request;
+struct repo_prices *repo_prices(struct repo *r);
+struct repo_prices_request *repo_prices_ask(struct repo_prices *p, repo_prices_done done,
+                                            void *arg);
+void repo_prices_cancel(struct repo_prices_request *req);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/core/timeunit.h"
 #include "common/io/clock.h"
 #include "common/io/pg_async.h"
+#include "metrics-api/repo_prices_pg.h"
 #include "metrics-api/repo_sql_pg.h"
 #include "sql/schema.h"
 
@@ -19,7 +20,8 @@
 
 struct repo {
     struct pg_pool *pool;
-    struct pg_statement statements[REPO_STATEMENTS];
+    struct repo_prices *prices;
+    struct pg_statement statements[REPO_STATEMENTS + PRICES_STATEMENTS];
     char names[REPO_STATEMENTS][16]; // theirs
     repo_state_fn on_state;
     void *arg;
@@ -544,9 +546,11 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
     r->on_state = on_state;
     r->arg = arg;
     for (int i = 0; i < REPO_STATEMENTS; i++) {
-        r->statements[i] = (struct pg_statement){r->names[i], repo_sql(i), repo_sql_params(i), false};
+        r->statements[i] =
+            (struct pg_statement){r->names[i], repo_sql(i), repo_sql_params(i), false};
         snprintf(r->names[i], sizeof(r->names[i]), "repo_%d", i);
     }
+    memcpy(&r->statements[REPO_STATEMENTS], repo_prices_statements, sizeof(repo_prices_statements));
     struct pg_pool_options o = {
         .dsn = c->postgres_read_dsn[0] ? c->postgres_read_dsn : c->postgres_dsn,
         .application_name = "streamlens-metrics-api",
@@ -558,7 +562,7 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         .session_sql = "SET enable_seqscan = off",
         .connect_timeout_us = CONNECT_TIMEOUT_US,
         .statements = r->statements,
-        .statement_count = REPO_STATEMENTS,
+        .statement_count = ARRAY_LEN(r->statements),
         .check_sql = SQL_CHECK_VERSION,
         .check_result = check_schema,
         .on_state = state_changed,
@@ -566,10 +570,12 @@ struct repo *repo_new(struct event_base *base, const struct config *c, repo_stat
         .stats = stats,
     };
     r->pool = pg_pool_new(base, &o, e);
-    if (r->pool)
-        return r;
-    repo_free(r);
-    return NULL;
+    if (!r->pool) {
+        repo_free(r);
+        return NULL;
+    }
+    r->prices = repo_prices_new(r->pool, REPO_STATEMENTS);
+    return r;
 }
 
 void repo_free(struct repo *r)
@@ -578,7 +584,13 @@ void repo_free(struct repo *r)
         return;
     r->on_state = NULL;
     pg_pool_free(r->pool);
+    repo_prices_free(r->prices);
     free(r);
+}
+
+struct repo_prices *repo_prices(struct repo *r)
+{
+    return r->prices;
 }
 
 bool repo_up(const struct repo *r)

@@ -95,6 +95,8 @@ GET_QUESTION(get_series, ENDPOINT_SERIES)
 GET_QUESTION(get_tenants, ENDPOINT_TENANTS)
 GET_QUESTION(get_routes, ENDPOINT_ROUTES)
 GET_QUESTION(get_models, ENDPOINT_MODELS)
+GET_QUESTION(get_cost, ENDPOINT_COST)
+GET_QUESTION(get_prices, ENDPOINT_PRICES)
 
 // ---- the document -------------------------------------------------------------------------------
 
@@ -166,7 +168,8 @@ const struct http_route routes_table[] = {
     {"GET", "/v1/top", get_top, 0},           {"GET", "/v1/heatmap", get_heatmap, 0},
     {"GET", "/v1/series", get_series, 0},     {"GET", "/v1/tenants", get_tenants, 0},
     {"GET", "/v1/routes", get_routes, 0},     {"GET", "/v1/models", get_models, 0},
-    {"GET", "/v1/stream", get_stream, 0},     {"GET", "/openapi.json", get_openapi, 0},
+    {"GET", "/v1/stream", get_stream, 0},     {"GET", "/v1/cost", get_cost, 0},
+    {"GET", "/v1/prices", get_prices, 0},     {"GET", "/openapi.json", get_openapi, 0},
     {"GET", "/health", get_ready, 0},         {"GET", "/readyz", get_ready, 0},
     {"GET", "/livez", get_alive, 0},          {"GET", "/startupz", get_started, 0},
     {"GET", "/metrics", get_self_metrics, 0},

@@ -32,6 +32,7 @@ struct flight {
     struct buf question;
     struct asker_list askers;
     struct answering *answering;
+    bool keeps;           // the cache may have its answer
     struct cached cached; // but for its answer
 };
 
@@ -196,7 +197,8 @@ static void answered(void *arg, struct answer *a)
         *a = (struct answer){0};
         cached_tag(c);
         struct str question = {f->question.p, f->question.n};
-        struct cached *kept = cache_put(s->cache, question, c, &s->freshness, clock_mono_us());
+        struct cached *kept =
+            f->keeps ? cache_put(s->cache, question, c, &s->freshness, clock_mono_us()) : NULL;
         c = kept ? kept : c;
         s->stats->cache_bytes = (int64_t)cache_bytes(s->cache);
     }
@@ -230,10 +232,11 @@ static void client_gone(void *arg)
     http_reply(x, 503, NULL, NULL, 0); // the exchange ends with an answer in any case
 }
 
-static struct flight *flight_new(struct serve *s, struct buf *key, struct question *q)
+static struct flight *flight_new(struct serve *s, struct buf *key, struct question *q, bool keeps)
 {
     struct flight *f = xcalloc(1, sizeof(*f));
     f->serve = s;
+    f->keeps = keeps;
     f->question = *key;
     *key = (struct buf){0};
     TAILQ_INIT(&f->askers);
@@ -253,18 +256,21 @@ void serve_question(struct serve *s, struct http_exchange *x, struct question *q
     struct buf key = {0};
     question_key(q, &key);
     struct str question = {key.p, key.n};
-    struct cached *c = cache_find(s->cache, question, &s->freshness, clock_mono_us());
+    // A new version of the prices notifies nobody: who asks finds out.
+    bool keeps = q->endpoint != ENDPOINT_PRICES;
+    struct cached *c =
+        keeps ? cache_find(s->cache, question, &s->freshness, clock_mono_us()) : NULL;
     if (c) {
         s->stats->cache_hits++;
         reply(s, x, c, true);
     } else {
-        struct flight *f = flight_find(s, question);
+        struct flight *f = keeps ? flight_find(s, question) : NULL;
         // What changed since it began would be missing in its answer.
         bool joins = f && freshness_holds(&s->freshness, f->cached.since, 0, 0, false);
         s->stats->cache_joined += joins;
         s->stats->cache_misses += !joins;
         if (!joins)
-            f = flight_new(s, &key, q);
+            f = flight_new(s, &key, q, keeps);
         struct asker *asker = xmalloc(sizeof(*asker));
         *asker = (struct asker){.flight = f, .x = x, .begun_us = clock_mono_us()};
         TAILQ_INSERT_TAIL(&f->askers, asker, link);

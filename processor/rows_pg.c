@@ -32,7 +32,9 @@
 
 // Those of a fixed width first, as in the tables but for what later files added: sql/001_init.sql
 // says why.
-#define PRICED(X) X(price_version) X(unpriced_requests) X(unpriced_tokens) X(guessed_requests)
+#define PRICED(X)                                                                                  \
+    X(price_version)                                                                               \
+    X(unpriced_requests) X(unpriced_tokens) X(guessed_requests) X(cache_savings_pusd)
 #define HIST_NUMBERS(X, h) X(h##_count) X(h##_sum_us) X(h##_max_us) X(h##_clamped)
 #define QUANTILES(X, h) X(h##_p50_us) X(h##_p90_us) X(h##_p95_us) X(h##_p99_us)
 #define FIXED(X) PRICED(X) FACTS_SUMS(X) HIST_NUMBERS(X, latency) HIST_NUMBERS(X, ttft)
@@ -44,15 +46,26 @@
 
 #define COMMA_NAME(name) ", " #name
 #define SET_NAME(name) ", " #name " = excluded." #name
+// What a class costs.
+#define COMMA_CLASS(k) ", cost_" #k "_pusd"
+#define SET_CLASS(k) ", cost_" #k "_pusd = excluded.cost_" #k "_pusd"
 
 #define KEY "series_id, window_start, revision"
-#define READ_COLUMNS KEY FIXED(COMMA_NAME) WIDE(COMMA_NAME)
-#define COLUMNS KEY FIXED(COMMA_NAME) DERIVED(COMMA_NAME) WIDE(COMMA_NAME)
+#define READ_COLUMNS KEY FIXED(COMMA_NAME) PRICE_CLASSES(COMMA_CLASS) WIDE(COMMA_NAME)
+#define COLUMNS                                                                                    \
+    KEY FIXED(COMMA_NAME) PRICE_CLASSES(COMMA_CLASS) DERIVED(COMMA_NAME) WIDE(COMMA_NAME)
 // Where what is read stands, and how many are written.
 #define AT(name) AT_##name,
-enum { AT_series_id, AT_window_start, AT_revision, FIXED(AT) WIDE(AT) };
+#define AT_CLASS(k) AT_cost_##k,
+enum { AT_series_id, AT_window_start, AT_revision, FIXED(AT) PRICE_CLASSES(AT_CLASS) WIDE(AT) };
 #define OUT(name) OUT_##name,
-enum { OUT_series_id, OUT_window_start, OUT_revision, FIXED(OUT) DERIVED(OUT) WIDE(OUT) OUT_COUNT };
+#define OUT_CLASS(k) OUT_cost_##k,
+enum {
+    OUT_series_id,
+    OUT_window_start,
+    OUT_revision,
+    FIXED(OUT) PRICE_CLASSES(OUT_CLASS) DERIVED(OUT) WIDE(OUT) OUT_COUNT
+};
 
 static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
 
@@ -67,7 +80,7 @@ static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
             "TRUNCATE sl_" kind, "COPY sl_" kind " (" COLUMNS ") FROM STDIN (FORMAT binary)",      \
             "INSERT INTO llm_" kind " AS m (" COLUMNS ") SELECT " COLUMNS " FROM sl_" kind         \
             " ON CONFLICT (series_id, window_start) DO UPDATE SET revision = excluded.revision,"   \
-            " updated_at = now()" FIXED(SET_NAME) DERIVED(SET_NAME)                                \
+            " updated_at = now()" FIXED(SET_NAME) PRICE_CLASSES(SET_CLASS) DERIVED(SET_NAME)       \
                 WIDE(SET_NAME) " WHERE m.revision = excluded.revision - 1"                         \
     }
 
@@ -135,6 +148,9 @@ static int read_row(const PGresult *r, int i, struct row *row, struct err *e)
     cost->unpriced_requests = db_i64(r, i, AT_unpriced_requests);
     cost->unpriced_tokens = db_i64(r, i, AT_unpriced_tokens);
     cost->guessed_requests = db_i64(r, i, AT_guessed_requests);
+    cost->cache_savings = db_i64(r, i, AT_cache_savings_pusd);
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        cost->classes[k] = db_i64(r, i, AT_cost_input + k);
 #define READ_SUM(name) f->name = db_i64(r, i, AT_##name);
     FACTS_SUMS(READ_SUM)
 #undef READ_SUM
@@ -204,11 +220,14 @@ static void write_row(struct buf *b, const struct rows *rows, const struct row_d
     db_copy_i64(b, row->cost.unpriced_requests);
     db_copy_i64(b, row->cost.unpriced_tokens);
     db_copy_i64(b, row->cost.guessed_requests);
+    db_copy_i64(b, (int64_t)row->cost.cache_savings);
 #define WRITE_SUM(name) db_copy_i64(b, f->name);
     FACTS_SUMS(WRITE_SUM)
 #undef WRITE_SUM
     write_hist_numbers(b, &f->latency);
     write_hist_numbers(b, &f->ttft);
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        db_copy_i64(b, (int64_t)row->cost.classes[k]);
 #define WRITE_TOTAL(name) db_copy_i64(b, total.name);
     USAGE_CLASSES(WRITE_TOTAL)
 #undef WRITE_TOTAL
@@ -242,6 +261,7 @@ static void price_minute(const struct rows *rows, const struct row_delta *key, s
     struct cost before = row->cost;
     row->cost = cost_of_lines(prices_catalogue(rows->prices), row->price_version,
                               key->window_start_us, key->tenant, &row->facts.usage);
+    cost_bound(&row->cost);
     change->cost = row->cost;
     cost_subtract(&change->cost, &before);
     change->price_version = row->price_version;
@@ -253,6 +273,7 @@ static void price_hour(struct row *row, const struct minute_change *changes, siz
         cost_add(&row->cost, &changes[i].cost);
         row->price_version = max_i64(row->price_version, changes[i].price_version);
     }
+    cost_bound(&row->cost);
 }
 
 // ---- requests without a row ----

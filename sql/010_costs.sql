@@ -31,6 +31,8 @@ ALTER TABLE llm_hour
     ADD COLUMN cost_request_pusd bigint NOT NULL DEFAULT 0,
     ADD COLUMN cache_savings_pusd bigint NOT NULL DEFAULT 0;
 
+-- context_above of llm_usage may be 100000, too, from here on (common/core/usage.h).
+
 -- set: an operator's word. import: a list of somebody else. restore: the cards as of version `restores` again.
 ALTER TABLE llm_price_version
     ADD COLUMN restores bigint,

@@ -2,7 +2,6 @@
 #include "common/core/notice.h"
 
 #include "common/core/timeunit.h"
-#include "processor/window.h"
 
 struct range {
     int64_t first, last; // minutes since 1970
@@ -81,7 +80,7 @@ void notice_add_windows(struct buf *out, const int64_t *starts_us, size_t n, siz
     assert(bytes_max >= NOTICE_RANGE_BYTES);
     struct range *v = xcalloc(n + 1, sizeof(*v));
     for (size_t i = 0; i < n; i++)
-        v[i].first = v[i].last = time_floor_us(starts_us[i], WINDOW_US) / WINDOW_US;
+        v[i].first = v[i].last = time_floor_us(starts_us[i], US_PER_MIN) / US_PER_MIN;
     qsort(v, n, sizeof(*v), compare_ranges);
     n = merge(v, n, NULL);
     size_t bytes = bytes_of(v, n);

@@ -544,6 +544,18 @@ void cost_subtract(struct cost *from, const struct cost *less)
     cost_add(from, &negative);
 }
 
+static money bounded(money m)
+{
+    return m > INT64_MAX ? INT64_MAX : m < -INT64_MAX ? -INT64_MAX : m;
+}
+
+void cost_bound(struct cost *c)
+{
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        c->classes[k] = bounded(c->classes[k]);
+    c->cache_savings = bounded(c->cache_savings);
+}
+
 bool cost_eq(const struct cost *a, const struct cost *b)
 {
     for (int k = 0; k < PRICE_CLASS_COUNT; k++)

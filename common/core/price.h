@@ -164,6 +164,8 @@ struct cost cost_of_lines(const struct catalogue *c, int64_t version, int64_t at
                           struct str tenant, const struct usage_lines *l);
 void cost_add(struct cost *into, const struct cost *more);
 void cost_subtract(struct cost *from, const struct cost *less);
+// What a row keeps of it: classes and savings end at ±INT64_MAX there.
+void cost_bound(struct cost *c);
 // Whether they are the same in every member.
 bool cost_eq(const struct cost *a, const struct cost *b);
 

@@ -138,8 +138,9 @@ static int check_tier(const struct price_card *c, const struct price_line *line,
     if (!str_eq(usage_tier(str_of(line->tier), scratch), str_of(line->tier)))
         return err_field(e, "tier", -1, "must be in lower case, and empty for the standard one");
     if (!usage_is_band(line->above))
-        return err_field(e, "above_tokens", -1,
-                         "must be 0, 32000, 128000, 200000, 256000, 272000, 512000 or 1000000");
+        return err_field(
+            e, "above_tokens", -1,
+            "must be 0, 32000, 100000, 128000, 200000, 256000, 272000, 512000 or 1000000");
     if (c->withdrawn && (line->tier[0] != '\0' || line->above != 0))
         return err_field(e, line->tier[0] != '\0' ? "tier" : "above_tokens", -1,
                          empty_where_withdrawn);

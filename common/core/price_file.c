@@ -40,10 +40,12 @@ struct row {
     struct str cells[COLUMN_COUNT];
     struct price_card card;
     size_t at;
+    enum price_file_slips slips;
 };
 
 struct file {
     struct csv csv;
+    enum price_file_slips slips;
     enum column *columns; // what the cells of a line are
     size_t column_count;
     struct row *rows;
@@ -195,18 +197,23 @@ static int take_prices(struct row *r, struct price_line *line, struct err *e)
     static const char wanted[] =
         "must be a decimal that comes out as whole picodollars a token (6 decimals of USD/Mtok), 0 "
         "or from 0.001 to 2000 USD/Mtok; is the unit right?";
-    int64_t part;
+    static const char wanted_whole[] = "must be a decimal that comes out as whole picodollars a "
+                                       "token (6 decimals of USD/Mtok), or of USD at 12 decimals";
+    bool any = r->slips == PRICE_FILE_TAKE_SLIPS;
+    int64_t part, most = any ? INT64_MAX : PRICE_FILE_MOST;
     if (take_unit(r, &part, e) != 0)
         return -1;
     for (int k = 0; k < PRICE_request; k++) {
         enum column column = (enum column)(COLUMN_input + k);
-        if (take_decimal(r, column, part, PRICE_FILE_MOST, wanted, &line->pusd[k], e) != 0)
+        if (take_decimal(r, column, part, most, any ? wanted_whole : wanted, &line->pusd[k], e) !=
+            0)
             return -1;
-        if (line->pusd[k] > 0 && line->pusd[k] < PRICE_FILE_LEAST)
+        if (!any && line->pusd[k] > 0 && line->pusd[k] < PRICE_FILE_LEAST)
             return refuse(r, column, wanted, e);
     }
-    return take_decimal(r, COLUMN_request, 1, PRICE_FILE_REQUEST_MOST,
-                        "must be a decimal of USD from 0 to 100, with at most 12 decimals",
+    return take_decimal(r, COLUMN_request, 1, any ? INT64_MAX : PRICE_FILE_REQUEST_MOST,
+                        any ? wanted_whole
+                            : "must be a decimal of USD from 0 to 100, with at most 12 decimals",
                         &line->pusd[PRICE_request], e);
 }
 
@@ -274,7 +281,7 @@ static struct row *add_row(struct file *f)
         f->rows = xrealloc(f->rows, f->row_cap * sizeof(f->rows[0]));
     }
     struct row *r = &f->rows[f->row_count++];
-    *r = (struct row){.at = f->csv.line};
+    *r = (struct row){.at = f->csv.line, .slips = f->slips};
     for (size_t i = 0; i < f->column_count; i++)
         r->cells[f->columns[i]] = f->csv.cells[i];
     return r;
@@ -424,16 +431,16 @@ static int make_cards(struct file *f, const struct catalogue *known, struct err 
     }
     if (f->card_count > 0)
         qsort(f->cards, f->card_count, sizeof(f->cards[0]), compare_first);
-    for (size_t i = 0; i < f->card_count; i++)
+    for (size_t i = 0; f->slips == PRICE_FILE_REFUSE_SLIPS && i < f->card_count; i++)
         if (price_file_check_slips(&f->cards[i], known, e) != 0)
             return -1;
     return price_file_check_names(f->cards, f->card_count, known, e);
 }
 
-int price_file_parse(struct str text, const struct catalogue *known, struct price_card **cards,
-                     size_t *count, struct err *e)
+int price_file_parse(struct str text, const struct catalogue *known, enum price_file_slips slips,
+                     struct price_card **cards, size_t *count, struct err *e)
 {
-    struct file f = {0};
+    struct file f = {.slips = slips};
     if (text.n > PRICE_FILE_BYTES_MAX)
         return err_set(e, "must be at most %d MiB", PRICE_FILE_BYTES_MAX >> 20);
     csv_begin(&f.csv, text);

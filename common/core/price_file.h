@@ -45,10 +45,20 @@
 #define PRICE_FILE_BYTES_MAX (16 << 20)
 #define PRICE_FILE_LINES_MAX 100000 // with prices
 
+// What looks like a slip of the unit: refused, or taken because somebody who looked says so. Then
+// any price that is whole picodollars in an int64 is.
+enum price_file_slips { PRICE_FILE_REFUSE_SLIPS, PRICE_FILE_TAKE_SLIPS };
+
 // Cards in the file's order, with version 0; the caller frees the array and clears the cards. known
 // may be NULL. -1: nothing is given; e->field is the column, e->detail begins with "line 12: ".
-int price_file_parse(struct str text, const struct catalogue *known, struct price_card **cards,
-                     size_t *count, struct err *e) MUST_CHECK;
+int price_file_parse(struct str text, const struct catalogue *known, enum price_file_slips slips,
+                     struct price_card **cards, size_t *count, struct err *e) MUST_CHECK;
+
+// The first price of a card, from wherever it comes, that looks like a slip of the unit. so_far:
+// the card by which the model is paid so far, or NULL. -1: e->field is the column, e->detail what
+// is wanted, *line the number of the card's line.
+int price_file_check_slip(const struct price_card *card, const struct price_card *so_far,
+                          size_t *line, struct err *e) MUST_CHECK;
 
 // The columns of a file, in the order in which they are written, with commas and a newline; and a
 // card's lines.

@@ -39,14 +39,23 @@ static bool is_within(int64_t price, int64_t other, struct ratio r)
     return r.between ? low > 0 && high > 0 : low >= 0 && high >= 0;
 }
 
-static int slip(struct err *e, size_t line, enum price_class k, const char *wanted)
+static int slip(struct err *e, enum price_class k, const char *wanted)
 {
-    char detail[160];
-    snprintf(detail, sizeof(detail), "must be %s; is the unit right?", wanted);
-    return price_file_refuse(e, line, class_names[k], detail);
+    return err_field(e, class_names[k], -1, "must be %s; is the unit right?", wanted);
 }
 
-static int check_line(const struct price_line *line, size_t at, struct err *e)
+static int check_bounds(const struct price_line *line, struct err *e)
+{
+    for (int k = 0; k < PRICE_request; k++)
+        if (line->pusd[k] > PRICE_FILE_MOST ||
+            (line->pusd[k] > 0 && line->pusd[k] < PRICE_FILE_LEAST))
+            return slip(e, (enum price_class)k, "0 or from 0.001 to 2000 USD/Mtok");
+    return line->pusd[PRICE_request] > PRICE_FILE_REQUEST_MOST
+               ? slip(e, PRICE_request, "from 0 to 100 USD")
+               : 0;
+}
+
+static int check_line(const struct price_line *line, struct err *e)
 {
     static const struct {
         enum price_class k;
@@ -65,20 +74,20 @@ static int check_line(const struct price_line *line, size_t at, struct err *e)
         int64_t price = price_at(line, rules[i].k);
         bool above_nothing = rules[i].k == PRICE_cached_input && price > input;
         if (above_nothing || !is_within(price, input, rules[i].r))
-            return slip(e, at, rules[i].k, rules[i].wanted);
+            return slip(e, rules[i].k, rules[i].wanted);
     }
     return 0;
 }
 
 // The prices that the line gives, beside those of another.
-static int check_beside(const struct price_line *line, const struct price_line *other, size_t at,
+static int check_beside(const struct price_line *line, const struct price_line *other,
                         struct ratio r, const char *wanted, struct err *e)
 {
     for (int k = 0; k < PRICE_CLASS_COUNT; k++) {
         if (line->pusd[k] == PRICE_NONE)
             continue;
         if (!is_within(line->pusd[k], price_at(other, (enum price_class)k), r))
-            return slip(e, at, (enum price_class)k, wanted);
+            return slip(e, (enum price_class)k, wanted);
     }
     return 0;
 }
@@ -98,28 +107,36 @@ static const struct price_card *card_so_far(const struct price_card *card,
     return NULL;
 }
 
-int price_file_check_slips(const struct price_file_card *c, const struct catalogue *known,
-                           struct err *e)
+int price_file_check_slip(const struct price_card *card, const struct price_card *so_far,
+                          size_t *line, struct err *e)
 {
     static const struct ratio of_standard = {1, 20, 20, false};
     // Cents instead of dollars come to 100 times.
     static const struct ratio of_so_far = {1, 100, 100, true};
-    const struct price_card *card = &c->card;
     if (card->withdrawn || card->discount_ppm != PRICE_NONE)
         return 0;
-    const struct price_card *so_far = card_so_far(card, known);
-    for (size_t i = 0; i < card->line_count; i++) {
-        const struct price_line *line = &card->lines[i], *before = NULL;
+    for (*line = 0; *line < card->line_count; (*line)++) {
+        const struct price_line *one = &card->lines[*line], *before = NULL;
         if (so_far)
-            before = price_line_for(so_far, str_of(line->tier), line->above);
-        if (check_line(line, c->at[i], e) != 0 ||
-            check_beside(line, &card->lines[0], c->at[i], of_standard,
+            before = price_line_for(so_far, str_of(one->tier), one->above);
+        if (check_bounds(one, e) != 0 || check_line(one, e) != 0 ||
+            check_beside(one, &card->lines[0], of_standard,
                          "from 1/20 to 20 times the price of the standard line", e) != 0 ||
-            (before && check_beside(line, before, c->at[i], of_so_far,
+            (before && check_beside(one, before, of_so_far,
                                     "less than 100 times off the price so far", e) != 0))
             return -1;
     }
     return 0;
+}
+
+int price_file_check_slips(const struct price_file_card *c, const struct catalogue *known,
+                           struct err *e)
+{
+    struct err wrong;
+    size_t line;
+    return price_file_check_slip(&c->card, card_so_far(&c->card, known), &line, &wrong) == 0
+               ? 0
+               : price_file_refuse(e, c->at[line], wrong.field, wrong.detail);
 }
 
 // ---- names ----

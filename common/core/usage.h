@@ -54,7 +54,7 @@ bool usage_of_answer(const struct event *answer, int64_t request_prompt_tokens,
 // only name these.
 #define USAGE_BANDS                                                                                \
     {                                                                                              \
-        32000, 128000, 200000, 256000, 272000, 512000, 1000000                                     \
+        32000, 100000, 128000, 200000, 256000, 272000, 512000, 1000000                             \
     }
 int64_t usage_context_above(const struct usage *u);
 bool usage_is_band(int64_t above);

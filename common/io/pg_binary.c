@@ -9,6 +9,8 @@
 #define OID_INT8_ARRAY 1016
 #define OID_TEXT_ARRAY 1009
 #define OID_TIMESTAMPTZ_ARRAY 1185
+#define OID_NUMERIC 1700
+#define OID_NUMERIC_ARRAY 1231
 
 #define NUMERIC_BASE 10000
 #define NUMERIC_DIGITS 10 // of 38 decimals, the most that money has
@@ -115,6 +117,13 @@ void db_param_texts(struct db_params *p, const struct str *first, size_t n, size
         db_put_be(b, s->n, 4);
         buf_add(b, s->p, s->n);
     }
+}
+
+void db_param_numerics(struct db_params *p, const money *first, size_t n, size_t stride)
+{
+    struct buf *b = add_array(p, OID_NUMERIC_ARRAY, OID_NUMERIC, n);
+    for (size_t i = 0; i < n; i++)
+        db_copy_numeric(b, *(const money *)(const void *)((const char *)first + i * stride));
 }
 
 // ---- results ----

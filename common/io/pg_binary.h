@@ -9,7 +9,7 @@
 #include "common/core/buf.h"
 #include "common/core/money.h"
 
-#define DB_PARAMS_MAX 16
+#define DB_PARAMS_MAX 20
 
 // Parameters in binary form. Zero-initialise; db_params_free() at the end. INT64_MIN is NULL.
 struct db_params {
@@ -25,6 +25,7 @@ void db_param_time(struct db_params *p, int64_t wall_us); // timestamptz
 void db_param_i64s(struct db_params *p, const int64_t *first, size_t n, size_t stride);
 void db_param_times(struct db_params *p, const int64_t *first_wall_us, size_t n, size_t stride);
 void db_param_texts(struct db_params *p, const struct str *first, size_t n, size_t stride);
+void db_param_numerics(struct db_params *p, const money *first, size_t n, size_t stride);
 
 // Fields of a binary result.
 int64_t db_i64(const PGresult *r, int row, int column);      // int4 and int8; INT64_MIN where NULL

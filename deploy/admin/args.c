@@ -2,6 +2,9 @@
 #include "deploy/admin/args.h"
 
 #include <ctype.h>
+#include <stdio.h>
+
+#include "common/core/timeunit.h"
 
 static bool is_named(const char *arg, const char *name)
 {
@@ -84,6 +87,21 @@ struct str args_str(const struct args *a, const char *name, const char *dflt)
 {
     const char *given = args_get(a, name);
     return str_of(given ? given : dflt);
+}
+
+int args_time(const struct args *a, const char *name, int64_t *out_us, struct err *e)
+{
+    char field[32];
+    snprintf(field, sizeof(field), "--%s", name);
+    struct str text = args_str(a, name, NULL);
+    if (text.p && time_parse_rfc3339(text, out_us) == 0)
+        return 0;
+    if (text.p)
+        err_field(e, field, -1, "is \"%.60s\"; want RFC 3339, such as 2026-11-21T06:14:00Z",
+                  text.p);
+    else
+        err_field(e, field, -1, "is missing; want RFC 3339, such as 2026-11-21T06:14:00Z");
+    return ARGS_WRONG;
 }
 
 bool args_number(struct str text, int64_t *out)

@@ -15,7 +15,7 @@ struct arg_option {
     const char *help;
 };
 
-#define ARGS_OPTIONS_MAX 6
+#define ARGS_OPTIONS_MAX 8
 #define ARGS_WORDS_MAX 32
 
 struct args {
@@ -37,6 +37,9 @@ void args_free(struct args *a);
 const char *args_get(const struct args *a, const char *name);
 // The same as a str, and dflt where not given.
 struct str args_str(const struct args *a, const char *name, const char *dflt);
+
+// An option that must be given, as RFC 3339, in µs. 0 or ARGS_WRONG.
+int args_time(const struct args *a, const char *name, int64_t *out_us, struct err *e) MUST_CHECK;
 
 // A whole number of 1 to 18 digits, and nothing else.
 bool args_number(struct str text, int64_t *out);

@@ -120,9 +120,12 @@ int db_lock_maintenance(struct db *db, struct err *e)
         return -1;
     bool locked = db_int(r, 0, 0);
     PQclear(r);
-    return locked ? 0
-                  : err_set(e, "another streamlens-admin retention or tenant delete is running in "
-                               "this database; run it again once that is over");
+    return locked
+               ? 0
+               : err_set(
+                     e,
+                     "another streamlens-admin retention, reprice or tenant delete is running in "
+                     "this database; run it again once that is over");
 }
 
 void db_close(struct db *db)
@@ -141,10 +144,8 @@ static void note_state(struct db *db, const PGresult *r)
     snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", state ? state : "");
 }
 
-PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
-                   const char *const *params, struct err *e)
+static PGresult *take_result(struct db *db, const char *doing, PGresult *r, struct err *e)
 {
-    PGresult *r = PQexecParams(db->conn, sql, n, NULL, params, NULL, NULL, 0);
     ExecStatusType status = PQresultStatus(r);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return r;
@@ -152,6 +153,27 @@ PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
     PQclear(r);
     fail(db, doing, e);
     return NULL;
+}
+
+PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
+                   const char *const *params, struct err *e)
+{
+    return take_result(db, doing, PQexecParams(db->conn, sql, n, NULL, params, NULL, NULL, 0), e);
+}
+
+PGresult *db_query_binary(struct db *db, const char *doing, const char *sql,
+                          const struct db_params *params, struct err *e)
+{
+    const char *values[DB_PARAMS_MAX];
+    int lengths[DB_PARAMS_MAX], formats[DB_PARAMS_MAX];
+    for (int i = 0; i < params->n; i++) {
+        values[i] = params->null[i] ? NULL : params->values[i].p;
+        lengths[i] = (int)params->values[i].n;
+        formats[i] = 1;
+    }
+    return take_result(
+        db, doing,
+        PQexecParams(db->conn, sql, params->n, params->types, values, lengths, formats, 1), e);
 }
 
 int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,

@@ -3,9 +3,8 @@
 #ifndef STREAMLENS_ADMIN_DB_PG_H
 #define STREAMLENS_ADMIN_DB_PG_H
 
-#include <libpq-fe.h>
-
 #include "common/core/config.h"
+#include "common/io/pg_binary.h"
 
 struct db {
     PGconn *conn;
@@ -16,7 +15,8 @@ struct db {
 struct db *db_open(const struct config *c, struct err *e) MUST_CHECK;
 // The same, and the schema has all tables that this program knows; else the error says what to run.
 struct db *db_open_set_up(const struct config *c, struct err *e) MUST_CHECK;
-// Held until db_close: of retention and deletions one runs at a time, the second is refused.
+// Held until db_close: of retention, deletions and corrections one runs at a time, the second is
+// refused.
 int db_lock_maintenance(struct db *db, struct err *e) MUST_CHECK;
 void db_close(struct db *db); // what was not committed is undone
 
@@ -28,6 +28,9 @@ PGresult *db_query(struct db *db, const char *doing, const char *sql, int n,
 int db_run(struct db *db, const char *doing, const char *sql, int n, const char *const *params,
            struct err *e) MUST_CHECK;
 int db_exec(struct db *db, const char *doing, const char *sql, struct err *e) MUST_CHECK;
+// As db_query, with parameters and result in binary form.
+PGresult *db_query_binary(struct db *db, const char *doing, const char *sql,
+                          const struct db_params *params, struct err *e) MUST_CHECK;
 
 // The same where the result may be too large to hold: each row as it comes, r holding that one, and
 // borrowed. on_row returns -1, with an error, to end it. As a statement may fail after rows, these

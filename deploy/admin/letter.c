@@ -5,6 +5,7 @@
 
 #include "common/core/timeunit.h"
 #include "common/core/utf8.h"
+#include "deploy/admin/shown.h"
 #include "deploy/admin/table.h"
 
 #define TEXT_MOST 300 // bytes of one value in the text
@@ -12,44 +13,6 @@
 #define REASON_MOST 40
 
 // ---- bytes ----
-
-static uint32_t code_point(const unsigned char *p, size_t n)
-{
-    static const unsigned char first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = p[0] & first[n];
-    for (size_t i = 1; i < n; i++)
-        c = c << 6 | (p[i] & 0x3f);
-    return c;
-}
-
-// What a terminal obeys, and what makes a line read in another order than it stands there.
-static bool steers(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
-// At most `most` bytes of s, so that what comes out tells what was there: \n, \t, \\, \xNN.
-static void add_shown(struct buf *out, struct str s, size_t most)
-{
-    size_t i = 0;
-    while (i < s.n && i < most) {
-        const unsigned char *p = (const unsigned char *)s.p + i;
-        size_t n = utf8_sequence(p, s.n - i);
-        if (*p == '\\' || *p == '\n' || *p == '\t' || *p == '\r') {
-            buf_addf(out, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : *p == '\r' ? 'r' : '\\');
-        } else if (n > 0 && !steers(code_point(p, n))) {
-            buf_add(out, p, n);
-        } else {
-            n = n ? n : 1;
-            for (size_t k = 0; k < n; k++)
-                buf_addf(out, "\\x%02x", p[k]);
-        }
-        i += n;
-    }
-    if (i < s.n)
-        buf_adds(out, "…");
-}
 
 static bool is_utf8(struct str s)
 {
@@ -59,28 +22,6 @@ static bool is_utf8(struct str s)
             return false;
     }
     return true;
-}
-
-// As buf_add_json_str, but printable on a terminal too.
-static void add_json_str(struct buf *out, struct str s)
-{
-    size_t done = 0, n;
-    buf_addc(out, '"');
-    for (size_t i = 0; i < s.n; i += n) {
-        const unsigned char *p = (const unsigned char *)s.p + i;
-        n = utf8_sequence(p, s.n - i);
-        uint32_t c = code_point(p, n);
-        if (!steers(c) && c != '"' && c != '\\')
-            continue;
-        buf_add(out, s.p + done, i - done);
-        done = i + n;
-        if (c == '"' || c == '\\')
-            buf_addf(out, "\\%c", (int)c);
-        else
-            buf_addf(out, "\\u%04x", (unsigned)c);
-    }
-    buf_add(out, s.p + done, s.n - done);
-    buf_addc(out, '"');
 }
 
 // ---- one letter ----
@@ -96,10 +37,10 @@ static void add_line(struct buf *out, const char *name, struct str s, struct str
     if (!s.p)
         return;
     buf_addf(out, "    %-11s ", name);
-    add_shown(out, s, TEXT_MOST);
+    shown_add(out, s, TEXT_MOST);
     if (cut_from.p) {
         buf_adds(out, " (of ");
-        add_shown(out, cut_from, REASON_MOST);
+        shown_add(out, cut_from, REASON_MOST);
         buf_adds(out, " bytes)");
     } else if (s.n > TEXT_MOST) {
         buf_addf(out, " (of %zu bytes)", s.n);
@@ -120,9 +61,9 @@ void letter_add_text(const struct letter *l, struct buf *out)
 {
     char at[TIME_RFC3339_MAX];
     const char *time = time_text(l->time_ms, at);
-    add_shown(out, l->key, TEXT_MOST);
+    shown_add(out, l->key, TEXT_MOST);
     buf_addf(out, "  %s  ", time ? time : "-");
-    add_shown(out, l->reason.p ? l->reason : STR_LIT("-"), REASON_MOST);
+    shown_add(out, l->reason.p ? l->reason : STR_LIT("-"), REASON_MOST);
     buf_addc(out, '\n');
     add_line(out, "tenant", l->tenant, (struct str){0});
     add_line(out, "request_id", l->record_key, l->key_cut);
@@ -137,7 +78,7 @@ static void add_member(struct buf *out, const char *comma, const char *name, str
         buf_adds(out, "\":null");
     } else if (is_utf8(s)) {
         buf_adds(out, "\":");
-        add_json_str(out, s);
+        shown_add_json(out, s);
     } else {
         buf_adds(out, "_base64\":\"");
         buf_add_base64(out, s.p, s.n);
@@ -269,7 +210,7 @@ void letter_tally_add_text(const struct letter_tally *t, struct buf *out)
     table_add(&table, "LETTERS");
     for (size_t i = 0; i < t->reason_count; i++) {
         struct buf name = {0};
-        add_shown(&name, (struct str){t->reasons[i].name, t->reasons[i].n}, REASON_MOST);
+        shown_add(&name, (struct str){t->reasons[i].name, t->reasons[i].n}, REASON_MOST);
         table_addf(&table, "%.*s", (int)name.n, name.p ? name.p : "");
         table_addf(&table, "%zu", t->reasons[i].letters);
         buf_free(&name);

@@ -8,6 +8,8 @@
 #include "deploy/admin/key.h"
 #include "deploy/admin/limit.h"
 #include "deploy/admin/price.h"
+#include "deploy/admin/price_unpriced.h"
+#include "deploy/admin/reprice.h"
 #include "deploy/admin/republish.h"
 #include "deploy/admin/retention.h"
 #include "deploy/admin/settings.h"
@@ -19,6 +21,9 @@ extern char **environ;
 // clang-format off
 #define JSON {"json", NULL, "print JSON"}
 #define PAYS {"tenant", "T", "what this tenant pays; else what everybody does"}
+#define FORCE {"force", NULL, "take prices that look like a slip of the unit"}
+#define LIST_OPTIONS {"effective-from", "TIME", "from when changed prices hold, RFC 3339; else from a minute to come"}, \
+    {"override", NULL, "take the list's price also where an operator has set one"}, FORCE
 #define NOW {"now", NULL, "let a price begin this minute, or in the past (rows that are written keep theirs)"}
 
 static const struct command {
@@ -51,12 +56,30 @@ static const struct command {
       {"at", "TIME", "RFC 3339; else now"}, JSON},
      price_resolve},
     {"price", "check", "FILE", "what price set would do (- is standard input); changes nothing", 1, 1,
-     {NOW},
+     {NOW, FORCE},
      price_check},
     {"price", "set", "FILE | MODEL COLUMN=VALUE...",
      "add the cards of a price file, or one model's card with some cells changed", 1, ARGS_WORDS_MAX,
-     {NOW},
+     {NOW, FORCE},
      price_set},
+    {"price", "import", "FILE",
+     "add what a list of somebody else changes: LiteLLM's JSON or a price file (- is standard input)", 1, 1,
+     {LIST_OPTIONS, JSON},
+     price_import},
+    {"price", "diff", "FILE", "what price import would do, and what that is on last week's usage; changes nothing", 1, 1,
+     {LIST_OPTIONS, JSON},
+     price_diff},
+    {"price", "versions", "", "the versions of the catalogue, and whose word each is", 0, 0,
+     {JSON},
+     price_versions},
+    {"price", "restore", "VERSION", "make the catalogue what it was as of a version, by adding one", 1, 1,
+     {{0}},
+     price_restore},
+    {"price", "unpriced", "", "names in usage that have no price, or a guessed one, and what is near to them", 0, 0,
+     {{"from", "TIME", "RFC 3339: hours that begin then or later (7 days before --to)"},
+      {"to", "TIME", "and before then (now)"},
+      {"tenant", "T", "only the usage of this tenant"}, JSON},
+     price_unpriced},
     {"key", "create", "", "make an API key; it is printed this once", 0, 0,
      {{"tenant", "T", "whose events and metrics; none only where the scope is admin alone"},
       {"scope", "S", "ingest, read, admin, or several with commas between"},
@@ -91,6 +114,14 @@ static const struct command {
       {"request-id", "ID", "only those of this request_id"},
       {"limit", "N", "list so many at most (100); the counts are of all"}, JSON},
      dead_letters_run},
+    {"reprice", NULL, "", "compute costs of the past anew, by the newest version of the prices", 0, 0,
+     {{"from", "TIME", "RFC 3339, a whole minute: windows that begin then or later"},
+      {"to", "TIME", "and before then"},
+      {"model", "NAME", "only rows with usage of this model, by any of its names"},
+      {"tenant", "T", "only the rows of this tenant"},
+      {"dry-run", NULL, "only say what would change"},
+      {"list", NULL, "show the corrections that there were, instead"}, JSON},
+     reprice_command},
     {"republish", NULL, "", "send closed windows to llm.metrics again, under new sequences", 0, 0,
      {{"from", "TIME", "RFC 3339: windows that begin then or later"},
       {"to", "TIME", "and before then"},

@@ -17,6 +17,15 @@ int price_check(const struct config *c, const struct args *a, struct err *e) MUS
 // All cards that change something, as one version, or nothing.
 int price_set(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
 
+// Takes somebody else's list: all that changes as one version, or nothing; or says what that would
+// be. Prices that look like a slip of the unit stop it.
+int price_import(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+int price_diff(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+
+// Makes the catalogue what it was as of a version, by adding one.
+int price_restore(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+int price_versions(const struct config *c, const struct args *a, struct err *e) MUST_CHECK;
+
 void price_help_columns(FILE *to);
 
 #endif

@@ -116,14 +116,13 @@ static void add_difference(struct buf *out, const struct price_line *before,
     }
 }
 
-// before: the card that it replaces, or NULL.
-static void describe_prices(const struct price_card *before, const struct price_card *card,
-                            struct buf *out)
+void price_change_describe_prices(const struct price_card *before, const struct price_card *card,
+                                  struct buf *out)
 {
-    const char *between = ": ";
+    const char *between = "";
     if (card->discount_ppm != PRICE_NONE &&
         (!before || before->discount_ppm != card->discount_ppm)) {
-        buf_adds(out, ": discount_percent ");
+        buf_adds(out, "discount_percent ");
         money_add_decimal(out, money_times(card->discount_ppm, MONEY_PER_USD / 10000));
         between = ", ";
     }
@@ -149,10 +148,13 @@ void price_change_describe(const struct catalogue *c, const struct price_card *c
         buf_addf(out, " of tenant %s", card->tenant);
     buf_adds(out, ", from ");
     price_add_from(out, card->effective_from_us);
+    struct buf prices = {0};
     if (!card->withdrawn)
-        describe_prices(price_change_holding(c, card->tenant, card->model, card->effective_from_us),
-                        card, out);
-    buf_addc(out, '\n');
+        price_change_describe_prices(
+            price_change_holding(c, card->tenant, card->model, card->effective_from_us), card,
+            &prices);
+    buf_addf(out, "%s%.*s\n", prices.n ? ": " : "", (int)prices.n, prices.n ? prices.p : "");
+    buf_free(&prices);
     if (newest && newest->effective_from_us > card->effective_from_us) {
         buf_addf(out, "  note: version %lld has a card of it from ", (long long)newest->version);
         price_add_from(out, newest->effective_from_us);

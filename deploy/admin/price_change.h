@@ -30,6 +30,11 @@ int price_change_check_time(const struct catalogue *c, const struct price_card *
 void price_change_describe(const struct catalogue *c, const struct price_card *card,
                            struct buf *out);
 
+// "input 2.5 -> 3, batch output 4": how the prices of one card differ from those of another, or
+// NULL.
+void price_change_describe_prices(const struct price_card *before, const struct price_card *card,
+                                  struct buf *out);
+
 // A price as USD: per million tokens, and of PRICE_request per request. "-" for PRICE_NONE.
 void price_add_usd(struct buf *out, enum price_class k, int64_t pusd);
 // "ever", or RFC 3339.

@@ -163,8 +163,7 @@ static const char *state_of(const struct catalogue *c, const struct price_card *
 
 static const char *origin_of(const struct prices *p, const struct price_card *card)
 {
-    const struct prices_version *v = prices_version(p, card->version);
-    return v && v->is_default ? "default" : "set";
+    return prices_origin_name(prices_origin_of(p, card));
 }
 
 static void add_card_json(struct buf *out, const struct prices *p, const struct price_card *card)

@@ -2,34 +2,13 @@
 // price check and price set: from a file or words to a version of the catalogue.
 #include "deploy/admin/price.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 #include "common/core/price_file.h"
 #include "deploy/admin/price_change.h"
+#include "deploy/admin/price_input.h"
 #include "deploy/admin/price_words.h"
 #include "deploy/admin/prices_pg.h"
-
-// ---- input ----
-
-static int read_all(const char *path, struct buf *out, struct err *e)
-{
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!f)
-        return err_set(e, "cannot open %.200s: %s", path, strerror(errno));
-    // One byte more than is taken, so that the reader sees that it is too much.
-    while (out->n <= PRICE_FILE_BYTES_MAX && !feof(f) && !ferror(f)) {
-        size_t room = PRICE_FILE_BYTES_MAX + 1 - out->n;
-        room = room > 65536 ? 65536 : room;
-        buf_reserve(out, room);
-        out->n += fread(out->p + out->n, 1, room, f);
-    }
-    bool failed = ferror(f) != 0;
-    int error = errno;
-    if (f != stdin)
-        fclose(f);
-    return failed ? err_set(e, "cannot read %.200s: %s", path, strerror(error)) : 0;
-}
 
 // The text was made of words, so its lines mean nothing to who wrote them.
 static void forget_line(struct err *e)
@@ -37,13 +16,6 @@ static void forget_line(struct err *e)
     char *at = e->detail;
     if (strncmp(at, "line ", 5) == 0 && (at = strstr(at, ": ")) != NULL)
         memmove(e->detail, at + 2, strlen(at + 2) + 1);
-}
-
-static void add_note(struct buf *out, const struct args *a)
-{
-    for (size_t i = 0; i < a->word_count; i++)
-        buf_addf(out, "%s%s", i ? " " : "", a->words[i]);
-    buf_add(out, "", 1);
 }
 
 // ---- what changes ----
@@ -82,9 +54,12 @@ static int settle(const struct catalogue *known, int64_t now_us, bool now, struc
     return 0;
 }
 
-static int parse(struct str text, const struct catalogue *known, struct cards *out, struct err *e)
+static int parse(struct str text, const struct catalogue *known, const struct args *a,
+                 struct cards *out, struct err *e)
 {
-    return price_file_parse(text, known, &out->card, &out->count, e) < 0 ? -1 : 0;
+    enum price_file_slips slips =
+        args_get(a, "force") ? PRICE_FILE_TAKE_SLIPS : PRICE_FILE_REFUSE_SLIPS;
+    return price_file_parse(text, known, slips, &out->card, &out->count, e) < 0 ? -1 : 0;
 }
 
 static void print(const struct buf *b)
@@ -111,13 +86,13 @@ int price_check(const struct config *c, const struct args *a, struct err *e)
     struct buf text = {0}, out = {0};
     struct cards cards = {0};
     struct prices *p = NULL;
-    int rc = read_all(a->words[0], &text, e);
+    int rc = price_input_read(a->words[0], &text, e);
     if (rc == 0)
         rc = known_prices(c, &p, e);
     struct catalogue *none = catalogue_new();
     const struct catalogue *known = p ? prices_catalogue(p) : none;
     if (rc == 0)
-        rc = parse((struct str){text.p, text.n}, known, &cards, e);
+        rc = parse((struct str){text.p, text.n}, known, a, &cards, e);
     if (rc == 0)
         rc = settle(known, p ? prices_now_us(p) : INT64_MIN, args_get(a, "now") != NULL, &cards,
                     &out, e);
@@ -138,8 +113,9 @@ static int add(struct prices *p, const struct args *a, const struct cards *cards
 {
     struct buf note = {0};
     int64_t version;
-    add_note(&note, a);
-    int rc = prices_add(p, false, note.p, cards->card, cards->count, &version, e);
+    price_input_note(a, &note);
+    struct prices_version head = {.origin = PRICES_SET, .note = note.p};
+    int rc = prices_add(p, &head, cards->card, cards->count, &version, e);
     buf_free(&note);
     if (rc < 0)
         return rc;
@@ -159,7 +135,7 @@ static int set(struct prices *p, const struct args *a, struct buf *text, struct 
     if (by_words)
         rc = price_words_to_file(known, prices_now_us(p), now, a->words, a->word_count, text, e);
     if (rc == 0)
-        rc = parse((struct str){text->p, text->n}, known, &cards, e);
+        rc = parse((struct str){text->p, text->n}, known, a, &cards, e);
     if (rc == -1 && by_words)
         forget_line(e);
     if (rc == 0)
@@ -177,7 +153,7 @@ int price_set(const struct config *c, const struct args *a, struct err *e)
 {
     struct buf text = {0};
     // Read before the lock is taken: standard input may take its time.
-    int rc = a->word_count == 1 ? read_all(a->words[0], &text, e) : 0;
+    int rc = a->word_count == 1 ? price_input_read(a->words[0], &text, e) : 0;
     struct prices *p = rc == 0 ? prices_open(c, e) : NULL;
     if (rc == 0 && !p)
         rc = -1;

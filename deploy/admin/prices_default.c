@@ -15,8 +15,7 @@
 
 static bool is_of_operator(const struct prices *p, const struct price_card *card)
 {
-    const struct prices_version *v = prices_version(p, card->version);
-    return card->tenant[0] == '\0' && v && !v->is_default;
+    return card->tenant[0] == '\0' && prices_origin_of(p, card) != PRICES_DEFAULT;
 }
 
 static const char *name_at(const struct price_card *card, size_t i)
@@ -34,7 +33,8 @@ static const char *shared_name(const struct price_card *a, const struct price_ca
     return NULL;
 }
 
-// Whether an operator has set the model, or a model with one of its names, at any time; says so.
+// Whether an operator has set or imported the model, or a model with one of its names, at any time;
+// says so.
 static bool was_set(const struct prices *p, const struct price_card *card)
 {
     const struct catalogue *c = prices_catalogue(p);
@@ -66,7 +66,7 @@ static bool was_given(const struct prices *p, const struct price_card *card)
         if (other->effective_from_us == card->effective_from_us &&
             strcasecmp(other->model, card->model) == 0 &&
             strcmp(other->tenant, card->tenant) == 0 &&
-            prices_version(p, other->version)->is_default &&
+            prices_version(p, other->version)->origin == PRICES_DEFAULT &&
             (!last || other->version > last->version))
             last = other;
     }
@@ -76,7 +76,8 @@ static bool was_given(const struct prices *p, const struct price_card *card)
 static bool was_loaded(const struct prices *p, const char *note)
 {
     for (size_t i = 0; i < prices_version_count(p); i++)
-        if (prices_version_at(p, i)->is_default && strcmp(prices_version_at(p, i)->note, note) == 0)
+        if (prices_version_at(p, i)->origin == PRICES_DEFAULT &&
+            strcmp(prices_version_at(p, i)->note, note) == 0)
             return true;
     return false;
 }
@@ -110,7 +111,8 @@ static int add_cards(struct prices *p, const char *note, struct price_card *card
                kept, there, CATALOGUE_CARDS_MAX);
         return 0;
     }
-    if (prices_add(p, true, note, cards, kept, &version, e) < 0)
+    if (prices_add(p, &(struct prices_version){.origin = PRICES_DEFAULT, .note = note}, cards, kept,
+                   &version, e) < 0)
         return -1;
     printf("prices: %zu cards of the default catalogue added as version %" PRId64 "\n", kept,
            version);
@@ -128,7 +130,7 @@ static int load_catalogue(struct prices *p, struct err *e)
         printf("prices: found version %" PRId64 "\n", catalogue_version(prices_catalogue(p)));
         return 0;
     }
-    if (price_file_parse(text, NULL, &cards, &count, e) < 0)
+    if (price_file_parse(text, NULL, PRICE_FILE_REFUSE_SLIPS, &cards, &count, e) < 0)
         return -1;
     int rc = add_cards(p, note, cards, count, e);
     for (size_t i = 0; i < count; i++)
@@ -159,7 +161,8 @@ static int parse_default(const char *text, const struct catalogue *known, int64_
         &file,
         "model,unit,input,output,effective_from,source\n%s,USD/Mtok,%.*s,%s,%s,PRICE_DEFAULT\n",
         PRICE_EVERY, (int)(slash - text), text, slash + 1, from);
-    int rc = price_file_parse((struct str){file.p, file.n}, known, card, &count, &why);
+    int rc = price_file_parse((struct str){file.p, file.n}, known, PRICE_FILE_REFUSE_SLIPS, card,
+                              &count, &why);
     buf_free(&file);
     if (rc < 0) {
         const char *detail = strstr(why.detail, ": ");
@@ -209,7 +212,8 @@ static int set_default(struct prices *p, const struct price_card *there, struct 
         print_default("found:", there, "");
         return 0;
     }
-    if (prices_add(p, false, "PRICE_DEFAULT", card, 1, &version, e) < 0)
+    struct prices_version head = {.origin = PRICES_SET, .note = "PRICE_DEFAULT"};
+    if (prices_add(p, &head, card, 1, &version, e) < 0)
         return -1;
     print_default("set:", card, "");
     return 0;

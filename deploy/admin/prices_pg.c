@@ -12,6 +12,7 @@ struct prices {
     struct db *db;
     struct catalogue *catalogue;
     struct prices_version *versions;
+    char **notes; // of the versions, owned
     size_t version_count;
     int64_t now_us;
 };
@@ -30,10 +31,12 @@ static void forget(struct prices *p)
 {
     catalogue_free(p->catalogue);
     for (size_t i = 0; i < p->version_count; i++)
-        free(p->versions[i].note);
+        free(p->notes[i]);
+    free(p->notes);
     free(p->versions);
     p->catalogue = NULL;
     p->versions = NULL;
+    p->notes = NULL;
     p->version_count = 0;
 }
 
@@ -46,29 +49,54 @@ void prices_close(struct prices *p)
     free(p);
 }
 
+static const char *const origin_names[] = {
+    [PRICES_DEFAULT] = "default",
+    [PRICES_SET] = "set",
+    [PRICES_IMPORT] = "import",
+    [PRICES_RESTORE] = "restore",
+};
+
+const char *prices_origin_name(enum prices_origin origin)
+{
+    return origin_names[origin];
+}
+
 // ---- reading ----
+
+// One that a later schema may know of is no default.
+static enum prices_origin origin_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(origin_names); i++)
+        if (strcmp(name, origin_names[i]) == 0)
+            return (enum prices_origin)i;
+    return PRICES_SET;
+}
 
 static int read_versions(struct prices *p, struct err *e)
 {
     // Not now(): a transaction that waited for another's lock began before that.
     PGresult *r = db_query(p->db, "reading the versions of the prices",
-                           "SELECT version, origin = 'default', note, " DB_US(
+                           "SELECT version, origin, note, coalesce(restores, 0), " DB_US(
                                "created_at") ", " DB_US("clock_timestamp()") //
                            " FROM (SELECT) one LEFT JOIN llm_price_version ON true"
                            " ORDER BY version",
                            0, NULL, e);
     if (!r)
         return -1;
-    p->now_us = db_int(r, 0, 4);
+    p->now_us = db_int(r, 0, 5);
     p->version_count = PQgetisnull(r, 0, 0) ? 0 : (size_t)PQntuples(r);
     p->versions = xcalloc(p->version_count + 1, sizeof(*p->versions));
-    for (size_t i = 0; i < p->version_count; i++)
+    p->notes = xcalloc(p->version_count + 1, sizeof(*p->notes));
+    for (size_t i = 0; i < p->version_count; i++) {
+        p->notes[i] = xstrdup(PQgetvalue(r, (int)i, 2));
         p->versions[i] = (struct prices_version){
             .version = db_int(r, (int)i, 0),
-            .is_default = PQgetvalue(r, (int)i, 1)[0] == 't',
-            .note = xstrdup(PQgetvalue(r, (int)i, 2)),
-            .created_us = db_int(r, (int)i, 3),
+            .origin = origin_named(PQgetvalue(r, (int)i, 1)),
+            .note = p->notes[i],
+            .restores = db_int(r, (int)i, 3),
+            .created_us = db_int(r, (int)i, 4),
         };
+    }
     PQclear(r);
     return 0;
 }
@@ -133,6 +161,26 @@ const struct prices_version *prices_version_at(const struct prices *p, size_t i)
     return &p->versions[i];
 }
 
+enum prices_origin prices_origin_of(const struct prices *p, const struct price_card *card)
+{
+    const struct prices_version *v = prices_version(p, card->version);
+    while (v && v->origin == PRICES_RESTORE) {
+        card = v->restores < v->version
+                   ? catalogue_in_force(p->catalogue, v->restores, card->effective_from_us,
+                                        str_of(card->tenant), str_of(card->model))
+                   : NULL;
+        if (!card)
+            return PRICES_RESTORE;
+        v = prices_version(p, card->version);
+    }
+    return v ? v->origin : PRICES_SET;
+}
+
+struct db *prices_db(const struct prices *p)
+{
+    return p->db;
+}
+
 // ---- adding ----
 
 static void add_text(struct buf *out, const char *name, const char *value)
@@ -179,14 +227,18 @@ static void add_row(struct buf *out, int64_t version, const struct price_card *c
     buf_adds(out, "]}");
 }
 
-static int insert(struct prices *p, bool is_default, const char *note, int64_t version,
+static int insert(struct prices *p, const struct prices_version *head, int64_t version,
                   const struct buf *rows, struct err *e)
 {
-    char number[24];
+    char number[24], restores[24];
     snprintf(number, sizeof(number), "%" PRId64, version);
+    snprintf(restores, sizeof(restores), "%" PRId64, head->restores);
+    const char *const params[] = {number, origin_names[head->origin], head->note,
+                                  head->origin == PRICES_RESTORE ? restores : NULL};
     if (db_run(p->db, "adding the version",
-               "INSERT INTO llm_price_version (version, origin, note) VALUES ($1, $2, $3)", 3,
-               (const char *const[]){number, is_default ? "default" : "set", note}, e) < 0 ||
+               "INSERT INTO llm_price_version (version, origin, note, restores)"
+               " VALUES ($1, $2, $3, $4)",
+               ARRAY_LEN(params), params, e) < 0 ||
         db_run(p->db, "adding the prices",
                "INSERT INTO llm_price"
                " SELECT * FROM json_populate_recordset(NULL::llm_price, $1::json)",
@@ -195,7 +247,7 @@ static int insert(struct prices *p, bool is_default, const char *note, int64_t v
     return db_exec(p->db, "adding the prices", "COMMIT", e);
 }
 
-int prices_add(struct prices *p, bool is_default, const char *note, const struct price_card *cards,
+int prices_add(struct prices *p, const struct prices_version *head, const struct price_card *cards,
                size_t count, int64_t *version, struct err *e)
 {
     if (catalogue_count(p->catalogue) + count > CATALOGUE_CARDS_MAX)
@@ -209,7 +261,7 @@ int prices_add(struct prices *p, bool is_default, const char *note, const struct
         for (size_t k = 0; k < cards[i].line_count; k++)
             add_row(&rows, *version, &cards[i], &cards[i].lines[k]);
     buf_add(&rows, "]", 2); // with the NUL
-    int rc = insert(p, is_default, note, *version, &rows, e);
+    int rc = insert(p, head, *version, &rows, e);
     buf_free(&rows);
     return rc;
 }

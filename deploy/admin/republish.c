@@ -4,30 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "common/core/timeunit.h"
 #include "deploy/admin/republish_pg.h"
 
 #define PAGE_ROWS 10000 // a flush that waits for such a transaction waits for a moment
 
-static int read_time(const struct args *a, const char *name, int64_t *out, struct err *e)
-{
-    char field[16];
-    snprintf(field, sizeof(field), "--%s", name);
-    struct str text = args_str(a, name, NULL);
-    if (text.p && time_parse_rfc3339(text, out) == 0)
-        return 0;
-    if (text.p)
-        err_field(e, field, -1, "is \"%.60s\"; want RFC 3339, such as 2026-11-21T06:14:00Z",
-                  text.p);
-    else
-        err_field(e, field, -1, "is missing; want RFC 3339, such as 2026-11-21T06:14:00Z");
-    return ARGS_WRONG;
-}
-
 static int read_range(const struct args *a, struct republish_range *out, struct err *e)
 {
     out->tenant = args_get(a, "tenant");
-    if (read_time(a, "from", &out->from_us, e) < 0 || read_time(a, "to", &out->to_us, e) < 0)
+    if (args_time(a, "from", &out->from_us, e) < 0 || args_time(a, "to", &out->to_us, e) < 0)
         return ARGS_WRONG;
     if (out->from_us < out->to_us)
         return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server sums, and gives a line a group: a month of rows is a few thousand lines. Rows have no
 // index by time, since one beside the key misleads the planner (sql/001_init.sql), so a range costs
-// what reading its partitions does.
+// what reading it does: 720,000 hours of three lines 4.8 s, 168,000 of them 1.3 s.
 #include "deploy/admin/used_pg.h"
 
 #include <inttypes.h>
@@ -18,30 +18,24 @@
 // Binds $1 from, $2 to, $3 tenant, $4 cuts, $5 models in lower case, $6 most lines.
 static void add_statement(struct buf *sql, bool minutes)
 {
-    const char *table = minutes ? "llm_minute" : "llm_hour";
-    const char *kept = minutes ? "minutes_from" : "hours_from";
-    buf_adds(
-        sql,
-        "SELECT s.tenant_id, u.model COLLATE \"C\", u.asked COLLATE \"C\","
-        " u.tier COLLATE \"C\", u.context_above,"
-        " width_bucket(m.window_start, $4::timestamptz[]), m.price_version, " DB_US(
-            "min(m.window_start)") ", " DB_US("max(m.window_start)") ", sum(u.requests)::bigint");
+    buf_adds(sql, "SELECT s.tenant_id, u.model COLLATE \"C\", u.asked COLLATE \"C\","
+                  " u.tier COLLATE \"C\", u.context_above,"
+                  " width_bucket(m.window_start, $4::timestamptz[]), m.price_version");
+    buf_adds(sql, ", " DB_US("min(m.window_start)") ", " DB_US("max(m.window_start)"));
+    buf_adds(sql, ", sum(least(m.unpriced_requests + m.guessed_requests, u.requests))::bigint"
+                  ", sum(u.requests)::bigint");
 #define ADD_SUM(name) buf_adds(sql, ", sum(u." #name ")::bigint");
     USAGE_CLASSES(ADD_SUM)
 #undef ADD_SUM
     buf_addf(sql,
              " FROM %s m JOIN llm_series s USING (series_id), unnest(m.usage) u"
              " WHERE m.window_start >= $1 AND m.window_start < $2"
-             " AND m.window_start >="
-             " coalesce((SELECT %s FROM streamlens_retention), '-infinity')"
              " AND ($3::text IS NULL OR s.tenant_id = $3)"
              " AND ($5::text[] IS NULL OR EXISTS (SELECT FROM unnest(m.usage) f"
              "  WHERE lower(f.model COLLATE \"C\") = ANY ($5)"
              "  OR lower(f.asked COLLATE \"C\") = ANY ($5)))"
-             " GROUP BY 1, 2, 3, 4, 5, 6, 7"
-             " ORDER BY 1, 2, 3, 4, 5, 6, 7"
-             " LIMIT $6",
-             table, kept);
+             " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7 LIMIT $6",
+             minutes ? "llm_minute" : "llm_hour");
 }
 
 static void add_instant(struct buf *out, int64_t us)
@@ -142,6 +136,7 @@ static int take_line(void *arg, const PGresult *r, struct err *e)
         .last_us = db_int(r, 0, 8),
     };
     int column = 9;
+    line.doubtful = db_int(r, 0, column++);
     line.sum.requests = db_int(r, 0, column++);
 #define TAKE(name) line.sum.name = db_int(r, 0, column++);
     USAGE_CLASSES(TAKE)
@@ -159,20 +154,41 @@ void used_free(struct used *u)
     *u = (struct used){0};
 }
 
-int used_read(struct db *db, const struct used_range *r, struct used *out, struct err *e)
+// A session for few, large statements that others do not feel: it takes one processor and does not
+// compile what runs once (that alone takes 1.5 s). With its own 4 MB the server sorts all lines on
+// disk instead of summing them in memory. Who ends us ends the statement.
+static const char prepare[] = "SET jit = off; SET work_mem = '64MB';"
+                              " SET max_parallel_workers_per_gather = 0;"
+                              " SET client_connection_check_interval = '500ms'";
+
+// Where rows begin that are kept, as text. Asked apart: without the instant itself the planner
+// takes a range for a hundredth of what it is.
+static char *read_begin(struct db *db, const struct used_range *r, struct err *e)
+{
+    char *from = instant(r->from_us);
+    PGresult *row = db_query(db, "reading how far back rows reach",
+                             r->minutes ? "SELECT greatest($1::timestamptz, minutes_from)"
+                                          " FROM streamlens_retention"
+                                        : "SELECT greatest($1::timestamptz, hours_from)"
+                                          " FROM streamlens_retention",
+                             1, (const char *const[]){from}, e);
+    char *begin = row ? xstrdup(PQgetvalue(row, 0, 0)) : NULL;
+    PQclear(row);
+    free(from);
+    return begin;
+}
+
+static int read_lines(struct db *db, const struct used_range *r, const char *begin,
+                      struct used *out, struct err *e)
 {
     static const char doing[] = "summing the usage";
-    *out = (struct used){0};
-    // Who ends us ends the statement.
-    if (db_exec(db, doing, "SET client_connection_check_interval = '500ms'", e) < 0)
-        return -1;
     struct buf sql = {0};
     add_statement(&sql, r->minutes);
     buf_addc(&sql, '\0');
     char most[24];
     snprintf(most, sizeof(most), "%d", USED_LINES_MAX + 1);
-    char *texts[] = {instant(r->from_us), instant(r->to_us), cuts(r), models(r)};
-    const char *const params[] = {texts[0], texts[1], r->tenant, texts[2], texts[3], most};
+    char *texts[] = {instant(r->to_us), cuts(r), models(r)};
+    const char *const params[] = {begin, texts[0], r->tenant, texts[1], texts[2], most};
     struct reading reading = {r, out};
     int rc = db_each(db, doing, sql.p, ARRAY_LEN(params), params, take_line, &reading, e);
     if (rc < 0 && db_failed_with(db, TOO_LARGE))
@@ -180,10 +196,21 @@ int used_read(struct db *db, const struct used_range *r, struct used *out, struc
     else if (rc < 0 && db_failed_with(db, ENDED))
         err_set(e, "%s: the server ended it, as it took too long; want a shorter range%s", doing,
                 r->tenant ? "" : ", or one tenant");
-    if (rc < 0)
-        used_free(out);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     buf_free(&sql);
+    return rc;
+}
+
+int used_read(struct db *db, const struct used_range *r, struct used *out, struct err *e)
+{
+    *out = (struct used){0};
+    if (db_exec(db, "preparing", prepare, e) < 0)
+        return -1;
+    char *begin = read_begin(db, r, e);
+    int rc = begin ? read_lines(db, r, begin, out, e) : -1;
+    if (rc < 0)
+        used_free(out);
+    free(begin);
     return rc;
 }

@@ -18,6 +18,8 @@ struct used_line {
                                // windows begin
     int64_t first_us, last_us; // windows, begin of the first and the last
     struct usage sum;
+    int64_t doubtful; // of sum.requests: at most so many are counted as unpriced or guessed by
+                      // their rows; exact where a row has one line
 };
 
 // Ordered by tenant, then key (model, asked, tier bytewise, context_above), at_us, price_version.
@@ -38,10 +40,11 @@ struct used_range {
     const struct str *models; // only rows with a line whose model or asked is one of these, in any
     size_t model_count;       // case of letters; 0: all rows. Of such a row all lines count
 };
-// One statement, hence of one moment, inside the caller's transaction where one is open. Neither
-// rows that retention has declared gone nor those of tenants that are being deleted count. The
-// session's statement_timeout holds, and the server gives up by itself where we are gone. -1: also
-// where a sum is above INT64_MAX, or there are more than USED_LINES_MAX; out is then empty.
+// All lines are of one moment, inside the caller's transaction where one is open. Neither rows that
+// retention has declared gone nor those of tenants that are being deleted count. The session's
+// statement_timeout holds, and the server gives up by itself where we are gone (the session keeps
+// that, and has one processor and 64 MB a statement from then on). -1: also where a sum is above
+// INT64_MAX, or there are more than USED_LINES_MAX; out is then empty.
 int used_read(struct db *db, const struct used_range *r, struct used *out,
               struct err *e) MUST_CHECK;
 

@@ -50,6 +50,9 @@ static void make_row(struct fact_row *r, int s, int hour)
     r->model = str_of(names[s % MODELS][2]);
     r->window_start_us = hour * US_PER_HOUR;
     r->cost = (money)random_u64() >> 20;
+#define SET(name) r->name = (money)(random_u64() >> 30);
+    FACT_COSTS(SET)
+#undef SET
     r->latency_max_us = r->ttft_max_us = HIST_MAX_US;
     r->latency_hdr = random_hist(400000 + s * 1000, true);
     r->ttft_hdr = random_hist(100000 + s * 1000, false);

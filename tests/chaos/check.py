@@ -16,7 +16,9 @@ COUNTS = ("requests", "responses", "unanswered", "errors", "without_latency", "c
           "latency_sum_us", "ttft_count", "ttft_sum_us", "generation_us", "generation_tokens", *TOKENS)
 MAXIMA = ("latency_max_us", "ttft_max_us")
 NAMES = ("error_classes", "finish_reasons")
-ADDITIVE = (*COUNTS, "cost_pusd", "unpriced_requests", "unpriced_tokens", "guessed_requests", "reported_requests")
+CLASSES = tuple(f"cost_{k}_pusd" for k in ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output",
+                                          "reasoning", "request"))
+ADDITIVE = (*COUNTS, "cost_pusd", *CLASSES, "cache_savings_pusd", "unpriced_requests", "unpriced_tokens", "guessed_requests", "reported_requests")
 SHOWN = 5  # findings of one kind
 
 
@@ -118,6 +120,7 @@ class Check:
         f.equal("usage", usage_of(got), want.usage, key)
         cost = self.prices.cost(got["price_version"], key[3], want.usage)
         f.equal("cost", (got["cost_pusd"], got["unpriced_requests"]), cost, key, "by version", got["price_version"])
+        f.equal("classes", sum(got[c] for c in CLASSES), got["cost_pusd"], key)
 
     def compare_hours(self):
         """Hour rows are the sums of their minutes, whatever these are."""

@@ -5,7 +5,7 @@ import collections
 import json
 from decimal import Decimal
 
-BANDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
+BANDS = (32_000, 100_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
 STANDARD_TIERS = ("auto", "default", "standard", "on_demand")
 TOKENS = ("uncached_prompt_tokens", "cached_prompt_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
           "completion_tokens", "reasoning_tokens")

@@ -23,6 +23,13 @@ def map_query(context, query):
         query["step"] = "15m"
     else:
         query.pop("fill", None)
+    if "at" in query:
+        query["at"] = "now+30d"
+    if "name" in query:
+        query["name"] = "openai/gpt-4o"
+        query.pop("format", None)
+    else:
+        query.pop("asked", None)
     if "percentiles" in query:
         query["percentiles"] = "50,95,99.9"
     if "fields" in query:

@@ -13,7 +13,8 @@ import time
 import unittest
 from decimal import Decimal
 
-from prices import EXACT, UNPRICED, USAGE_LINES, Catalogue, Usage, band_of, cost, tier_of, usage_of
+from prices import (EXACT, UNPRICED, USAGE_LINES, Catalogue, Usage, band_of, cache_savings, class_costs, exact_sum,
+                    tier_of, usage_of)
 from stack import ROOT, Stack, http_call, iso, wait_for
 
 SEED = int(os.environ.get("SL_SEED", "20261122"))
@@ -81,16 +82,25 @@ model,unit,input,output
 
 
 class Cell:
-    """What one row must show; `lines` as they are counted, `cost` as a sum over single answers."""
+    """What one row must show; `lines` as they are counted, `costs` by class and `savings` as sums over single
+    answers."""
     __slots__ = ("requests", "responses", "clamped", "reported_n", "reported", "unpriced_n", "unpriced_tokens",
-                 "guessed", "cost", "lines", "version")
+                 "guessed", "costs", "savings", "lines", "version")
 
     def __init__(self, version):
         self.requests = self.responses = self.clamped = self.reported_n = self.reported = 0
         self.unpriced_n = self.unpriced_tokens = self.guessed = 0
-        self.cost = Decimal(0)
+        self.costs, self.savings = [Decimal(0)] * 7, Decimal(0)
         self.lines = {}
         self.version = version
+
+    @property
+    def cost(self):
+        return exact_sum(self.costs)
+
+    def pay(self, rates, usage, requests=1):
+        self.costs = [EXACT.add(a, b) for a, b in zip(self.costs, class_costs(rates, usage, requests))]
+        self.savings = EXACT.add(self.savings, cache_savings(rates, usage))
 
 
 class Plan:
@@ -207,7 +217,7 @@ class Sender:
             cell.unpriced_tokens += sum(usage)
         else:
             cell.guessed += guessed
-            cell.cost = EXACT.add(cell.cost, cost(rates, usage))
+            cell.pay(rates, usage)
 
     def rates_of(self, tenant, name, version, minute):
         key = (tenant, name, version, minute >= self.plan.change)
@@ -273,7 +283,8 @@ def folded(cell, catalogue, key):
     lines = {name: cell.lines[name] for name in kept}
     if rest:
         lines["__other__", "", "", 0] = [sum(column) for column in zip(*(cell.lines[n] for n in rest))]
-        cell.cost, cell.unpriced_n, cell.unpriced_tokens, cell.guessed = Decimal(0), 0, 0, 0
+        cell.unpriced_n = cell.unpriced_tokens = cell.guessed = 0
+        cell.costs, cell.savings = [Decimal(0)] * 7, Decimal(0)
         for name, line in lines.items():
             forms = [FORMS.get(n, (n,)) for n in name[:2] if n]
             rates, guessed = UNPRICED, 0
@@ -284,22 +295,35 @@ def folded(cell, catalogue, key):
                 cell.unpriced_tokens += sum(line[1:])
             else:
                 cell.guessed += guessed and line[0]
-                cell.cost = EXACT.add(cell.cost, cost(rates, Usage(*line[1:]), line[0]))
+                cell.pay(rates, Usage(*line[1:]), line[0])
     return lines
 
 
 COLUMNS = ("requests", "responses", "clamped_usage", "reported_requests", "reported_cost_pusd", "unpriced_requests",
            "unpriced_tokens", "guessed_requests", "cost_pusd", "uncached_prompt_tokens", "cached_prompt_tokens",
-           "cache_write_5m_tokens", "cache_write_1h_tokens", "completion_tokens", "reasoning_tokens")
+           "cache_write_5m_tokens", "cache_write_1h_tokens", "completion_tokens", "reasoning_tokens",
+           "cost_input_pusd", "cost_cached_input_pusd", "cost_cache_write_5m_pusd", "cost_cache_write_1h_pusd",
+           "cost_output_pusd", "cost_reasoning_pusd", "cost_request_pusd", "cache_savings_pusd")
+BOUNDED = 8  # the last columns end where a bigint does
+BOUND = 2 ** 63 - 1
+
+
+def picodollars(usd):
+    pico = usd.scaleb(12, EXACT)
+    assert pico == int(pico)
+    return int(pico)
+
+
+def bounded(columns):
+    return [*columns[:-BOUNDED], *(max(-BOUND, min(BOUND, n)) for n in columns[-BOUNDED:])]
 
 
 def expected(cell):
     """The cell as those columns, in picodollars."""
     sums = [sum(column) for column in zip(*cell.lines.values())] if cell.lines else [0] * 7
-    pico = cell.cost.scaleb(12, EXACT)
-    assert pico == int(pico)
-    return [cell.requests, cell.responses, cell.clamped, cell.reported_n, cell.reported, cell.unpriced_n,
-            cell.unpriced_tokens, cell.guessed, int(pico), *sums[1:5], sums[5] + sums[6], sums[6]]
+    return bounded([cell.requests, cell.responses, cell.clamped, cell.reported_n, cell.reported, cell.unpriced_n,
+                    cell.unpriced_tokens, cell.guessed, picodollars(cell.cost), *sums[1:5], sums[5] + sums[6], sums[6],
+                    *map(picodollars, cell.costs), picodollars(cell.savings)])
 
 
 class Prices(unittest.TestCase):
@@ -428,6 +452,10 @@ class Prices(unittest.TestCase):
         for what in ("unpriced_n", "guessed", "clamped", "reported"):
             self.assertGreater(sum(getattr(c, what) for c in cells.values()), 1000, what)
         self.assertGreater(max(c.cost for c in cells.values()), Decimal(2 ** 63) / PICO)
+        for n, name in enumerate(COLUMNS[-BOUNDED:-1]):
+            self.assertGreater(sum(c.costs[n] > 0 for c in cells.values()), 100, name)
+        self.assertGreater(max(c.savings for c in cells.values()), 0)
+        self.assertLess(min(c.savings for c in cells.values()), 0)
 
     def line(self, u):
         return [u["requests"], u["uncached_prompt_tokens"], u["cached_prompt_tokens"], u["cache_write_5m_tokens"],
@@ -439,7 +467,7 @@ class Prices(unittest.TestCase):
         tenants = collections.Counter()
         for key, cell in cells.items():
             hour = (*key[:3], key[3] // 3600 * 3600)
-            hours[hour] = [a + b for a, b in zip(hours[hour], expected(cell))]
+            hours[hour] = bounded([a + b for a, b in zip(hours[hour], expected(cell))])
             versions[hour] = max(versions[hour], cell.version)
             tenants[key[0]] += expected(cell)[COLUMNS.index("cost_pusd")]
         got = self.read(s, "llm_hour")
@@ -464,11 +492,21 @@ class Prices(unittest.TestCase):
                 cell = wanted[tenant, row["route"], row["model"], int(time.mktime(at) - time.timezone)]
                 self.assertEqual(Decimal(row["estimated_cost_usd_decimal"]), cell.cost)
                 self.assertEqual(row["estimated_cost_usd"], float(cell.cost))
+                self.check_classes(row, expected(cell)[-BOUNDED:])
                 reported = Decimal(cell.reported).scaleb(-12, EXACT) if cell.reported_n else None
                 self.assertEqual(row["reported_cost_usd_decimal"] and Decimal(row["reported_cost_usd_decimal"]),
                                  reported)
                 self.assertEqual((row["unpriced_requests"], row["guessed_requests"], row["price_version"]),
                                  (cell.unpriced_n, cell.guessed, cell.version))
+
+    def check_classes(self, row, pico):
+        *classes, output, reasoning, request, savings = pico
+        names = ("uncached_prompt_cost_usd", "cached_prompt_cost_usd", "cache_write_5m_cost_usd",
+                 "cache_write_1h_cost_usd", "completion_cost_usd", "reasoning_cost_usd", "request_cost_usd",
+                 "cache_savings_usd")
+        wanted = (*classes, output + reasoning, reasoning, request, savings)
+        self.assertEqual({n: row[n] for n in names},
+                         {n: float(Decimal(p).scaleb(-12, EXACT)) for n, p in zip(names, wanted)})
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ PATIENCE_S = 120  # most of it for a machine that is slow
 ENV = {"JOIN_TTL_MS": "1500", "JOIN_SKEW_MS": "500", "WINDOW_GRACE_MS": "500", "CLOSE_WAIT_MS": "2000",
        "SESSION_TIMEOUT_MS": "6000"}
 ACTIVE = "streamlens_publisher_active"
+MODELS = ("gpt-4o", "claude-sonnet-4-5", "m2")  # two have prices
 
 
 class Traffic(threading.Thread):
@@ -41,11 +42,12 @@ class Traffic(threading.Thread):
         for i in range(12):
             at, request = (minute * 60 + i) * 1000, uuid.UUID(int=self.random.getrandbits(128)).hex
             events.append({"type": "request", "request_id": request, "tenant_id": f"a|{i % 2}%", "route": "/r",
-                           "model": f"m{i % 3}", "timestamp": at})
+                           "model": MODELS[i % 3], "timestamp": at})
             if i % 4:
                 events.append({"type": "response", "request_id": request, "timestamp": at + 50,
                                "latency_ms": self.random.randrange(1, 90000), "time_to_first_token_ms": i + 1,
-                               "usage": {"prompt_tokens": i, "completion_tokens": 7}})
+                               "prompt_tokens": 9 * i, "cached_prompt_tokens": i, "cache_write_tokens": 2 * i,
+                    "cache_write_1h_tokens": i // 2, "completion_tokens": 7, "reasoning_tokens": 3})
         self.stack.post_batch(events)
 
     def run(self):
@@ -145,6 +147,8 @@ class Pair(contextlib.ExitStack):
         last = published.sequences[-1]
         test.assertEqual(published.progress(), last)
         test.assertEqual(self.s.sql("SELECT last_seq FROM streamlens_publisher"), str(last))
+        for name in ("cached_prompt_cost_usd", "cache_write_1h_cost_usd", "reasoning_cost_usd", "cache_savings_usd"):
+            test.assertTrue(any(record[name] for record in published.records), name)
         revised = sum(len(r) > 1 for r in published.by_row.values())
         test.assertGreater(revised, 0)
         delays = sorted(self.reader.delays_s)

@@ -91,7 +91,8 @@ static void check_written(const struct cards *cards)
     price_file_write_header(&text);
     for (size_t i = 0; i < cards->n; i++)
         price_file_write_card(&text, &cards->v[i]);
-    FUZZ_CHECK(price_file_parse((struct str){text.p, text.n}, NULL, &again.v, &again.n, &e) == 0);
+    FUZZ_CHECK(price_file_parse((struct str){text.p, text.n}, NULL, PRICE_FILE_REFUSE_SLIPS,
+                                &again.v, &again.n, &e) == 0);
     check_same(cards, &again);
     cards_clear(&again);
     buf_free(&text);
@@ -102,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str text = {(const char *)data, size};
     struct cards cards, again;
     struct err e = {0};
-    if (price_file_parse(text, NULL, &cards.v, &cards.n, &e) != 0) {
+    if (price_file_parse(text, NULL, PRICE_FILE_REFUSE_SLIPS, &cards.v, &cards.n, &e) != 0) {
         FUZZ_CHECK(strncmp(e.detail, "line ", 5) == 0 && strlen(e.detail) > 12);
         return 0;
     }
@@ -113,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct catalogue *c = catalogue_of(&cards);
     check_found(c);
     check_written(&cards);
-    FUZZ_CHECK(price_file_parse(text, c, &again.v, &again.n, &e) == 0);
+    FUZZ_CHECK(price_file_parse(text, c, PRICE_FILE_REFUSE_SLIPS, &again.v, &again.n, &e) == 0);
     check_same(&cards, &again);
     catalogue_free(c);
     cards_clear(&again);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The input as a question: a digit for the endpoint, one for who asks, then
+// The input as a question: a byte for the endpoint, one for who asks, then
 // "name=value&name=value". What is answered keeps to whose rows may be seen and to every bound; its
 // cursor leads back to the same question; what is refused says why.
 #include "tests/fuzz/fuzz.h"
@@ -7,7 +7,7 @@
 #include "metrics-api/question.h"
 
 #define NOW_US (INT64_C(1795320306) * US_PER_S + 789)
-#define ENDPOINTS (ENDPOINT_MODELS + 1)
+#define ENDPOINTS (ENDPOINT_PRICES + 1)
 
 static const struct question_rights askers[] = {
     {.tenant = {"acme", 4}}, {.any_tenant = true},  {.tenant = {"acme", 4}, .any_tenant = true},
@@ -16,7 +16,7 @@ static const struct question_rights askers[] = {
 
 static bool lists(const struct question *q)
 {
-    return q->endpoint >= ENDPOINT_SERIES;
+    return q->endpoint >= ENDPOINT_SERIES && q->endpoint <= ENDPOINT_MODELS;
 }
 
 static enum question_verdict ask(struct question *q, int endpoint,
@@ -40,8 +40,10 @@ static enum question_verdict ask(struct question *q, int endpoint,
 
 static void check_tenant(const struct question *q, const struct question_rights *rights)
 {
+    bool prices = q->endpoint == ENDPOINT_PRICES;
+    FUZZ_CHECK(!q->every_tenant || (prices && !q->tenant_id && rights->any_tenant && !q->name));
     if (!q->tenant_id)
-        FUZZ_CHECK(rights->any_tenant && (q->cells || lists(q)));
+        FUZZ_CHECK(prices || (rights->any_tenant && (q->cells || lists(q))));
     else if (!rights->any_tenant)
         FUZZ_CHECK(rights->tenant.p && str_eq(str_of(q->tenant_id), rights->tenant));
 }
@@ -64,6 +66,17 @@ static void check_times(const struct question *q)
                    strlen(q->zone) <= QUESTION_ZONE_MAX && !strchr(q->zone, '.'));
     if (q->endpoint == ENDPOINT_HEATMAP)
         FUZZ_CHECK(q->step_us * QUESTION_HEATMAP_STEPS_MAX >= q->to_us - q->from_us);
+}
+
+static void check_prices(const struct question *q)
+{
+    FUZZ_CHECK(time_in_range_us(q->at_us) && q->at_us % US_PER_MIN == 0);
+    FUZZ_CHECK(q->from_us == INT64_MIN && q->to_us == INT64_MAX && !q->cells);
+    FUZZ_CHECK(q->has_after ? q->price_version > 0 && q->after.model.p && q->after.start_us >= 0
+                            : q->price_version == 0);
+    FUZZ_CHECK(q->name || !q->asked);
+    if (q->name)
+        FUZZ_CHECK(!q->prefix && !q->has_after && q->format == RENDER_JSON);
 }
 
 static void check_names(const struct question_names *names)
@@ -106,13 +119,16 @@ static void check_cursor(const struct question *q, const struct question_rights 
 {
     struct buf next = {0};
     struct str name = {"x", 1}, none = {NULL, 0};
+    bool prices = q->endpoint == ENDPOINT_PRICES;
     int64_t start_us = q->from_us == INT64_MIN ? q->to_us - 1 : q->from_us;
+    struct question seen = *q;
+    seen.price_version = 5; // what the answer to the first page found
     struct fold_place last = {start_us, (q->group_by & GROUP_TENANT) != 0 ? name : none,
                               (q->group_by & GROUP_ROUTE) != 0 ? name : none,
-                              (q->group_by & GROUP_MODEL) != 0 ? name : none};
+                              prices || (q->group_by & GROUP_MODEL) != 0 ? name : none};
     buf_add(&next, text.p, text.n);
     buf_adds(&next, "&cursor=");
-    question_cursor(q, &last, &next);
+    question_cursor(&seen, &last, &next);
     struct question later;
     struct err e;
     enum question_verdict verdict = ask(&later, (int)q->endpoint, rights,
@@ -121,7 +137,11 @@ static void check_cursor(const struct question *q, const struct question_rights 
     FUZZ_CHECK(later.from_us == q->from_us && later.to_us == q->to_us &&
                later.after.start_us == start_us && later.step_us == q->step_us &&
                later.limit == q->limit && str_eq(later.after.model, last.model));
-    check_times(&later);
+    FUZZ_CHECK(!prices || (later.at_us == q->at_us && later.price_version == 5));
+    if (prices)
+        check_prices(&later);
+    else
+        check_times(&later);
     question_clear(&later);
     buf_free(&next);
 }
@@ -130,12 +150,16 @@ static void check_fine(const struct question *q, const struct question_rights *r
                        struct str text)
 {
     check_tenant(q, rights);
-    check_times(q);
+    if (q->endpoint == ENDPOINT_PRICES)
+        check_prices(q);
+    else
+        check_times(q);
     check_names(&q->routes);
     check_names(&q->models);
     check_fields(q);
     FUZZ_CHECK(q->limit >= 1 && q->limit <= QUESTION_LIMIT_MAX);
-    FUZZ_CHECK(q->cells || lists(q) || q->group_by == (GROUP_TENANT | GROUP_ROUTE | GROUP_MODEL));
+    FUZZ_CHECK(q->cells || lists(q) || q->endpoint == ENDPOINT_PRICES ||
+               q->group_by == (GROUP_TENANT | GROUP_ROUTE | GROUP_MODEL));
     struct question again;
     struct err e;
     FUZZ_CHECK(ask(&again, (int)q->endpoint, rights, text, NOW_US, &e) == QUESTION_FINE);
@@ -144,7 +168,8 @@ static void check_fine(const struct question *q, const struct question_rights *r
     buf_free(&one);
     buf_free(&other);
     question_clear(&again);
-    bool pages = q->endpoint == ENDPOINT_METRICS || lists(q);
+    bool pages =
+        q->endpoint == ENDPOINT_METRICS || lists(q) || (q->endpoint == ENDPOINT_PRICES && !q->name);
     if (pages && q->fill == FILL_NONE && !memmem(text.p, text.n, "cursor", 6) && text.n < 500)
         check_cursor(q, rights, text);
 }

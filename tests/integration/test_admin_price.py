@@ -34,7 +34,7 @@ class PriceTest(unittest.TestCase):
 
     def setUp(self):
         self.stack.catalogue = "first"
-        self.sql("TRUNCATE llm_price, llm_price_version")
+        self.sql("TRUNCATE llm_price, llm_price_version, llm_reprice")
         self.setup_ok()
 
     def sql(self, statement):
@@ -114,7 +114,7 @@ class SetupTest(PriceTest):
         self.assertEqual(self.state(), before)
 
     def test_many_at_once_load_it_once(self):
-        self.sql("TRUNCATE llm_price, llm_price_version")
+        self.sql("TRUNCATE llm_price, llm_price_version, llm_reprice")
         procs = [subprocess.Popen([self.stack.program("admin"), "setup"], stderr=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True,
                                   env={**self.stack.env, "PRICE_DEFAULT": "10/30"}) for _ in range(4)]
@@ -168,7 +168,7 @@ class SetupTest(PriceTest):
         self.assertIn("prices: beta stays as it was set\n", self.setup_ok())
 
     def test_what_the_operator_has_100_times_off_is_left_out(self):
-        self.sql("TRUNCATE llm_price, llm_price_version")
+        self.sql("TRUNCATE llm_price, llm_price_version, llm_reprice")
         self.ok("set", "-", stdin=HEADER + ",maker,alpha,,,,USD/Mtok,250,,1000,\n"
                 ",maker,x,delta EPSILON,,,USD/Mtok,0.002,,0.008,\n")
         self.stack.catalogue = "next"
@@ -671,7 +671,7 @@ class ReadTest(PriceTest):
     def test_a_list_is_a_price_file(self):
         self.ok("set", "alpha", "tenant=acme", "discount_percent=10")
         text = self.ok("list", "--csv")
-        self.sql("TRUNCATE llm_price, llm_price_version")
+        self.sql("TRUNCATE llm_price, llm_price_version, llm_reprice")
         self.ok("set", "-", stdin=text)
         self.assertEqual(self.ok("list", "--csv"), text)
 

@@ -197,7 +197,7 @@ class TenantTest(Case):
             for other in (("tenant", "delete", "b", "--yes"), ("retention",)):
                 r = self.stack.admin(*other)
                 self.assertEqual((r.returncode, r.stdout), (1, ""))
-                self.assertIn("another streamlens-admin retention or tenant delete is running", r.stderr)
+                self.assertIn("another streamlens-admin retention, reprice or tenant delete is running", r.stderr)
         p.communicate(timeout=30)
         self.assertEqual(p.returncode, 0)
         self.gone()

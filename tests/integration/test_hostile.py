@@ -18,6 +18,8 @@ from test_openapi import LISTS, QUESTIONS, parameter_table
 
 NOW = "2025-11-20 12:00+00"
 RANGE = {"from": "2025-11-20T11:00:00Z", "to": "2025-11-20T12:00:00Z"}
+OF_A_RANGE = tuple(e for e in QUESTIONS if e != "prices")
+OF_FORMATS = ("metrics", "top", "cost", "prices")
 # As many requests has each row of theirs: no sum of some of one is one of the other's.
 MARK = {"acme": "1000003", "globex": "7000009"}
 SECRET = "globex-secret"  # a route that the other one alone has
@@ -83,6 +85,12 @@ class Case(unittest.TestCase):
                                requests=mark)
         s.sql("INSERT INTO llm_window (window_start) SELECT DISTINCT window_start FROM llm_minute"
               " ON CONFLICT DO NOTHING")
+        s.sql("INSERT INTO llm_price_version (version, origin) VALUES (2, 'set')")
+        for tenant, model in (("acme", "m"), ("acme", "=1+1"), ("globex", "m"), ("globex", SECRET)):
+            s.sql("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens, provider,"
+                  f" aliases, input_pusd, output_pusd, source) VALUES (2, '{tenant}', '{model}', '-infinity', '', 0,"
+                  f" '{tenant}', '{{{SECRET if tenant == 'globex' and model == 'm' else 'a'}-2}}', {MARK[tenant]},"
+                  f" 1, '{MARK[tenant]}')")
 
     def client(self, service, headers=None):
         c = Client(service.port, headers)
@@ -194,8 +202,9 @@ class Parameters(Case):
             self.refused(self.c.ask(endpoint, {**fine, **many, "y": 1}), None, "300")
             self.assertEqual(self.c.ask(endpoint, {**fine, "route": "n" * 8192})[0], 414)
             self.assertEqual(self.c.target(f"/v1/{endpoint}?tenant_id=acme&" + "n" * 8000 + "=1")[0], 200)
-            self.refused(self.c.ask(endpoint, {**fine, "route": "n" * 7000}), "route", "255")
-            for name in ("tenant_id", "from", "to"):
+            name = "prefix" if endpoint == "prices" else "route"
+            self.refused(self.c.ask(endpoint, {**fine, name: "n" * 7000}), name, "255")
+            for name in ("tenant_id", "at") if endpoint == "prices" else ("tenant_id", "from", "to"):
                 self.refused(self.c.target(f"/v1/{endpoint}?tenant_id=acme&{name}=now&{name}=now"), name, "once")
 
     def test_limits(self):
@@ -203,7 +212,7 @@ class Parameters(Case):
         default = self.c.ask("metrics", fine)[2]
         for limit in ("-1", "0", "-" + "9" * 30, ""):
             self.assertEqual(self.c.ask("metrics", {**fine, "limit": limit})[2], default)
-        for endpoint in ("metrics", "top", *LISTS):
+        for endpoint in ("metrics", "top", "cost", "prices", *LISTS):
             for limit in (10**30, 10001, 2**32 + 1, 2**64 + 1, 2**63):
                 self.refused(self.c.ask(endpoint, {"tenant_id": "acme", "limit": limit}), "limit", "10000")
         thousand = ",".join(f"{i / 10}" for i in range(1, 1001))
@@ -212,7 +221,7 @@ class Parameters(Case):
     def test_a_century_and_a_year_of_minutes(self):
         century = {"tenant_id": "acme", "from": "1925-01-01T00:00:00Z", "to": "2025-12-01T00:00:00Z"}
         year = {"tenant_id": "acme", "from": "2024-12-01T00:00:00Z", "to": "2025-12-01T00:00:00Z"}
-        for endpoint in QUESTIONS:
+        for endpoint in OF_A_RANGE:
             self.refused(self.c.ask(endpoint, century), "from", "4000 days")
             self.assertEqual(self.c.ask(endpoint, year)[0], 200)
         for query in ({"step": "1m"}, {"step": "1m", "group_by": "none"}, {"step": "1m", "percentiles": "1,50,99"}):
@@ -245,18 +254,20 @@ class Parameters(Case):
 
     def test_no_cell_of_a_csv_is_a_formula(self):
         for endpoint, more in (("metrics", {}), ("metrics", {"step": "5m"}),
-                               ("top", {"group_by": "route", "limit": 100})):
+                               ("top", {"group_by": "route", "limit": 100}), ("cost", {"group_by": "route"})):
             body = self.c.ask(endpoint, {"tenant_id": "acme", **RANGE, "format": "csv", **more})[2]
             rows = list(csv.DictReader(io.StringIO(body.decode())))
             self.assertEqual({r["route"] for r in rows}, {"'" + r if r in FORMULAS else r for r in ROUTES})
             self.assertEqual({r["requests"] for r in rows} - {MARK["acme"], str(4 * int(MARK["acme"]))}, set())
             self.assert_mine(body, endpoint)
+        body = self.c.ask("prices", {"tenant_id": "acme", "prefix": "=", "format": "csv"})[2]
+        self.assertEqual([r["model"] for r in csv.DictReader(io.StringIO(body.decode()))], ["'=1+1"])
 
     def test_whatever_it_says_that_it_accepts(self):
         for endpoint, accept in itertools.product(QUESTIONS, ACCEPTS):
             status, headers, body = self.c.ask(endpoint, {"tenant_id": "acme", **RANGE}, Accept=accept)
             self.assertEqual(status, 200, (endpoint, accept))
-            wanted = ("application/json", "text/csv") if endpoint in ("metrics", "top") else ("application/json",)
+            wanted = ("application/json", "text/csv") if endpoint in OF_FORMATS else ("application/json",)
             self.assertIn(headers.get_content_type(), wanted, (endpoint, accept))
             self.assert_mine(body, accept)
 
@@ -264,7 +275,7 @@ class Parameters(Case):
 
     def cursors(self, tenant="acme"):
         """Of every endpoint with pages: (endpoint, question, the cursor of its second page)."""
-        for endpoint in ("metrics", *LISTS):
+        for endpoint in ("metrics", *LISTS, "prices"):
             for more in ({}, {"step": "1m"}, {"order": "asc"}) if endpoint == "metrics" else ({},):
                 query = {"tenant_id": "*" if endpoint == "tenants" else tenant, **RANGE, **more, "limit": "1"}
                 answer = json.loads(self.c.ask(endpoint, query)[2])
@@ -294,7 +305,10 @@ class Parameters(Case):
         for (endpoint, query, cursor), (other, _, another) in itertools.product(mine, mine):
             if cursor != another:
                 self.refused(self.c.ask(endpoint, {**query, "cursor": another}), "cursor")
-            for change in ({"route": "/chat"}, {"to": "2025-11-20T12:01:00Z"}, {"from": ""}, {"tenant_id": "globex"}):
+            changes = [{"tenant_id": "globex"}]
+            changes += [{"prefix": "m"}, {"at": "2025-11-20T12:01:00Z"}, {"tenant_id": "*"}] if endpoint == "prices" \
+                else [{"route": "/chat"}, {"to": "2025-11-20T12:01:00Z"}, {"from": ""}]
+            for change in changes:
                 self.refused(self.c.ask(endpoint, {**query, **change, "cursor": cursor}), "cursor")
 
     def test_pages_of_one_tenant_are_its_rows_each_once(self):
@@ -311,6 +325,9 @@ class Parameters(Case):
                 rows += answer[key]
                 cursor = answer["next_cursor"]
             self.assertEqual(len({json.dumps(r) for r in rows}), len(rows))
+            if endpoint == "prices":
+                self.assertEqual([r["model"] for r in rows if r["tenant_id"]], ["=1+1", "m"])
+                continue
             self.assertEqual(len(rows), {"metrics": 4 * len(ROUTES), "models": 2}.get(endpoint, len(ROUTES)))
 
 
@@ -348,7 +365,7 @@ class Keys(Case):
                         status, _, body = client.ask(endpoint, {**RANGE, **more})
                         self.assertEqual(status, 200)
                         self.assert_mine(body, (endpoint, more), tenant)
-                        if endpoint in ("metrics", "top", "summary"):
+                        if endpoint in ("metrics", "top", "summary", "cost"):
                             self.assertTrue(any(numbers_of(json.loads(body))), (endpoint, more))
         self.assertEqual([t["tenant_id"] for t in json.loads(self.mine.ask("tenants", RANGE)[2])["tenants"]], ["acme"])
 
@@ -360,7 +377,7 @@ class Keys(Case):
                 self.assertEqual(self.mine.ask(endpoint, RANGE, If_None_Match=tag)[0], 200, endpoint)
 
     def test_cursors_of_another_tenant(self):
-        for endpoint in ("metrics", "series", "routes"):
+        for endpoint in ("metrics", "series", "routes", "prices"):
             query = {**RANGE, "limit": 1}
             theirs = json.loads(self.theirs.ask(endpoint, query)[2])["next_cursor"]
             named = json.loads(self.operator.ask(endpoint, {"tenant_id": "globex", **query})[2])["next_cursor"]

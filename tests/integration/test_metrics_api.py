@@ -26,11 +26,14 @@ FIELDS = """tenant_id route model window_start window_end requests errors avg_la
     cache_write_tokens reasoning_tokens uncached_prompt_tokens cache_write_5m_tokens
     cache_write_1h_tokens output_tokens_per_second generation_tokens generation_ms
     estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests price_version
+    uncached_prompt_cost_usd cached_prompt_cost_usd cache_write_5m_cost_usd cache_write_1h_cost_usd
+    completion_cost_usd reasoning_cost_usd request_cost_usd cache_savings_usd
     reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage
     without_latency error_classes finish_reasons revision updated_at complete
     lossy publish_seq late settled""".split()
 DECIMALS = ("estimated_cost_usd_decimal", "reported_cost_usd_decimal")
 TIMES = ("window_start", "window_end", "updated_at")
+CLASSES = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "request")
 
 
 def literal(text):
@@ -66,6 +69,8 @@ def fill(s, series, minutes, seed=1, newest="timestamptz '2025-11-20 12:00+00'")
                 "cost_pusd": rng.choice((0, 1, responses * 10**9, rng.randrange(10**38))),
                 "unpriced_requests": responses % 3, "unpriced_tokens": responses % 3 * 11,
                 "guessed_requests": responses % 2,
+                **{f"cost_{k}_pusd": rng.choice((0, 1, rng.randrange(10**12), rng.randrange(2**63))) for k in CLASSES},
+                "cache_savings_pusd": rng.choice((0, -1, 1 - 2**63, rng.randrange(-2**62, 2**62))),
                 "reported_cost_pusd": reported * rng.randrange(10**13),
                 "latency_count": timed, "latency_sum_us": timed * us[0],
                 "latency_max_us": us[4] if timed else 0, "latency_clamped": 0,

@@ -13,8 +13,8 @@ from stack import Stack
 from test_metrics_api import fill
 
 SEED = 20261122
-QUESTIONS = 2500
-ENDPOINTS = "metrics summary top heatmap series tenants routes models".split()
+QUESTIONS = 3000
+ENDPOINTS = "metrics summary top heatmap cost series tenants routes models prices".split()
 # How often, and what: good values, values at the edges, and what strangers try.
 VALUES = {
     "from": (.5, ["now-1h", "now-7d", "now-4000d", "now+1h", "0001-01-01T00:00:00Z", "9999-12-31T23:58:00Z", "0", "1e9",
@@ -37,6 +37,9 @@ VALUES = {
     "model": (.2, ["m0", "their-model", "m%"]),
     "cursor": (.03, ["x", "AYAAAAAAAAAAf_________8ABmDVO1UkAAFhAXIBbcdFw0505ye9"]),
     "tenant_id": (.03, ["theirs", "*", ""]),
+    "at": (.2, ["now", "now-3000d", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1e9", "x"]),
+    "name": (.2, ["gpt-4o", "openai/gpt-4o-2024-08-06", "no-such-model", "' OR 1=1 --", "\0", "x" * 256]),
+    "asked": (.1, ["gpt-4o", "no-such-model", "%"]),
 }
 
 

@@ -15,7 +15,7 @@ from schemas import problems
 from stack import ROOT, Stack
 from test_metrics_api import fill
 
-QUESTIONS = ("metrics", "summary", "top", "heatmap", "series", "tenants", "routes", "models")
+QUESTIONS = ("metrics", "summary", "top", "heatmap", "cost", "series", "tenants", "routes", "models", "prices")
 LISTS = ("series", "tenants", "routes", "models")
 RANGE = {"from": "2025-11-20T11:01:00Z", "to": "2025-11-20T11:59:00Z"}  # of minutes: there are no hours
 # What an answer can look like, by endpoint; without `percentiles`, `fields` and `group_by` all fields are there.
@@ -34,6 +34,12 @@ SHAPES = (
     *(("top", {**RANGE, **q}) for q in ({}, {"group_by": "none"}, {"group_by": "tenant_id,route,model"}, {"by": "p95"},
                                         {"route": "none"}, {"percentiles": "7,95"}, {"fields": "errors"})),
     *(("heatmap", {**RANGE, **q}) for q in ({}, {"metric": "ttft"}, {"step": "7d"}, {"route": "none"})),
+    *(("cost", {**RANGE, **q}) for q in ({}, {"group_by": "none"}, {"group_by": "tenant_id,route,model"},
+                                         {"limit": "1"}, {"route": "none"}, {"tenant_id": "*"},
+                                         {"from": "2025-11-20T11:30:00Z"})),
+    *(("prices", {**RANGE, **q}) for q in ({}, {"limit": "1"}, {"prefix": "none"}, {"tenant_id": "*"},
+                                           {"at": "2025-11-20T11:30:00Z"}, {"name": "gpt-4o"}, {"name": "none"},
+                                           {"name": "none", "asked": "gpt-4o"})),
     *((name, {**RANGE, **q}) for name in LISTS for q in ({}, {"limit": "1"}, {"prefix": "none"})),
 )
 
@@ -59,7 +65,8 @@ def parameter_table():
     text = source("metrics-api", "question.c")
     words = {n.upper(): {n} for n in (*QUESTIONS, "stream")}
     words = {f"BIT({k})": v for k, v in words.items()}
-    words["LISTS"], words["STEPPED"], words["EVERY"] = set(LISTS), {"metrics", "heatmap"}, {*QUESTIONS, "stream"}
+    words["LISTS"], words["STEPPED"], words["EVERY"] = \
+        set(LISTS), {"metrics", "heatmap"}, {*QUESTIONS, "stream"} - {"prices"}
     found = {}
     for name, endpoints, repeats in re.findall(
             r'\[PARAM_\w+\] = \{"(\w+)",\s*\w+,\s*([A-Z()|&~ \n]+),\s*(true|false)\}', text):
@@ -159,6 +166,10 @@ class Document(unittest.TestCase):
         for name in ("Row", "EmptyRow"):
             self.assertEqual(list(self.doc["components"]["schemas"][name]["properties"]), fields)
         self.assertEqual(list(row), fields)
+        for name, path, kinds in (("CostRow", "cost.h", "TEXT|COUNT|NUMBER|MAYBE|DECIMAL"),
+                                  ("PriceRow", "price_book.h", "TEXT|TIME|COUNT|MAYBE|BOOL")):
+            fields = re.findall(rf"^    (?:{kinds})\((\w+)\)", source("metrics-api", path), re.M)
+            self.assertEqual(list(self.doc["components"]["schemas"][name]["properties"]), fields)
         summary = json.loads(self.ask("summary", RANGE)[2])["summary"]
         self.assertEqual(list(self.doc["components"]["schemas"]["Summaries"]["properties"]), list(summary))
 
@@ -205,11 +216,11 @@ class Document(unittest.TestCase):
         name = self.doc["components"]["schemas"]["Name"]
         for endpoint in QUESTIONS:
             told = self.parameters(endpoint)
-            for parameter in ("route", "model", "prefix", "tenant_id"):
+            for parameter in ("route", "model", "prefix", "tenant_id", "name"):
                 if parameter in told:
                     self.assertEqual(self.ask(endpoint, {**RANGE, parameter: "n" * name["maxLength"]})[0], 200)
                     self.refused(endpoint, {parameter: "n" * (name["maxLength"] + 1)}, parameter)
-            for parameter in ("route", "model"):
+            for parameter in {"route", "model"} & set(told):
                 most = told[parameter]["schema"]["maxItems"]
                 self.assertEqual(self.ask(endpoint, {**RANGE, parameter: [f"n{i}" for i in range(most)]})[0], 200)
                 self.refused(endpoint, {parameter: [f"n{i}" for i in range(most + 1)]}, parameter)
@@ -278,12 +289,12 @@ class Document(unittest.TestCase):
         whole = {endpoint: answer for (endpoint, query), (_, answer) in zip(SHAPES, pairs, strict=True)
                  if query == RANGE}
         self.assertGreater(whole.pop("summary")["summary"]["requests"]["now"], 0)
-        self.assertEqual(set(whole), {"metrics", "top", "heatmap", *LISTS})
+        self.assertEqual(set(whole), {"metrics", "top", "heatmap", "cost", "prices", *LISTS})
         for endpoint, answer in whole.items():
             self.assertGreater(len(answer[endpoint]), 0, endpoint)
 
     def test_rows_in_other_formats_are_typed_as_it_says(self):
-        for endpoint in ("metrics", "top"):
+        for endpoint in ("metrics", "top", "cost", "prices"):
             for form, media in (("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("json", "application/json")):
                 for answer in (self.ask(endpoint, {**RANGE, "format": form}), self.ask(endpoint, RANGE, Accept=media)):
                     self.assertEqual((answer[0], answer[1].get_content_type()), (200, media))
@@ -354,7 +365,8 @@ class Document(unittest.TestCase):
                 noted(endpoint, good, 200)
                 noted(endpoint, get(self.api.port, target, If_None_Match=good[1]["ETag"]), 304)
                 noted(endpoint, get(away.port, target), 503)
-            noted(endpoint, get(self.api.port, target + "&route=%ff"), 400)
+            name = "name" if endpoint == "prices" else "route"
+            noted(endpoint, get(self.api.port, target + f"&{name}=%ff"), 400)
             noted(endpoint, get(self.api.port, target + "&x=" + "y" * 8192), 414)
             noted(endpoint, get(late.port, target), 401)
             noted(endpoint, get(late.port, target, X_API_Key=sends), 403)

@@ -46,7 +46,10 @@ class ReaderTest(unittest.TestCase):
                    "latency_max_us": "2000", "latency_sum_us": "3000", "latency_p50_us": "1000",
                    "latency_hdr": histogram(1000, 2000), "uncached_prompt_tokens": "6", "cached_prompt_tokens": "3",
                    "completion_tokens": "12", "cost_pusd": "1500000000000", "generation_us": "2000000",
-                   "generation_tokens": "9"}
+                   "generation_tokens": "9", "cost_input_pusd": "100000000000", "cost_cached_input_pusd": "1",
+                   "cost_cache_write_5m_pusd": "9007199254740993", "cost_cache_write_1h_pusd": "4000000000",
+                   "cost_output_pusd": "9223372036854775807", "cost_reasoning_pusd": "9223372036854775807",
+                   "cost_request_pusd": "7", "cache_savings_pusd": "-9007199254740993"}
         for table in ("llm_minute", "llm_hour"):
             fact_rows.rows(s, table, "SELECT 1", "SELECT " + HOUR, **columns)
         fact_rows.rows(s, "llm_minute", "SELECT 1", f"SELECT {HOUR} + interval '1 minute'",
@@ -76,6 +79,15 @@ class ReaderTest(unittest.TestCase):
         self.assertEqual(self.read("SELECT window_end - window_start, in_flight, prompt_tokens, avg_latency_ms,"
                                    " estimated_cost_usd_decimal, output_tokens_per_second, generation_ms"
                                    " FROM llm_metrics_hour"), "01:00:00|1|9|1.5|1.5|4.5|2000")
+
+    def test_what_a_cost_is_made_of_is_the_nearest_double(self):
+        for view in ("llm_metrics", "llm_metrics_hour"):
+            self.assertEqual(self.read("SELECT uncached_prompt_cost_usd, cached_prompt_cost_usd,"
+                                       " cache_write_5m_cost_usd, cache_write_1h_cost_usd, completion_cost_usd,"
+                                       " reasoning_cost_usd, request_cost_usd, cache_savings_usd"
+                                       f" FROM {view} WHERE window_start = {HOUR}"),
+                             "0.1|1e-12|9007.199254740994|0.004|18446744.07370955|9223372.036854776|7e-12"
+                             "|-9007.199254740994")
 
     def test_an_hour_is_complete_once_all_of_it_is_closed(self):
         seen = []

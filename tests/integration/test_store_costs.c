@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/core/fact_row.h"
 #include "common/core/price.h"
 #include "common/core/timeunit.h"
 #include "common/io/log.h"
@@ -54,6 +55,17 @@ static void add_price(int version, const char *model, const char *from, int64_t 
     add_line(version, "", model, from, "", 0, input, output);
 }
 
+// All classes of the model m, times k.
+static void add_classes(int version, const char *from, int k)
+{
+    sql_run("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
+            " provider, aliases, input_pusd, cached_input_pusd, cache_write_5m_pusd,"
+            " cache_write_1h_pusd, output_pusd, reasoning_pusd, request_pusd, source) SELECT %d,"
+            " '', 'm', '%s', '', 0, '', '{}', 100 * k, 10 * k, 125 * k, 200 * k, 500 * k, 700 * k,"
+            " 3 * k, 'test' FROM (SELECT %d) AS f(k)",
+            version, from, k);
+}
+
 static void withdraw(int version, const char *tenant, const char *model, const char *from)
 {
     sql_run("INSERT INTO llm_price (version, tenant_id, model, effective_from, tier, above_tokens,"
@@ -88,6 +100,13 @@ static void check_hours(void)
                 " (cost_pusd, unpriced_requests, unpriced_tokens, guessed_requests, price_version,"
                 " reported_cost_pusd) IS DISTINCT FROM (c, r, t, g, v, p)"),
         0);
+    // And of what the costs are made.
+#define DIFFERS(name) " OR max(h." #name "_pusd) <> sum(m." #name "_pusd)"
+    ck_assert_int_eq(
+        sql_i64("SELECT count(*) FROM (SELECT FROM llm_hour h JOIN llm_minute m ON m.series_id ="
+                " h.series_id AND date_trunc('hour', m.window_start, 'UTC') = h.window_start"
+                " GROUP BY h.series_id, h.window_start HAVING false" FACT_COSTS(DIFFERS) ") d"),
+        0);
 }
 
 // Every minute costs what its lines cost by the version it names, worked out by the database. Of
@@ -95,14 +114,15 @@ static void check_hours(void)
 static void check_minutes(void)
 {
     ck_assert_int_eq(
-        sql_i64("SELECT count(*) FROM llm_minute m, LATERAL (SELECT sum(u.uncached_prompt_tokens *"
-                " p.input_pusd::numeric + u.completion_tokens * p.output_pusd::numeric) AS cost,"
+        sql_i64("SELECT count(*) FROM llm_minute m, LATERAL (SELECT"
+                " coalesce(sum(u.uncached_prompt_tokens * p.input_pusd::numeric), 0) AS input,"
+                " coalesce(sum(u.completion_tokens * p.output_pusd::numeric), 0) AS output,"
                 " sum(u.requests) FILTER (WHERE p.model IS NULL) AS unpriced FROM unnest(m.usage) u"
                 " LEFT JOIN LATERAL (SELECT * FROM llm_price p WHERE p.model = u.model AND"
                 " p.version <= m.price_version AND p.effective_from <= m.window_start"
                 " ORDER BY effective_from DESC, version DESC LIMIT 1) p ON NOT p.withdrawn) l WHERE"
-                " (m.cost_pusd, m.unpriced_requests) <> (coalesce(l.cost, 0),"
-                " coalesce(l.unpriced, 0))"),
+                " (m.cost_pusd, m.cost_input_pusd, m.cost_output_pusd, m.unpriced_requests) <>"
+                " (l.input + l.output, l.input, l.output, coalesce(l.unpriced, 0))"),
         0);
 }
 
@@ -125,14 +145,50 @@ START_TEST(a_price_that_changes_at_a_minute_splits_there)
         check_hours();
         check_minutes();
     }
-    // All in one flush.
-    sql_run("TRUNCATE llm_minute, llm_hour");
+    sql_run("TRUNCATE llm_minute, llm_hour"); // and all in one flush
     for (int i = 0; i < 8; i++)
         facts_use(writer_add(&w, "t", "r", "m", T0 + i % 4 * WINDOW_US), "m", 1 + i / 4, 10, 1);
     ck_ok(&w, writer_flush(&w));
     ck_assert_int_eq(sql_i64("SELECT cost_pusd FROM llm_hour"), 6 * 2000 + 6 * 70070);
     check_hours();
     check_minutes();
+}
+END_TEST
+
+#define CLASSES                                                                                    \
+    "cost_input_pusd, cost_cached_input_pusd, cost_cache_write_5m_pusd,"                           \
+    " cost_cache_write_1h_pusd, cost_output_pusd, cost_reasoning_pusd, cost_request_pusd,"         \
+    " cache_savings_pusd"
+
+START_TEST(rows_keep_what_each_class_costs_and_hours_follow_a_price_that_changes)
+{
+    static const struct usage_key key = {.model = STR_LIT("m")};
+    static const struct usage u = {.requests = 3,
+                                   .uncached_prompt_tokens = 1000,
+                                   .cached_prompt_tokens = 200,
+                                   .cache_write_5m_tokens = 30,
+                                   .cache_write_1h_tokens = 4,
+                                   .completion_tokens = 500,
+                                   .reasoning_tokens = 60};
+    add_version(1);
+    add_classes(1, EVER, 1);
+    add_version(2);
+    add_classes(2, "2026-11-21T06:16:00Z", 7);
+    for (int flush = 0; flush < 8; flush++) {
+        int64_t start_us = T0 + (7 - flush) % 4 * WINDOW_US;
+        usage_lines_add(&writer_add(&w, "t", "r", "m", start_us)->usage, &key, &u);
+        ck_ok(&w, writer_flush(&w));
+        check_hours();
+    }
+    static const char times_k[] = "(" CLASSES ", cost_pusd) = (100000 * k, 2000 * k, 3750 * k,"
+                                  " 800 * k, 220000 * k, 42000 * k, 9 * k, 16850 * k, 368559 * k)";
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_minute, LATERAL (SELECT"
+                             " CASE WHEN window_start < '2026-11-21T06:16:00Z' THEN 2 ELSE 14 END"
+                             " AS k) f WHERE %s",
+                             times_k),
+                     4);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_hour, (SELECT 32 AS k) f WHERE %s", times_k),
+                     1);
 }
 END_TEST
 
@@ -507,6 +563,35 @@ START_TEST(costs_beyond_64_bits_are_exact)
 }
 END_TEST
 
+START_TEST(a_class_beyond_64_bits_stays_at_its_end)
+{
+    const int64_t most = INT64_MAX / 100; // at 100 each the last that fits; 1 hour's cost 100 more
+    struct usage_key key = {.model = STR_LIT("m")};
+    struct usage u = {.uncached_prompt_tokens = most, .cache_write_1h_tokens = most};
+    add_version(1);
+    add_classes(1, EVER, 1);
+    for (int flush = 0; flush < 3; flush++) {
+        long long end = flush == 0 ? (long long)most * 100 : (long long)INT64_MAX;
+        usage_lines_add(&writer_add(&w, "t", "r", "m", T0)->usage, &key, &u);
+        ck_ok(&w, writer_flush(&w));
+        for (int hour = 0; hour < 2; hour++)
+            ck_assert_int_eq(sql_i64("SELECT count(*) FROM %s WHERE (" CLASSES ", cost_pusd) ="
+                                     " (%lld, 0, 0, 9223372036854775807, 0, 0, 0, -%lld, %lld00.)",
+                                     hour ? "llm_hour" : "llm_minute", end, end,
+                                     ((long long)most + flush) * 3),
+                             1);
+        u = (struct usage){.uncached_prompt_tokens = 1, .cache_write_1h_tokens = 1};
+    }
+    // The hour's are those of its minutes, as long as these fit.
+    u = (struct usage){.uncached_prompt_tokens = 1, .cached_prompt_tokens = 1};
+    usage_lines_add(&writer_add(&w, "t", "r", "m", T0 + WINDOW_US)->usage, &key, &u);
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_eq(sql_i64("SELECT cache_savings_pusd + 9223372036854775807 FROM llm_hour"
+                             " WHERE cost_input_pusd = 9223372036854775807"),
+                     90);
+}
+END_TEST
+
 // ---- a catalogue that cannot be used ----
 
 // As many cards as the version may have beside the one of version 1, and `more`.
@@ -675,6 +760,7 @@ static Suite *costs_suite(void)
     tcase_add_checked_fixture(c, open_database, close_database);
     const TTest *const tests[] = {
         a_price_that_changes_at_a_minute_splits_there,
+        rows_keep_what_each_class_costs_and_hours_follow_a_price_that_changes,
         a_price_that_is_withdrawn_is_none_from_its_minute_on,
         a_tenants_price_that_is_withdrawn_leaves_everybodys_and_a_guess_none,
         a_row_keeps_the_version_of_its_first_flush,
@@ -687,6 +773,7 @@ static Suite *costs_suite(void)
         hours_are_the_sums_of_their_minutes_whatever_happens_at_once,
         a_flush_of_several_batches_is_priced_alike,
         costs_beyond_64_bits_are_exact,
+        a_class_beyond_64_bits_stays_at_its_end,
         a_catalogue_may_be_full,
         counting_goes_on_without_a_catalogue_that_is_too_large,
         a_card_without_sense_stops_no_flush,

@@ -245,6 +245,25 @@ START_TEST(what_is_gone_does_not_count)
 }
 END_TEST
 
+START_TEST(what_rows_count_as_unpriced_is_said)
+{
+    put("llm_hour", "a", "2026-11-21T06:00Z", 1,
+        LINE("m", "", "", 0, 10) "," LINE("n", "", "", 0, 3));
+    put("llm_hour", "a", "2026-11-21T07:00Z", 1, LINE("m", "", "", 0, 100));
+    put("llm_hour", "a", "2026-11-21T08:00Z", 1, LINE("m", "", "", 0, 1000));
+    sql_run("UPDATE llm_hour SET unpriced_requests = 2, guessed_requests = 3"
+            " WHERE window_start = '2026-11-21T06:00Z'");
+    sql_run("UPDATE llm_hour SET unpriced_requests = 100 WHERE window_start = '2026-11-21T07:00Z'");
+    struct used_range r = range_of("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+    ck_assert_int_eq(read_range(&r), 0);
+    ck_assert_uint_eq(used.n, 2);
+    ck_assert_int_eq(used.v[0].sum.requests, 1110);
+    ck_assert_int_eq(used.v[0].doubtful, 105);
+    ck_assert_int_eq(used.v[1].sum.requests, 3);
+    ck_assert_int_eq(used.v[1].doubtful, 3);
+}
+END_TEST
+
 START_TEST(a_sum_that_is_too_large_is_refused)
 {
     put("llm_hour", "a", "2026-11-21T06:00Z", 1,
@@ -326,6 +345,7 @@ int main(void)
     tcase_add_test(t, windows_are_told_apart_at_the_cuts);
     tcase_add_test(t, of_a_row_with_the_model_all_lines_count);
     tcase_add_test(t, what_is_gone_does_not_count);
+    tcase_add_test(t, what_rows_count_as_unpriced_is_said);
     tcase_add_test(t, a_sum_that_is_too_large_is_refused);
     tcase_add_test(t, too_many_lines_are_refused);
     tcase_add_test(t, a_statement_that_takes_too_long_is_ended);

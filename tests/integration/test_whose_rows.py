@@ -80,6 +80,15 @@ class Texts(unittest.TestCase):
             self.assertEqual(len(by_id), len(re.findall(r"\bFROM llm_(?:minute|hour|publish)\b", text)), name)
             self.assertNotRegex(text, r"\b(?:JOIN|,) llm_", name)
 
+    def test_the_catalogue_is_read_whole_and_is_nobodys_rows(self):
+        """Whose cards are shown is decided in memory: test_prices_api.py."""
+        for path in (("metrics-api", "repo_prices_pg.c"), ("common", "io", "price_pg.c")):
+            with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+                sql = " ".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', f.read()))
+            self.assertEqual(set(re.findall(r"\bllm_\w+", sql)) - {"llm_price", "llm_price_version"}, set(), path)
+            self.assertIn("FROM llm_price_version", sql)
+            self.assertNotIn("$", sql)
+
 
 class Runs(unittest.TestCase):
     @classmethod

@@ -19,7 +19,7 @@ STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 PUBLISH_ROWS = "processor/publish_rows_pg.c"
-FACTS, NOTICE = "processor/facts.c", "common/core/notice.c"
+FACTS, NOTICE, PRICE = "processor/facts.c", "common/core/notice.c", "common/core/price.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
 MUTANTS = (
@@ -321,6 +321,19 @@ MUTANTS = (
     Mutant("hours_forgotten", ROWS,
            "        rc = write_table(rows, &hour, deltas, changes, n, e);", "        ;",
            "hours are not the sums of their minutes", DATABASE + "store_rows"),
+    Mutant("hours_without_classes", ROWS,
+           "        cost_add(&row->cost, &changes[i].cost);",
+           "        row->cost.estimated = money_add(row->cost.estimated, changes[i].cost.estimated);",
+           "an hour's classes are not the sums of its minutes'", DATABASE + "store_costs"),
+    Mutant("hours_take_minutes_whole", ROWS,
+           "    cost_subtract(&change->cost, &before);\n", "",
+           "an hour costs its minutes anew with each flush", DATABASE + "store_costs"),
+    Mutant("class_beyond_64_bits", ROWS,
+           "    cost_bound(&row->cost);\n    change->cost = row->cost;", "    change->cost = row->cost;",
+           "what a class costs wraps around", DATABASE + "store_costs"),
+    Mutant("savings_the_other_way_round", PRICE,
+           "money_times(counts[k], input - price)", "money_times(counts[k], price - input)",
+           "what a cache costs passes for what it saves", UNIT + "price_cost"),
     Mutant("resolved_as_not_in", STORE,
            "        case STANDS_IN:\n            count_flush(s);\n            break;",
            "        case STANDS_IN:",

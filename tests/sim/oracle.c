@@ -186,7 +186,8 @@ static struct oracle_line line_of(const struct truth *q, const struct truth *a, 
                (a->completion_tokens >= 0 && a->completion_tokens < u->completion) ||
                (!beside && prompt >= 0 && prompt < whole);
     l.above = whole <= 32000     ? 0
-              : whole <= 128000  ? 32000
+              : whole <= 100000  ? 32000
+              : whole <= 128000  ? 100000
               : whole <= 200000  ? 128000
               : whole <= 256000  ? 200000
               : whole <= 272000  ? 256000

@@ -31,7 +31,7 @@ static enum event_kind draw_names(struct world *w, struct truth *t)
 // Mostly small, at times at or beside the bound of a context band.
 static int64_t draw_tokens(struct random *r, int sent_percent)
 {
-    static const int64_t bands[] = {32000, 128000, 200000, 256000, 272000, 512000, 1000000};
+    static const int64_t bands[] = {32000, 100000, 128000, 200000, 256000, 272000, 512000, 1000000};
     if (!random_chance(r, sent_percent))
         return EVENT_ABSENT;
     if (random_chance(r, 20))

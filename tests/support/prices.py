@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 PICODOLLAR = Decimal(1).scaleb(-12)
 EXACT = Context(prec=80)  # no sum or product here has more digits
-BANDS = (32_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
+BANDS = (32_000, 100_000, 128_000, 200_000, 256_000, 272_000, 512_000, 1_000_000)
 STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
 EXCLUDE_CACHED = ("anthropic", "bedrock", "aws.bedrock", "aws_bedrock", "amazon_bedrock")
 TOKENS_PER_UNIT = {"USD/Mtok": 6, "USD/ktok": 3, "USD/tok": 0}  # powers of ten
@@ -138,9 +138,25 @@ class Catalogue:
         return tuple(line[name] for name in (*TOKEN_CLASSES, "request")), False
 
 
+def class_costs(rates, usage, requests=1):
+    """USD by class, exact; that of requests is the last."""
+    return [EXACT.multiply(price, n) for price, n in zip(rates, (*usage, requests))]
+
+
 def cost(rates, usage, requests=1):
     """USD, exact."""
-    total = rates[-1] * requests
-    for price, tokens in zip(rates, usage):
-        total = EXACT.add(total, EXACT.multiply(price, tokens))
+    return exact_sum(class_costs(rates, usage, requests))
+
+
+def cache_savings(rates, usage):
+    """USD: the tokens that went through a cache at the price of input, less what they cost as they were paid."""
+    through = slice(1, 4)
+    return EXACT.subtract(EXACT.multiply(rates[0], sum(usage[through])),
+                          exact_sum(class_costs(rates, usage)[through]))
+
+
+def exact_sum(amounts):
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
     return total

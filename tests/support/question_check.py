@@ -11,7 +11,8 @@ import time
 from decimal import Decimal
 
 from question_maker import LISTS, USUAL
-from question_oracle import HIST_MAX_US, MINUTE, NAMES, Facts, derive, percentile_fields, percentile_us
+from question_oracle import (HIST_MAX_US, MINUTE, NAMES, Facts, derive, derive_cost, percentile_fields,
+                             percentile_us)
 
 NO_MEASURES = (*NAMES, "window_start", "window_end", "price_version", "revision", "publish_seq", "late", "updated_at",
                "estimated_cost_usd_decimal", "reported_cost_usd_decimal", "error_classes", "finish_reasons", "complete",
@@ -257,6 +258,8 @@ class Checker:
         through, is_open = headers["StreamLens-Data-Through"], headers["StreamLens-Open-Windows"] == "true"
         if q.endpoint == "top":
             return self.check_top_rows(q, rows, through, is_open)
+        if q.endpoint == "cost":
+            return self.check_cost_rows(q, rows, through, is_open)
         wanted, limit = self.wanted(q), q.limit or self.default_limit(q)
         expect((headers["StreamLens-Next-Cursor"] is not None) == (len(wanted) > limit), "cursor")
         return self.check_rows(q, rows, wanted[:limit], through, is_open)
@@ -360,6 +363,40 @@ class Checker:
             is_open = [not self.known.is_complete(key[0], key[1], end) for key in cells]
             expect(open_windows == any(is_open), "open_windows", open_windows)
         return cells
+
+    # ---- cost ----
+
+    def check_cost(self, q, answer):
+        expect(answer["before_from"] == stamp(q.frm - (q.to - q.frm)), answer["before_from"])
+        expect(answer["count"] == len(answer["cost"]) and answer["next_cursor"] is None, answer["count"])
+        whole = self.check_cost_rows(q, answer["cost"], answer["data_through"], answer["open_windows"])
+        if not whole:
+            return expect(answer["total"] is None, answer["total"])
+        expected = derive_cost(*whole, whole[0].sums["cost_pusd"])
+        return self.check_row(q, answer["total"], {n: expected[n] for n in q.shown() if n not in NAMES})
+
+    def check_cost_rows(self, q, rows, through, open_windows):
+        """All groups now and before, or None."""
+        length, sides, whole = q.to - q.frm, {}, (Facts(), Facts())
+        for side, frm in enumerate((q.frm, q.frm - length)):
+            for key, facts in self.oracle.rows(q, frm, frm + length):
+                group = tuple(key[i] if name in q.group_by else None for i, name in enumerate(NAMES))
+                of_group = sides.setdefault(group, [None, None])
+                of_group[side] = of_group[side] or Facts()
+                of_group[side].add(facts)
+                whole[side].add(facts)
+        cost = lambda group: sides[group][0].sums["cost_pusd"] if sides[group][0] else 0
+        ordered = sorted(sides, key=lambda group: (-cost(group), order_key((0, 0, group))))[:q.limit or 100]
+        expect(len(rows) == len(ordered), "rows", len(rows), "wanted", len(ordered))
+        for row, group in zip(rows, ordered):
+            expected = dict(zip(NAMES, group), **derive_cost(*sides[group], whole[0].sums["cost_pusd"]))
+            self.check_row(q, row, {name: expected[name] for name in q.shown()})
+        self.rows += len(rows)
+        end = self.through_of(q, through)
+        if self.known.strict:
+            is_open = bool(whole[0].sums["requests"]) and not self.known.is_complete(q.frm, q.to, end)
+            expect(open_windows == is_open, "open_windows", open_windows, is_open)
+        return whole if sides else None
 
     def check_heatmap(self, q, answer):
         steps = q.steps()

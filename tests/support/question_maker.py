@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from question_oracle import DAY, HOUR, MINUTE, NAMES, Steps
 
-ENDPOINTS = ("metrics",) * 12 + ("summary", "summary", "top", "top", "top", "heatmap", "heatmap", "series", "tenants",
-                                 "routes", "models")
+ENDPOINTS = ("metrics",) * 12 + ("summary", "summary", "top", "top", "top", "heatmap", "heatmap", "cost",
+                                 "cost", "cost", "series", "tenants", "routes", "models")
 LISTS = ("series", "tenants", "routes", "models")
 STEPS_S = [n * MINUTE for n in (1, 5, 7, 10, 15, 45, 60, 90, 120, 180, 360, 720, 1440, 2880, 4320, 10080, 1437, 61)]
 ZONES = ("Asia/Kolkata", "America/New_York", "Asia/Kathmandu", "Europe/Berlin", "Pacific/Auckland", "UTC",
@@ -19,8 +19,17 @@ ROW_FIELDS = (
     " prompt_tokens completion_tokens cached_prompt_tokens cache_write_tokens reasoning_tokens"
     " uncached_prompt_tokens cache_write_5m_tokens cache_write_1h_tokens output_tokens_per_second generation_tokens"
     " generation_ms estimated_cost_usd_decimal unpriced_requests unpriced_tokens guessed_requests price_version"
+    " uncached_prompt_cost_usd cached_prompt_cost_usd cache_write_5m_cost_usd cache_write_1h_cost_usd"
+    " completion_cost_usd reasoning_cost_usd request_cost_usd cache_savings_usd"
     " reported_cost_usd reported_cost_usd_decimal reported_requests clamped_usage without_latency error_classes"
     " finish_reasons revision updated_at complete lossy publish_seq late settled").split()
+COST_FIELDS = (
+    "tenant_id route model requests responses estimated_cost_usd estimated_cost_usd_decimal share"
+    " uncached_prompt_cost_usd cached_prompt_cost_usd cache_write_5m_cost_usd cache_write_1h_cost_usd"
+    " completion_cost_usd reasoning_cost_usd request_cost_usd cache_savings_usd unpriced_requests unpriced_tokens"
+    " unpriced_share guessed_requests guessed_share reported_requests reported_share reported_cost_usd"
+    " reported_difference_usd cost_per_request_usd cost_per_million_tokens_usd before_estimated_cost_usd change_usd"
+    " change_percent").split()
 USUAL = [f"p{p}_{kind}_ms" for kind in ("latency", "ttft") for p in (50, 90, 95, 99)]
 OF_STORED_ROWS = ("revision", "publish_seq", "late")
 HEATMAP_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 4320, 7200, 10080)
@@ -100,6 +109,8 @@ class Question:
     def default_from(self, to):
         if self.endpoint in LISTS:
             return to - 30 * DAY
+        if self.endpoint == "cost":
+            return to - DAY
         if not self.step or self.endpoint != "metrics":
             return to - HOUR
         if self.zone:
@@ -114,6 +125,8 @@ class Question:
 
     def shown(self):
         """The names of the fields of its rows."""
+        if self.endpoint == "cost":
+            return [n for n in COST_FIELDS if n not in NAMES or n in self.group_by]
         names = list(ROW_FIELDS)
         if self.cells:
             names = [n for n in names if n not in OF_STORED_ROWS and (n not in NAMES or n in self.group_by)]
@@ -137,16 +150,16 @@ class Maker:
             q.cells = rng.random() < 0.75
         else:
             q.cells = q.endpoint not in LISTS
-            q.group_by = {"top": ("model",)}.get(q.endpoint, ())
+            q.group_by = {"top": ("model",), "cost": ("model",)}.get(q.endpoint, ())
         self.add_whose(q)
         self.add_range(q)
         if q.endpoint in ("metrics", "heatmap") and q.cells:
             self.add_steps(q)
-        if q.endpoint == "metrics" and q.cells or q.endpoint == "top":
+        if q.endpoint == "metrics" and q.cells or q.endpoint in ("top", "cost"):
             self.add_groups(q)
         if q.endpoint in ("metrics", "summary", "top"):
             self.add_fields(q)
-        if q.endpoint in ("metrics", "top"):
+        if q.endpoint in ("metrics", "top", "cost"):
             self.add_form(q)
         self.add_rest(q)
         rng.shuffle(q.params)
@@ -213,7 +226,7 @@ class Maker:
         rng = self.rng
         if q.endpoint == "metrics" and q.step and rng.random() < 0.2:
             return
-        if q.endpoint == "top" and rng.random() < 0.3:
+        if q.endpoint != "metrics" and rng.random() < 0.3:
             return
         names = rng.sample(NAMES, rng.randrange(4))
         q.group_by = tuple(n for n in NAMES if n in names)

@@ -6,7 +6,7 @@ import datetime
 import zoneinfo
 from decimal import Decimal
 
-from prices import EXACT, UNPRICED, band_of, cost, tier_of, usage_of
+from prices import EXACT, UNPRICED, band_of, cache_savings, class_costs, tier_of, usage_of
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 PICO = 10 ** 12
@@ -17,6 +17,7 @@ SUMS = ("requests", "responses", "unanswered", "errors", "without_latency", "cla
         "uncached_prompt_tokens", "cached_prompt_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
         "completion_tokens", "reasoning_tokens", "generation_us", "generation_tokens", "unpriced_requests",
         "unpriced_tokens", "reported_pusd", "cost_pusd")
+CLASS_COSTS = ("uncached_prompt", "cached_prompt", "cache_write_5m", "cache_write_1h", "output", "reasoning", "request")
 
 
 class Facts:
@@ -122,7 +123,10 @@ class Oracle:
             sums["unpriced_requests"] += 1
             sums["unpriced_tokens"] += sum(usage)
         else:
-            sums["cost_pusd"] += int(EXACT.multiply(cost(rates, usage), PICO))
+            for name, amount in zip(CLASS_COSTS, class_costs(rates, usage)):
+                sums[name + "_cost_pusd"] += int(EXACT.multiply(amount, PICO))
+                sums["cost_pusd"] += int(EXACT.multiply(amount, PICO))
+            sums["cache_savings_pusd"] += int(EXACT.multiply(cache_savings(rates, usage), PICO))
         return usage.output + usage.reasoning
 
     def rates_of(self, request, answer, usage):
@@ -248,6 +252,11 @@ def derive(facts):
         s["generation_tokens"] / (s["generation_us"] / 1_000_000) if s["generation_us"] else None
     f["estimated_cost_usd"] = float(usd(s["cost_pusd"]))
     f["estimated_cost_usd_decimal"] = usd(s["cost_pusd"])
+    for name in CLASS_COSTS:
+        f[name + "_cost_usd"] = float(usd(s[name + "_cost_pusd"]))
+    f["completion_cost_usd"] = float(usd(s["output_cost_pusd"] + s["reasoning_cost_pusd"]))
+    del f["output_cost_usd"]  # it is shown with reasoning in it
+    f["cache_savings_usd"] = float(usd(s["cache_savings_pusd"]))
     reported = usd(s["reported_pusd"]) if s["reported_requests"] else None
     f["reported_cost_usd"] = None if reported is None else float(reported)
     f["reported_cost_usd_decimal"] = reported
@@ -255,4 +264,23 @@ def derive(facts):
     f["error_classes"] = shown_classes(facts.error_classes)
     f["finish_reasons"] = shown_classes(facts.finish_reasons)
     f["lossy"] = False
+    return f
+
+
+def derive_cost(now, before, total_pusd):
+    """What /v1/cost says of a group but for its names; now and before are Facts or None."""
+    f, s = derive(now or Facts()), (now or Facts()).sums
+    cost, was, answered = s["cost_pusd"], before.sums["cost_pusd"] if before else 0, s["responses"]
+    part = lambda n, of: float(n) / float(of) if of else None
+    priced, tokens = answered - s["unpriced_requests"], f["prompt_tokens"] + s["completion_tokens"]
+    tokens -= s["unpriced_tokens"]
+    f["share"] = part(cost, total_pusd)
+    for what in ("unpriced", "guessed", "reported"):
+        f[what + "_share"] = part(f[what + "_requests"], answered)
+    alike = answered and s["reported_requests"] == answered and not s["unpriced_requests"]
+    f["reported_difference_usd"] = float(usd(s["reported_pusd"] - cost)) if alike else None
+    f["cost_per_request_usd"] = f["estimated_cost_usd"] / priced if priced else None
+    f["cost_per_million_tokens_usd"] = f["estimated_cost_usd"] * 1e6 / tokens if tokens else None
+    f["before_estimated_cost_usd"], f["change_usd"] = float(usd(was)), float(usd(cost - was))
+    f["change_percent"] = part(cost - was, was) * 100 if was else None
     return f

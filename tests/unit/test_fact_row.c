@@ -58,6 +58,14 @@ static struct fact_row sample(void)
         .updated_at_us = 15,
         .cost = (money)12345 * 1000000000,
         .reported_cost = 250000000000,
+        .cost_input = 1000000000,
+        .cost_cached_input = 2000000000,
+        .cost_cache_write_5m = 3000000000,
+        .cost_cache_write_1h = 4000000000,
+        .cost_output = 5000000000,
+        .cost_reasoning = 6000000000,
+        .cost_request = 7000000000,
+        .cache_savings = -8000000000,
         .error_classes = STR_LIT("{\"a\": 1}"),
         .finish_reasons = STR_LIT("{\"b\": 2}"),
         .latency_us = {100, 200, 300, 400},
@@ -156,6 +164,33 @@ START_TEST(amounts_are_shown_with_every_digit_and_as_the_nearest_double)
 }
 END_TEST
 
+START_TEST(what_a_cost_is_made_of_is_the_nearest_double)
+{
+    struct fact_row f = sample();
+    fact_row_derive(&f, &scratch, &row);
+    ck_assert(row.uncached_prompt_cost_usd == 0.001);
+    ck_assert(row.cached_prompt_cost_usd == 0.002);
+    ck_assert(row.cache_write_5m_cost_usd == 0.003);
+    ck_assert(row.cache_write_1h_cost_usd == 0.004);
+    ck_assert(row.completion_cost_usd == 0.011); // reasoning is in it, as in the tokens
+    ck_assert(row.reasoning_cost_usd == 0.006);
+    ck_assert(row.request_cost_usd == 0.007);
+    ck_assert(row.cache_savings_usd == -0.008);
+    // Sums of many rows: beyond an int64, and where a double has been rounded once already.
+#define SET(name) f.name = MONEY_MAX;
+    FACT_COSTS(SET)
+#undef SET
+    f.cost_input = (money)9223372036854775807 * 1000 + 1;
+    f.cost_request = 9007199254740993;
+    f.cache_savings = -9007199254740993;
+    fact_row_derive(&f, &scratch, &row);
+    ck_assert(row.uncached_prompt_cost_usd == 9223372036.854775807001);
+    ck_assert(row.request_cost_usd == 9007.199254740993);
+    ck_assert(row.cache_savings_usd == -9007.199254740993);
+    ck_assert(row.cached_prompt_cost_usd == 1e26 && row.completion_cost_usd == 1e26);
+}
+END_TEST
+
 START_TEST(where_nothing_is_measured_latencies_are_0_and_the_rest_is_null)
 {
     struct fact_row f = {.latency_us = {-1, -1, -1, -1}, .ttft_us = {-1, -1, -1, -1}};
@@ -219,6 +254,7 @@ int main(void)
     tcase_add_test(tc, what_is_stored_is_taken_over);
     tcase_add_test(tc, averages_divide_once);
     tcase_add_test(tc, amounts_are_shown_with_every_digit_and_as_the_nearest_double);
+    tcase_add_test(tc, what_a_cost_is_made_of_is_the_nearest_double);
     tcase_add_test(tc, where_nothing_is_measured_latencies_are_0_and_the_rest_is_null);
     tcase_add_test(tc, settled_is_closed_with_nothing_in_flight);
     tcase_add_test(tc, sums_that_have_saturated_stay_so);

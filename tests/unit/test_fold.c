@@ -106,6 +106,9 @@ static void add_random(struct random *r, int minutes, unsigned by)
     row->model = by & 4 ? name : (struct str){NULL, 0};
     row->window_start_us = BASE + random_below(r, minutes) * US_PER_MIN;
     row->window_end_us = row->window_start_us + US_PER_MIN;
+#define SET(name) row->name = (money)(random_next(r) >> 1) - (int64_t)(random_next(r) >> 1);
+    FACT_COSTS(SET)
+#undef SET
     row->cost = (money)(random_next(r) >> 1) * 5;
     row->reported_cost = (money)(random_next(r) >> 40);
     s->latencies = random_values(r, s->latency_us);
@@ -273,6 +276,7 @@ static void assert_cell(const struct fold_spec *spec, const struct cell *c)
 #define ADD(name) sum.name += s->row.name;
 #define GREATEST(name) sum.name = max_i64(sum.name, s->row.name);
         FACT_SUMS(ADD)
+        FACT_COSTS(ADD)
         FACT_GREATEST(GREATEST)
 #undef ADD
 #undef GREATEST
@@ -288,6 +292,9 @@ static void assert_cell(const struct fold_spec *spec, const struct cell *c)
 #define EQUAL(name) ck_assert_int_eq(c->row.name, sum.name);
     FACT_SUMS(EQUAL)
     FACT_GREATEST(EQUAL)
+#undef EQUAL
+#define EQUAL(name) ck_assert(c->row.name == sum.name);
+    FACT_COSTS(EQUAL)
 #undef EQUAL
     ck_assert(c->row.cost == sum.cost && c->row.reported_cost == sum.reported_cost);
     ck_assert_int_eq(c->row.window_end_us, steps_end_us(&spec->steps, place.start_us));
@@ -361,6 +368,9 @@ static void assert_same_cell(const struct cell *a, const struct cell *b)
 #define EQUAL(name) ck_assert_int_eq(a->row.name, b->row.name);
     FACT_SUMS(EQUAL)
     FACT_GREATEST(EQUAL)
+#undef EQUAL
+#define EQUAL(name) ck_assert(a->row.name == b->row.name);
+    FACT_COSTS(EQUAL)
 #undef EQUAL
     ck_assert(a->row.cost == b->row.cost && a->row.reported_cost == b->row.reported_cost);
     ck_assert_mem_eq(a->row.latency_us, b->row.latency_us, sizeof(a->row.latency_us));
@@ -503,6 +513,9 @@ START_TEST(sums_stay_at_their_greatest)
 #define SET(name) row.name = INT64_MAX - 1;
     FACT_SUMS(SET)
 #undef SET
+#define SET(name) row.name = MONEY_MAX - 1;
+    FACT_COSTS(SET)
+#undef SET
     row.cost = row.reported_cost = MONEY_MAX - 1;
     ck_assert_int_eq(fold_add(f, &row, &e), 0);
     ck_assert_int_eq(fold_add(f, &row, &e), 0);
@@ -511,7 +524,35 @@ START_TEST(sums_stay_at_their_greatest)
 #define EQUAL(name) ck_assert_int_eq(cells[0].row.name, INT64_MAX);
     FACT_SUMS(EQUAL)
 #undef EQUAL
+#define EQUAL(name) ck_assert(cells[0].row.name == MONEY_MAX);
+    FACT_COSTS(EQUAL)
+#undef EQUAL
     ck_assert(cells[0].row.cost == MONEY_MAX && cells[0].row.reported_cost == MONEY_MAX);
+    fold_free(f);
+}
+END_TEST
+
+// A row's are int64s, of either sign; a year of rows is more.
+START_TEST(sums_of_costs_go_beyond_64_bits)
+{
+    struct fold_spec spec = spec_of(60, 0, true);
+    struct fold *f = fold_new(&spec);
+    struct fact_row row = {.window_start_us = BASE};
+#define SET(name) row.name = INT64_MAX;
+    FACT_COSTS(SET)
+#undef SET
+    row.cache_savings = -INT64_MAX;
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(fold_add(f, &row, &e), 0);
+    const struct cell *cells;
+    ck_assert_uint_eq(fold_finish(f, &cells), 1);
+    const money want = (money)INT64_MAX * 1000;
+    ck_assert(cells[0].row.cache_savings == -want);
+    row = cells[0].row;
+    row.cache_savings = want;
+#define EQUAL(name) ck_assert(row.name == want);
+    FACT_COSTS(EQUAL)
+#undef EQUAL
     fold_free(f);
 }
 END_TEST
@@ -674,6 +715,7 @@ int main(void)
     tcase_add_loop_test(tc, pages_are_the_whole_list_cut_up, 0, 100);
     tcase_add_loop_test(tc, hours_and_minutes_give_what_minutes_give, 0, 60);
     tcase_add_test(tc, sums_stay_at_their_greatest);
+    tcase_add_test(tc, sums_of_costs_go_beyond_64_bits);
     tcase_add_loop_test(tc, names_are_told_apart_whatever_they_hold, 0, 2);
     tcase_add_loop_test(tc, memory_is_that_of_the_cells_that_are_kept, 0, 3);
     tcase_add_test(tc, exactly_as_many_cells_as_asked_for_leave_nothing_behind);

@@ -150,7 +150,76 @@ START_TEST(a_cost_is_the_sum_of_its_classes)
     ADD(c, 1, .model = "m",
         .line = {{.pusd = {1000000, 100000, 1250000, 2000000, 5000000, 7000000, 30}}});
     // 1000·1 + 200·0.1 + 30·1.25 + 4·2 + 440·5 + 60·7 µUSD, and 3·30 pUSD
-    assert_cost(cost("", "m", "", 0, &some_usage), "0.00368550009", 0, 0, 0);
+    struct cost got = cost("", "m", "", 0, &some_usage);
+    assert_cost(got, "0.00368550009", 0, 0, 0);
+    static const int64_t want[PRICE_CLASS_COUNT] = {1000000000, 20000000,  37500000, 8000000,
+                                                    2200000000, 420000000, 90};
+    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+        ck_assert_msg(got.classes[k] == want[k], "class %d", k);
+}
+END_TEST
+
+START_TEST(caches_save_against_the_price_of_input)
+{
+    static const struct {
+        struct case_line line;
+        int64_t off_ppm;      // the tenant's, or 0
+        int64_t read, m5, h1; // tokens
+        int64_t want;
+    } cases[] = {
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 0, 200, 0, 0, 180000},
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 0, 200, 30, 4, 168500},
+        // Written, and hardly read: dearer than without a cache.
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 0, 1, 30, 4, -10600},
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 0, 0, 0, 4, -4000},
+        // A class without a price costs as input, or as writing for 5 minutes.
+        {{.pusd = {[PRICE_input] = 1000, [PRICE_output] = 5000}}, 0, 200, 30, 4, 0},
+        {{.pusd = {1000, 0, 1250, 0, 5000}}, 0, 200, 30, 4, -8500},
+        {{.pusd = {1000, FREE, 0, 0, 5000}}, 0, 200, 30, 4, 200000},
+        // Of what the tenant pays: 2.5 and 1.5, each rounded half up.
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 100000, 200, 30, 4, 151650},
+        {{.pusd = {5, 3, 0, 0, 5}}, 500000, 200, 30, 4, 200},
+        {{.pusd = {1000, 100, 1250, 2000, 5000}}, 1000000, 200, 30, 4, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct case_card card = {.model = "m", .line = {cases[i].line}};
+        const struct usage u = {.requests = 1,
+                                .uncached_prompt_tokens = 77,
+                                .cached_prompt_tokens = cases[i].read,
+                                .cache_write_5m_tokens = cases[i].m5,
+                                .cache_write_1h_tokens = cases[i].h1,
+                                .completion_tokens = 9};
+        catalogue_free(c);
+        c = catalogue_new();
+        add_card(c, 1, &card);
+        if (cases[i].off_ppm > 0)
+            ADD(c, 1, .tenant = "t", .model = "m", .off_ppm = cases[i].off_ppm);
+        struct cost got = cost("t", "m", "", 0, &u);
+        ck_assert_msg(got.cache_savings == cases[i].want, "case %zu: %lld", i,
+                      (long long)got.cache_savings);
+    }
+    // What has no price saves nothing.
+    ck_assert(cost("t", "unheard-of", "", 0, &some_usage).cache_savings == 0);
+    ck_assert(cost("t", "m", "turbo", 0, &some_usage).cache_savings == 0);
+}
+END_TEST
+
+START_TEST(a_row_keeps_of_classes_and_savings_what_64_bits_hold)
+{
+    const money most = INT64_MAX;
+    struct cost at = {5, {most, -most}, -most, 1, 2, 3}, kept = at;
+    cost_bound(&kept);
+    ck_assert(cost_eq(&kept, &at));
+    struct cost beyond = {MONEY_MAX, {most + 1, -most - 1, [PRICE_request] = MONEY_MAX}, 0, 1, 2,
+                          3};
+    for (int sign = -1; sign <= 1; sign += 2) {
+        kept = beyond;
+        kept.cache_savings = sign * (most + 1);
+        cost_bound(&kept);
+        ck_assert(kept.classes[0] == most && kept.classes[1] == -most);
+        ck_assert(kept.classes[PRICE_request] == most && kept.cache_savings == sign * most);
+        ck_assert(kept.estimated == MONEY_MAX && kept.unpriced_tokens == 2);
+    }
 }
 END_TEST
 
@@ -283,9 +352,11 @@ START_TEST(parts_cost_together_what_the_whole_costs)
             cost_add(&parts, &of_part);
         }
         struct cost of_whole = cost(tenants[i % 2], "m", tiers[i / 2], 0, &whole);
-        ck_assert(of_whole.estimated == parts.estimated);
-        ck_assert_int_eq(of_whole.unpriced_tokens, parts.unpriced_tokens);
-        ck_assert_int_eq(of_whole.unpriced_requests, parts.unpriced_requests);
+        ck_assert(cost_eq(&of_whole, &parts));
+        money classes = 0;
+        for (int k = 0; k < PRICE_CLASS_COUNT; k++)
+            classes += of_whole.classes[k];
+        ck_assert(classes == of_whole.estimated);
     }
 }
 END_TEST
@@ -474,6 +545,8 @@ int main(void)
     tcase_add_test(tc, a_class_without_a_price_falls_back);
     tcase_add_test(tc, a_line_is_found_by_tier_and_the_band_below);
     tcase_add_test(tc, a_cost_is_the_sum_of_its_classes);
+    tcase_add_test(tc, caches_save_against_the_price_of_input);
+    tcase_add_test(tc, a_row_keeps_of_classes_and_savings_what_64_bits_hold);
     tcase_add_test(tc, what_has_no_price_is_counted_and_costs_nothing);
     tcase_add_test(tc, what_is_guessed_is_counted_and_costs);
     tcase_add_test(tc, a_row_is_priced_as_of_its_version_and_minute);

@@ -8,6 +8,7 @@
 static struct price_card *cards;
 static size_t count;
 static struct err error;
+static enum price_file_slips slips = PRICE_FILE_REFUSE_SLIPS;
 
 static void clear_cards(void)
 {
@@ -24,7 +25,7 @@ static int parse_with(struct str text, const struct catalogue *known)
     char *copy = xmemdup(text.p, text.n);
     clear_cards();
     error = (struct err){0};
-    int rc = price_file_parse((struct str){copy, text.n}, known, &cards, &count, &error);
+    int rc = price_file_parse((struct str){copy, text.n}, known, slips, &cards, &count, &error);
     free(copy);
     return rc;
 }
@@ -295,7 +296,7 @@ static const struct {
     // tiers and bands
     CASE(HEAD ",,m,,batch,,USD/Mtok,1,,,,1,,,,,,\n", 2, "tier"),
     CASE(HEAD ",,m,,,32000,USD/Mtok,1,,,,1,,,,,,\n", 2, "tier"),
-    CASE(HEAD GOOD ",,ok,,,100000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
+    CASE(HEAD GOOD ",,ok,,,99000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,200k,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,-32000,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
     CASE(HEAD GOOD ",,ok,,,18446744073709583616,USD/Mtok,1,,,,1,,,,,,\n", 3, "above_tokens"),
@@ -548,6 +549,67 @@ START_TEST(what_known_cards_have_in_common_is_not_the_files_fault)
 }
 END_TEST
 
+// ---- slips that somebody looked at ----
+
+START_TEST(slips_are_taken_where_that_is_said)
+{
+    static const char *const texts[] = {
+        ",,m,,,,USD/tok,1,,,,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,0.000001,,,,0.0001,,,,,,\n",
+        ",,m,,,,USD/Mtok,1,,,,0.04,,,,,,\n",
+        ",,m,,,,USD/Mtok,1,2,,,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,1,,11,11,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,1,,,,1,,101,,,,\n",
+        ",,m,,,,USD/Mtok,1,,,,1,,,,,,\n,,m,,batch,,USD/Mtok,21,,,,21,,,,,,\n",
+        ",,nick,,,,USD/Mtok,100,,,,100,,,,,,\n",
+        ",,m,,,,USD/tok,9223372.036854775807,,,,1,,9223372.036854775807,,,,\n",
+    };
+    struct catalogue *known = known_of(HEAD ",,nick,,,,USD/Mtok,1,,,,1,,,,,,\n");
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct buf text = {0};
+        buf_addf(&text, HEAD "%s", texts[i]);
+        struct str file = {text.p, text.n};
+        ck_assert_int_eq(parse_with(file, known), -1);
+        ck_assert_ptr_nonnull(strstr(error.detail, "line "));
+        slips = PRICE_FILE_TAKE_SLIPS;
+        ck_assert_msg(parse_with(file, known) == 0, "%s: %s", error.field, error.detail);
+        slips = PRICE_FILE_REFUSE_SLIPS;
+        // And each card is told to be one by itself.
+        size_t line = 9;
+        const struct price_card *so_far =
+            catalogue_card(known, INT64_MAX, 0, STR_LIT(""), str_of(cards[0].model));
+        ck_assert_int_eq(price_file_check_slip(&cards[0], so_far, &line, &error), -1);
+        ck_assert_uint_eq(line, cards[0].line_count - 1);
+        ck_assert_ptr_null(strstr(error.detail, "line 2"));
+        buf_free(&text);
+    }
+    catalogue_free(known);
+}
+END_TEST
+
+START_TEST(what_makes_no_price_is_refused_all_the_same)
+{
+    static const char *const texts[] = {
+        ",,m,,,,USD/tok,9223372.036854775808,,,,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,1,,,,1,,9223372.036854775808,,,,\n",
+        ",,m,,,,USD/Mtok,0.0000001,,,,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,-1,,,,1,,,,,,\n",
+        ",,m,,,,USD/Mtok,1e3,,,,1,,,,,,\n",
+        ",,m,nick,,,USD/Mtok,1,,,,1,,,,,,\n",
+    };
+    struct catalogue *known = known_of(HEAD ",,nick,,,,USD/Mtok,1,,,,1,,,,,,\n");
+    slips = PRICE_FILE_TAKE_SLIPS;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct buf text = {0};
+        buf_addf(&text, HEAD "%s", texts[i]);
+        ck_assert_int_eq(parse_with((struct str){text.p, text.n}, known), -1);
+        buf_free(&text);
+    }
+    slips = PRICE_FILE_REFUSE_SLIPS;
+    catalogue_free(known);
+}
+END_TEST
+
 // ---- bounds ----
 
 static void add_lines(struct buf *text, int n)
@@ -667,6 +729,8 @@ int main(void)
     tcase_add_loop_test(tc, what_is_wrong_is_named_with_its_line_and_column, 0, ARRAY_LEN(refused));
     tcase_add_loop_test(tc, what_is_known_already_is_looked_at, 0, ARRAY_LEN(beside_known));
     tcase_add_test(tc, what_known_cards_have_in_common_is_not_the_files_fault);
+    tcase_add_test(tc, slips_are_taken_where_that_is_said);
+    tcase_add_test(tc, what_makes_no_price_is_refused_all_the_same);
     tcase_add_test(tc, a_file_has_at_most_100000_lines);
     tcase_add_test(tc, a_file_has_at_most_16_mib);
     tcase_add_test(tc, cells_have_bounds);

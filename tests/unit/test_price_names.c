@@ -33,7 +33,8 @@ static void load(void)
     struct price_card *cards;
     size_t count;
     struct err e;
-    int rc = price_file_parse((struct str){text.p, text.n}, NULL, &cards, &count, &e);
+    int rc = price_file_parse((struct str){text.p, text.n}, NULL, PRICE_FILE_REFUSE_SLIPS, &cards,
+                              &count, &e);
     ck_assert_msg(rc == 0, "%s: %s %s", catalogue_path, e.field, e.detail);
     catalogue = catalogue_new();
     for (size_t i = 0; i < count; i++) {

@@ -164,6 +164,8 @@ static const struct {
     {READER, METRICS, "tenant_id=*&step=1h", QUESTION_OTHER_TENANT, NULL},
     {READER, METRICS, "step=1h&group_by=tenant_id", QUESTION_FINE, "acme"},
     {READER, ENDPOINT_SUMMARY, "tenant_id=*", QUESTION_OTHER_TENANT, NULL},
+    {READER, ENDPOINT_COST, "tenant_id=*", QUESTION_OTHER_TENANT, NULL},
+    {READER, ENDPOINT_COST, "", QUESTION_FINE, "acme"},
     {READER, ENDPOINT_TENANTS, "tenant_id=*", QUESTION_OTHER_TENANT, NULL},
     {READER, ENDPOINT_TENANTS, "tenant_id=other", QUESTION_OTHER_TENANT, NULL},
     {READER, ENDPOINT_TENANTS, "", QUESTION_FINE, "acme"},
@@ -182,6 +184,8 @@ static const struct {
     {OPERATOR, METRICS, "tenant_id=*&step=1h", QUESTION_FINE, EVERYBODY},
     {OPERATOR, METRICS, "tenant_id=*&group_by=none", QUESTION_FINE, EVERYBODY},
     {OPERATOR, ENDPOINT_SUMMARY, "", QUESTION_WRONG, NULL},
+    {OPERATOR, ENDPOINT_COST, "", QUESTION_WRONG, NULL},
+    {OPERATOR, ENDPOINT_COST, "tenant_id=*", QUESTION_FINE, EVERYBODY},
     {OPERATOR, ENDPOINT_SUMMARY, "tenant_id=*", QUESTION_FINE, EVERYBODY},
     {OPERATOR, ENDPOINT_TOP, "tenant_id=*", QUESTION_FINE, EVERYBODY},
     {OPERATOR, ENDPOINT_HEATMAP, "tenant_id=*", QUESTION_FINE, EVERYBODY},
@@ -307,36 +311,40 @@ END_TEST
 
 #define E(name) (1u << ENDPOINT_##name)
 #define LISTS (E(SERIES) | E(TENANTS) | E(ROUTES) | E(MODELS))
+#define EVERY (LISTS | E(METRICS) | E(SUMMARY) | E(TOP) | E(HEATMAP) | E(STREAM) | E(COST))
 // Which endpoints look at a parameter: the others ignore even what cannot be.
 static const struct {
     const char *name, *wrong;
     unsigned endpoints;
 } known[] = {
-    {"tenant_id", "\xff", 0x1ff},
-    {"route", "\xff", 0x1ff},
-    {"model", "\xff", 0x1ff},
-    {"prefix", "\xff", LISTS},
-    {"from", "x", 0x1ff & ~E(STREAM)},
-    {"to", "x", 0x1ff & ~E(STREAM)},
+    {"tenant_id", "\xff", EVERY | E(PRICES)},
+    {"route", "\xff", EVERY},
+    {"model", "\xff", EVERY},
+    {"prefix", "\xff", LISTS | E(PRICES)},
+    {"from", "x", EVERY & ~E(STREAM)},
+    {"to", "x", EVERY & ~E(STREAM)},
     {"step", "x", E(METRICS) | E(HEATMAP)},
     {"tz", "!", E(METRICS) | E(HEATMAP)},
-    {"group_by", "x", E(METRICS) | E(TOP)},
+    {"group_by", "x", E(METRICS) | E(TOP) | E(COST)},
     {"percentiles", "x", E(METRICS) | E(SUMMARY) | E(TOP)},
     {"fields", "x", E(METRICS) | E(SUMMARY) | E(TOP) | E(STREAM)},
     {"fill", "x", E(METRICS)},
     {"by", "x", E(TOP)},
     {"metric", "x", E(HEATMAP)},
     {"order", "x", E(METRICS)},
-    {"limit", "x", E(METRICS) | E(TOP) | LISTS},
-    {"cursor", "x", E(METRICS) | LISTS},
-    {"format", "x", E(METRICS) | E(TOP)},
+    {"limit", "x", E(METRICS) | E(TOP) | E(COST) | E(PRICES) | LISTS},
+    {"cursor", "x", E(METRICS) | E(PRICES) | LISTS},
+    {"format", "x", E(METRICS) | E(TOP) | E(COST) | E(PRICES)},
+    {"at", "x", E(PRICES)},
+    {"name", "\xff", E(PRICES)},
+    {"asked", "\xff", E(PRICES)},
 };
 
 START_TEST(an_endpoint_has_its_own_parameters)
 {
     char text[64];
     snprintf(text, sizeof(text), "%s=%s", known[_i].name, known[_i].wrong);
-    for (int endpoint = 0; endpoint <= ENDPOINT_MODELS; endpoint++) {
+    for (int endpoint = 0; endpoint <= ENDPOINT_PRICES; endpoint++) {
         struct question q;
         struct err e;
         struct question_rights acme = READER;
@@ -377,6 +385,11 @@ static const struct {
     {ENDPOINT_TOP, "limit=11&group_by=route", true, GROUP_ROUTE, 11},
     {ENDPOINT_TOP, "group_by=none", true, 0, 10},
     {ENDPOINT_HEATMAP, "", true, 0, 10000},
+    {ENDPOINT_COST, "", true, GROUP_MODEL, 100},
+    {ENDPOINT_COST, "limit=-1&group_by=tenant_id", true, GROUP_TENANT, 100},
+    {ENDPOINT_COST, "limit=101&group_by=none", true, 0, 101},
+    {ENDPOINT_PRICES, "", false, 0, 10000},
+    {ENDPOINT_PRICES, "limit=7&group_by=x", false, 0, 7},
     {ENDPOINT_STREAM, "", false, ALL_GROUPS, 10000},
     {ENDPOINT_SERIES, "", false, ALL_GROUPS, 10000},
     {ENDPOINT_TENANTS, "", false, GROUP_TENANT, 10000},
@@ -621,6 +634,9 @@ static const struct {
     {ENDPOINT_TOP, "tenant_id=a", "tenant_id=a&by=errors", false},
     {ENDPOINT_HEATMAP, "tenant_id=a", "tenant_id=a&metric=ttft", false},
     {ENDPOINT_MODELS, "tenant_id=a", "tenant_id=a&prefix=g", false},
+    {ENDPOINT_COST, "tenant_id=a", "tenant_id=a&limit=100&group_by=model&from=now-1d&fields=x",
+     true},
+    {ENDPOINT_COST, "tenant_id=a", "tenant_id=a&group_by=route", false},
 };
 
 START_TEST(the_key_is_the_same_for_the_same_question_alone)
@@ -635,13 +651,13 @@ END_TEST
 
 START_TEST(the_key_names_the_endpoint)
 {
-    char *keys[ENDPOINT_MODELS + 1];
-    for (int i = 0; i <= ENDPOINT_MODELS; i++) {
+    char *keys[ENDPOINT_PRICES + 1];
+    for (int i = 0; i <= ENDPOINT_PRICES; i++) {
         keys[i] = key_of((enum question_endpoint)i, "tenant_id=a");
         for (int k = 0; k < i; k++)
             ck_assert_str_ne(keys[i], keys[k]);
     }
-    for (int i = 0; i <= ENDPOINT_MODELS; i++)
+    for (int i = 0; i <= ENDPOINT_PRICES; i++)
         free(keys[i]);
 }
 END_TEST

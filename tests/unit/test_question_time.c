@@ -139,6 +139,34 @@ START_TEST(times_become_whole_minutes)
 }
 END_TEST
 
+START_TEST(an_instant_may_be_taken_down_to_its_minute)
+{
+    static const struct {
+        const char *text, *is;
+    } down[] = {
+        {"now", "2026-11-22T04:05:00Z"},
+        {"2026-11-22T04:05:00Z", "2026-11-22T04:05:00Z"},
+        {"2026-11-22T04:05:59.999999Z", "2026-11-22T04:05:00Z"},
+        {"-0001", NULL},
+        {"0001-01-01T00:00:59Z", "0001-01-01T00:00:00Z"},
+        {"9999-12-31T23:59:59Z", "9999-12-31T23:59:00Z"}, // up, it would be in the next year
+    };
+    for (size_t i = 0; i < ARRAY_LEN(down); i++) {
+        struct question_time t;
+        int64_t us = NO;
+        bool fine = question_time_parse(str_of(down[i].text), &t) == 0 &&
+                    question_time_minute(&t, NOW_US, &us) == 0;
+        ck_assert_msg(fine == (down[i].is != NULL), "%s", down[i].text);
+        if (fine)
+            ck_assert_int_eq(us, at_us(down[i].is));
+    }
+    struct question_time t = {TIME_FROM_NOW, -1};
+    int64_t us;
+    ck_assert_int_eq(question_time_minute(&t, at_us("0001-01-01T00:00:00Z"), &us), -1);
+    ck_assert_int_eq(question_time_minute(&t, INT64_MIN, &us), -1);
+}
+END_TEST
+
 START_TEST(an_hour_ago_may_lie_before_all_time)
 {
     struct question_time t;
@@ -181,6 +209,9 @@ static const struct {
     {ENDPOINT_SUMMARY, "step=5m", "2026-11-22T03:06:00Z", "2026-11-22T04:06:00Z", 0},
     {ENDPOINT_TOP, "", "2026-11-22T03:06:00Z", "2026-11-22T04:06:00Z", 0},
     {ENDPOINT_TOP, "from=now-1w", "2026-11-15T04:06:00Z", "2026-11-22T04:06:00Z", 0},
+    {ENDPOINT_COST, "", "2026-11-21T04:06:00Z", "2026-11-22T04:06:00Z", 0},
+    {ENDPOINT_COST, "to=now-1h", "2026-11-21T03:06:00Z", "2026-11-22T03:06:00Z", 0},
+    {ENDPOINT_COST, "from=now-1h", "2026-11-22T03:06:00Z", "2026-11-22T04:06:00Z", 0},
     {ENDPOINT_STREAM, "from=x", NONE, NONE, 0},
     {ENDPOINT_SERIES, "", "2026-10-23T04:06:00Z", "2026-11-22T04:06:00Z", 0},
     {ENDPOINT_TENANTS, "", "2026-10-23T04:06:00Z", "2026-11-22T04:06:00Z", 0},
@@ -238,6 +269,8 @@ static const struct {
     {ENDPOINT_SUMMARY, "from=0001-01-01T00:30:00Z&to=0001-01-01T01:01:00Z", "from",
      "must be later"},
     {ENDPOINT_SUMMARY, "to=0001-01-01T01:59:00Z", "to", "must be later"},
+    {ENDPOINT_COST, "from=0001-01-01T00:30:00Z&to=0001-01-01T01:01:00Z", "from", "must be later"},
+    {ENDPOINT_COST, "from=2015-12-10T04:05:00Z", "from", "4000 days"},
     {METRICS, "step=0", "step", "1m to 7d"},
     {METRICS, "step=59s", "step", "1m to 7d"},
     {METRICS, "step=90s", "step", "whole minutes"},
@@ -314,6 +347,7 @@ int main(void)
     TCase *tc = tcase_create("question_time");
     tcase_add_loop_test(tc, durations_are_numbers_with_units_downwards, 0, ARRAY_LEN(durations));
     tcase_add_loop_test(tc, times_become_whole_minutes, 0, ARRAY_LEN(times));
+    tcase_add_test(tc, an_instant_may_be_taken_down_to_its_minute);
     tcase_add_test(tc, an_hour_ago_may_lie_before_all_time);
     tcase_add_loop_test(tc, a_range_has_two_ends_and_perhaps_a_step, 0, ARRAY_LEN(ranges));
     tcase_add_loop_test(tc, ranges_that_cannot_be_are_refused, 0, ARRAY_LEN(refused));

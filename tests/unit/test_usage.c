@@ -179,7 +179,7 @@ END_TEST
 
 // ---- bands ----
 
-static const int64_t bounds[] = {32000, 128000, 200000, 256000, 272000, 512000, 1000000};
+static const int64_t bounds[] = {32000, 100000, 128000, 200000, 256000, 272000, 512000, 1000000};
 
 START_TEST(a_band_begins_above_its_number)
 {
