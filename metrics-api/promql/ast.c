@@ -113,7 +113,10 @@ static void print_number(const struct node *n, struct buf *out)
 {
     double value = n->number.value;
     if (!n->number.duration) {
-        literal_print(value, out);
+        if (isinf(value) && value > 0)
+            buf_adds(out, "Inf"); // a sign would bind weaker than what follows
+        else
+            literal_print(value, out);
         return;
     }
     buf_adds(out, value < 0 ? "-" : "");
