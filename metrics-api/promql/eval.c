@@ -170,8 +170,11 @@ static int finish_rows(struct eval *ev, struct vector *v, struct promql_result *
     vector_compact(ev, v);
     result->series = arena_array(ev->arena, v->n, sizeof(*result->series));
     result->n = v->n;
-    for (size_t i = 0; i < v->n; i++)
+    for (size_t i = 0; i < v->n; i++) {
+        if (eval_check(ev) != 0) // what comes out takes memory too
+            return -1;
         points_of(ev, &v->rows[i], &result->series[i]);
+    }
     if (ev->when->step_ms > 0) {
         result->type = PROMQL_MATRIX;
         if (result->n > 0)
@@ -248,6 +251,8 @@ enum promql_verdict promql_eval(const struct promql_query *q, const struct promq
     ev.windows = arena_array(ev.arena, q->select_count, sizeof(*ev.windows));
     if (eval_query(&ev, result) == 0)
         notes_texts(&ev.notes, q->text, result);
+    else
+        *result = (struct promql_result){.memory = result->memory};
     eval_rows_free(&ev);
     buf_free(&ev.key);
     return ev.verdict;

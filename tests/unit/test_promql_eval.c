@@ -165,10 +165,10 @@ START_TEST(samples_are_counted)
     struct err e;
     store_minutes(&s);
     struct promql_case c = case_range(&s, 0, 5 * MIN_MS, MIN_MS / 100);
-    c.limits.samples = 6 + 4 * 501 + (16 << 10) / PROMQL_SAMPLE_BYTES;
+    c.limits.samples = 6 + 4 * 501 + (32 << 10) / PROMQL_SAMPLE_BYTES;
     ck_assert_int_eq(case_eval(&c, "y + 1", &r, &e), PROMQL_OK);
     promql_result_clear(&r);
-    ck_assert_int_eq(case_eval(&c, "y + (y + (y + (y + y)))", &r, &e), PROMQL_EXECUTION);
+    ck_assert_int_eq(case_eval(&c, "y + (y + (y + (y + (y + y))))", &r, &e), PROMQL_EXECUTION);
     promql_result_clear(&r);
     ck_assert_str_eq(e.detail,
                      "query processing would load too many samples into memory in query execution");
