@@ -2,6 +2,7 @@
 #include "metrics-api/promql/literal.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -190,23 +191,26 @@ int literal_string(struct arena *a, struct str text, struct str *value, struct e
     return 0;
 }
 
-// The fewest digits d1.d2d3…e±x that read back as the value; what is not finite is written out.
+// The fewest digits d1.d2d3…e±x that read back as the value, which is finite. Returns its sign.
 static bool shortest(double value, char *digits, size_t size, int *exponent)
 {
-    for (int precision = 0; precision < 17; precision++) {
-        char text[40];
+    // Up to 15 digits come out of any normal number as they went in, so fewer need not be tried.
+    int precision = fabs(value) >= DBL_MIN ? 14 : 0;
+    char text[40] = "";
+    for (; precision < 17; precision++) {
         snprintf(text, sizeof(text), "%.*e", precision, value);
-        if (precision < 16 && strtod(text, NULL) != value)
-            continue;
-        size_t n = 0;
-        char *e = strchr(text, 'e');
-        for (char *p = text; p < e; p++)
-            if (*p >= '0' && *p <= '9' && n + 1 < size)
-                digits[n++] = *p;
-        digits[n] = '\0';
-        *exponent = (int)strtol(e + 1, NULL, 10);
-        break;
+        if (precision == 16 || strtod(text, NULL) == value)
+            break;
     }
+    size_t n = 0;
+    const char *e = strchr(text, 'e');
+    for (const char *p = text; p < e; p++)
+        if (*p >= '0' && *p <= '9' && n + 1 < size)
+            digits[n++] = *p;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    digits[n] = '\0';
+    *exponent = (int)strtol(e + 1, NULL, 10);
     return signbit(value);
 }
 
