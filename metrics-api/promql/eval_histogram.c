@@ -5,6 +5,8 @@
 #include "metrics-api/promql/eval.h"
 #include "metrics-api/promql/literal.h"
 
+#include <math.h>
+
 #define LE STR_LIT("le")
 
 struct histograms {
@@ -18,6 +20,16 @@ struct histograms {
     const double *first, *second;
 };
 
+// φ beyond 0 to 1 is no question to those who have the histogram, but whether there is one.
+static double answer_of(const struct promql_quantile_answer *answer, size_t group, size_t step,
+                        double phi)
+{
+    double v = answer->value(answer->arg, group, step, phi >= 0 && phi <= 1 ? phi : 0);
+    if (promql_is_stale(v) || (phi >= 0 && phi <= 1))
+        return v;
+    return isnan(phi) ? NAN : phi < 0 ? -INFINITY : INFINITY;
+}
+
 static int answered(struct eval *ev, const struct promql_quantile_answer *answer, const double *phi,
                     struct vector *out)
 {
@@ -26,7 +38,7 @@ static int answered(struct eval *ev, const struct promql_quantile_answer *answer
         if (!row)
             return -1;
         for (size_t step = 0; step < ev->steps; step++)
-            row[step] = answer->value(answer->arg, i, step, phi[step]);
+            row[step] = answer_of(answer, i, step, phi[step]);
     }
     return 0;
 }
