@@ -94,9 +94,8 @@ struct promql_quantile {
 };
 const struct promql_quantile *promql_quantiles(const struct promql_query *q, size_t *n);
 
-// An answer to one of them: `value` is asked for each group, at each step (from 0) that φ has a
-// value for; promql_stale() where the group has none. groups NULL: from the buckets, as Prometheus
-// does.
+// An answer to one of them: `value` is asked for each group at each step (from 0), φ from 0 to 1;
+// promql_stale() where the group has none. groups NULL: from the buckets, as Prometheus does.
 struct promql_quantile_answer {
     const struct labels *groups; // sorted, each once, without le and __name__
     size_t group_count;

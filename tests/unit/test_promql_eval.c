@@ -422,6 +422,12 @@ START_TEST(a_percentile_may_be_answered_from_the_histograms)
     ck_assert_str_eq(case_text(&c, text), "");
     c.quantiles = answers;
     ck_assert_str_eq(case_text(&c, text), "{m=\"a\"} 1@0 21@60000; {m=\"b\"} 201@0");
+    const char *beyond = "histogram_quantile(time() - 30, sum by (m, le) (rate(x_bucket[5m])))";
+    ck_assert_str_eq(
+        case_text(&c, beyond),
+        "{m=\"a\"} -Inf@0 +Inf@60000; {m=\"b\"} -Inf@0 | PromQL warning: quantile value "
+        "should be between 0 and 1, got -30 (1:20) | PromQL warning: quantile value should "
+        "be between 0 and 1, got 30 (1:20)");
     answers[0].groups = NULL;
     ck_assert_str_eq(case_text(&c, text), "");
 }
