@@ -407,6 +407,7 @@ END_TEST
 static double answer(void *arg, size_t group, size_t step, double phi)
 {
     ck_assert_ptr_nonnull(arg);
+    ck_assert(phi >= 0 && phi <= 1);
     if (group == 1 && step == 1)
         return promql_stale();
     return (double)group * 100 + (double)step * 10 + phi;
