@@ -8,6 +8,7 @@
 #include "common/io/http_server_stats.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "common/io/sd_notify.h"
 #include "common/io/service.h"
 #include "ingest-api/limits_pg.h"
 #include "ingest-api/routes.h"
@@ -24,6 +25,7 @@ struct app {
     struct limits_pg *limits;
     struct routes *routes;
     struct http_server *server;
+    struct sd_notify *notify;
     int exit_code;
 };
 
@@ -36,6 +38,7 @@ static void on_drained(void *arg)
 static void on_stop(void *arg)
 {
     struct app *a = arg;
+    sd_notify_stopping(a->notify);
     http_server_drain(a->server, a->config.http_drain_timeout_ms * US_PER_MS, on_drained, a);
 }
 
@@ -44,6 +47,12 @@ static void on_refuse(void *arg, const struct err *why)
     struct app *a = arg;
     a->exit_code = service_failed(why);
     on_stop(a);
+}
+
+static bool is_ready(void *arg, struct err *how)
+{
+    const struct app *a = arg;
+    return routes_ready(a->routes, how);
 }
 
 static int start(struct app *a, struct err *e)
@@ -77,6 +86,7 @@ static int start(struct app *a, struct err *e)
     if (!a->server)
         return -1;
     http_server_guard_bodies(a->server, routes_admit_body);
+    a->notify = sd_notify_new(base, is_ready, a);
     return 0;
 }
 
@@ -93,6 +103,7 @@ static void run(struct app *a)
     routes_free(a->routes);
     limits_pg_free(a->limits);
     auth_free(a->auth);
+    sd_notify_free(a->notify);
     loop_free(a->loop);
     if (a->exit_code == 0)
         log_info("stopped");

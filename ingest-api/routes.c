@@ -352,7 +352,7 @@ bool routes_admit_body(struct http_exchange *x, void *arg)
 
 // ---- health and metrics
 
-static bool is_ready(const struct routes *r, struct err *why)
+bool routes_ready(const struct routes *r, struct err *why)
 {
     return auth_ready(r->auth, why) == 0 && limits_ready(r->limits, why) == 0 &&
            sink_ready(r->sink, why) == 0;
@@ -364,7 +364,7 @@ static void get_readyz(struct http_exchange *x, void *arg)
 {
     struct routes *r = arg;
     struct err why;
-    service_reply_health(x, is_ready(r, &why) ? NULL : why.detail);
+    service_reply_health(x, routes_ready(r, &why) ? NULL : why.detail);
 }
 
 static void get_livez(struct http_exchange *x, void *arg UNUSED)
@@ -389,7 +389,7 @@ static void get_metrics(struct http_exchange *x, void *arg)
     struct routes *r = arg;
     struct buf own = {0};
     struct err why;
-    r->stats->ready = is_ready(r, &why);
+    r->stats->ready = routes_ready(r, &why);
     r->stats->limit_buckets = (int64_t)limits_buckets(r->limits);
     r->stats->limit_buckets_shared = limits_shared(r->limits);
     ingest_stats_render(r->stats, &own);

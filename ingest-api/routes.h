@@ -24,6 +24,8 @@ struct routes *routes_new(const struct routes_options *options, struct sink *sin
 const struct http_route *routes_table(const struct routes *r, size_t *count);
 // For http_server_guard_bodies.
 bool routes_admit_body(struct http_exchange *x, void *arg);
+// Whether events can be expected to be taken, as /readyz has it; false says why not.
+bool routes_ready(const struct routes *r, struct err *why);
 void routes_free(struct routes *r);
 
 #endif

@@ -72,7 +72,6 @@ int cells_write_cost(struct answering_cells *s)
             buf_adds(out, "null");
     }
     answer_write_about(&s->g, s->closed_through_us);
-    s->g.out.settled_to_us = INT64_MAX; // what is long past may be priced anew
     free(groups);
     return 0;
 }

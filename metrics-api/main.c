@@ -7,6 +7,7 @@
 #include "common/io/log.h"
 #include "common/io/loop.h"
 #include "common/io/pg_listen.h"
+#include "common/io/sd_notify.h"
 #include "common/io/service.h"
 #include "metrics-api/routes.h"
 
@@ -21,6 +22,7 @@ struct app {
     struct hash_key hash_key;
     struct answerer *answerer;
     struct pg_listen *listen;
+    struct sd_notify *notify;
     bool was_up, failed, hears;
     struct err why; // failed
 };
@@ -35,6 +37,7 @@ static void on_stop(void *arg)
 {
     struct app *app = arg;
     app->routes.draining = true;
+    sd_notify_stopping(app->notify);
     http_server_drain(app->server, app->config.http_drain_timeout_ms * US_PER_MS, on_drained, app);
 }
 
@@ -101,6 +104,12 @@ static int listen_for_flushes(struct app *app, struct event_base *base, struct e
 
 // ---- wiring -------------------------------------------------------------------------------------
 
+static bool is_ready(void *arg, struct err *how)
+{
+    const struct app *app = arg;
+    return routes_ready(&app->routes, how);
+}
+
 static void seed(struct hash_key *key)
 {
     unsigned char bytes[32];
@@ -134,6 +143,7 @@ static int run(struct app *app, struct err *e)
                                  &routes->http_stats, e);
     if (!app->server)
         return -1;
+    app->notify = sd_notify_new(base, is_ready, app);
     if (loop_run(app->loop) != 0)
         return err_set(e, "the event loop failed");
     *e = app->why;
@@ -165,6 +175,7 @@ int main(int argc, char **argv)
         answerer_free(app.answerer);
         http_server_free(app.server);
         auth_free(app.routes.auth);
+        sd_notify_free(app.notify);
         loop_free(app.loop);
     }
     config_free(&app.config);

@@ -135,20 +135,23 @@ static void get_started(struct http_exchange *x, void *arg)
     service_reply_health(x, auth_ready(rt->auth, &why) == 0 ? NULL : why.detail);
 }
 
+bool routes_ready(const struct routes *rt, struct err *why)
+{
+    if (rt->draining)
+        return err_set(why, "the service is stopping") == 0;
+    if (!repo_up(rt->repo))
+        return err_set(why, "there is no connection to PostgreSQL") == 0;
+    return auth_ready(rt->auth, why) == 0;
+}
+
 static void get_ready(struct http_exchange *x, void *arg)
 {
-    struct routes *rt = arg;
-    const char *why = NULL;
-    struct err e;
-    if (rt->draining)
-        why = "the service is stopping";
-    else if (!repo_up(rt->repo))
-        why = "there is no connection to PostgreSQL";
-    else if (auth_ready(rt->auth, &e) != 0)
-        why = e.detail;
-    if (why)
+    const struct routes *rt = arg;
+    struct err why;
+    bool ready = routes_ready(rt, &why);
+    if (!ready)
         http_add_header(x, "Retry-After", RETRY_AFTER_S);
-    service_reply_health(x, why);
+    service_reply_health(x, ready ? NULL : why.detail);
 }
 
 static void get_self_metrics(struct http_exchange *x, void *arg)

@@ -30,6 +30,9 @@ struct routes {
     struct auth_stats auth_stats;
 };
 
+// Whether questions can be answered, as /readyz has it; false says why not.
+bool routes_ready(const struct routes *rt, struct err *why);
+
 extern const struct http_route routes_table[];
 extern const size_t routes_count;
 

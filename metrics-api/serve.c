@@ -12,8 +12,6 @@
 #define RETRY_AFTER_S "1"    // the pool tries again at least that often
 #define GZIP_LEAST 1024      // what is smaller fits into a packet or two
 #define GZIP_MOST (1u << 20) // 10 ms at level 1, while everybody waits
-// Rows before that are as good as final: events come at most 7 days late (DESIGN 2.1).
-#define LATE_US (8 * US_PER_DAY)
 #define FLIGHT_BUCKETS 1024
 
 // One who waits.
@@ -102,14 +100,6 @@ static void add_about(struct http_exchange *x, const struct answer_about *about)
         http_add_header(x, "StreamLens-Next-Cursor", about->next_cursor.p);
 }
 
-// A private copy may be used again without asking only where the rows are as good as final.
-static const char *cache_control(const struct cached *c)
-{
-    bool final =
-        c->answer.settled_to_us != INT64_MAX && c->answer.settled_to_us < clock_wall_us() - LATE_US;
-    return final ? "private, max-age=3600" : "private, no-cache";
-}
-
 static void reply(struct serve *s, struct http_exchange *x, struct cached *c, bool in_cache)
 {
     const struct buf *body = &c->answer.body;
@@ -117,7 +107,8 @@ static void reply(struct serve *s, struct http_exchange *x, struct cached *c, bo
     bool zip = may_zip && http_accepts_gzip(x);
     const char *etag = zip ? c->etag_gzip : c->etag;
     http_add_header(x, "ETag", etag);
-    http_add_header(x, "Cache-Control", cache_control(c));
+    // Always to be asked about: what is long past may be priced anew.
+    http_add_header(x, "Cache-Control", "private, no-cache");
     if (s->gzip_level > 0)
         http_add_header(x, "Vary", "Accept, Accept-Encoding");
     else

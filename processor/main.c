@@ -2,6 +2,7 @@
 // streamlens-processor: wiring.
 #include "common/io/http_server_stats.h"
 #include "common/io/loop.h"
+#include "common/io/sd_notify.h"
 #include "common/io/service.h"
 #include "processor/host.h"
 #include "processor/publisher.h"
@@ -24,12 +25,22 @@ struct app {
     struct runner *runner;
     struct routes routes;
     struct http_server *server;
+    struct sd_notify *notify;
 };
 
 static void on_stop(void *arg)
 {
     struct app *app = arg;
+    sd_notify_stopping(app->notify);
     runner_stop(app->runner);
+}
+
+static bool is_ready(void *arg, struct err *how)
+{
+    const struct app *app = arg;
+    struct runner_health h = runner_health(app->runner, store_pg_up(app->store));
+    err_set(how, "%s", h.why);
+    return h.ready;
 }
 
 // While a call waits for PostgreSQL, health checks are answered.
@@ -67,7 +78,10 @@ static int run(struct app *app, struct err *e)
     app->routes =
         (struct routes){app->runner, app->store, app->publisher, &app->stats, &app->http_stats};
     app->server = routes_listen(&app->routes, &app->config, loop_base(app->loop), e);
-    return app->server ? runner_run(app->runner, e) : -1;
+    if (!app->server)
+        return -1;
+    app->notify = sd_notify_new(loop_base(app->loop), is_ready, app);
+    return runner_run(app->runner, e);
 }
 
 int main(int argc, char **argv)
@@ -87,6 +101,7 @@ int main(int argc, char **argv)
         host_free(app.host);
         emit_free(app.emit);
         store_free(app.store);
+        sd_notify_free(app.notify);
         loop_free(app.loop);
     }
     config_free(&app.config);

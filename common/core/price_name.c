@@ -3,7 +3,7 @@
 // left past known suffixes, so that the forms are pairs of the two. What is not known stays, since
 // it may change the price: another host's rate, a fine-tuned model, a gateway's own name. Hence no
 // hosts of open models (each has its own price), no subscriptions (github_copilot, chatgpt), no
-// us-gov (dearer throughout); the rest is in deploy/admin/README.md.
+// us-gov (dearer throughout); the rest is in deploy/admin/prices/README.md.
 #include "common/core/price_name.h"
 
 #include "common/core/timeunit.h"

@@ -112,6 +112,20 @@ struct db *db_open_set_up(const struct config *c, struct err *e)
     return NULL;
 }
 
+int db_check_tenant(struct db *db, const char *tenant, struct err *e)
+{
+    if (!tenant)
+        return 0;
+    PGresult *r =
+        db_query(db, "looking for the tenant",
+                 "SELECT EXISTS (SELECT FROM llm_series WHERE tenant_id = $1)::int", 1, &tenant, e);
+    if (!r)
+        return -1;
+    bool known = db_int(r, 0, 0);
+    PQclear(r);
+    return known ? 0 : err_field(e, "--tenant", -1, "\"%.100s\" has no rows", tenant);
+}
+
 int db_lock_maintenance(struct db *db, struct err *e)
 {
     PGresult *r = db_query(db, "looking for another one that runs",

@@ -18,6 +18,8 @@ struct db *db_open_set_up(const struct config *c, struct err *e) MUST_CHECK;
 // Held until db_close: of retention, deletions and corrections one runs at a time, the second is
 // refused.
 int db_lock_maintenance(struct db *db, struct err *e) MUST_CHECK;
+// Refuses a tenant of whom no row was ever counted; NULL is all, and fine. e->field is --tenant.
+int db_check_tenant(struct db *db, const char *tenant, struct err *e) MUST_CHECK;
 void db_close(struct db *db); // what was not committed is undone
 
 // `doing` begins the error. NULL where the server refused; else a result to be cleared. Parameters

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // streamlens-admin: the operator's tool. A command is a row of the table.
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/io/log.h"
-#include "deploy/admin/dead_letters.h"
-#include "deploy/admin/key.h"
-#include "deploy/admin/limit.h"
-#include "deploy/admin/price.h"
-#include "deploy/admin/price_unpriced.h"
-#include "deploy/admin/reprice.h"
-#include "deploy/admin/republish.h"
-#include "deploy/admin/retention.h"
-#include "deploy/admin/settings.h"
-#include "deploy/admin/setup.h"
-#include "deploy/admin/tenant.h"
+#include "deploy/admin/topics/dead_letters.h"
+#include "deploy/admin/access/key.h"
+#include "deploy/admin/access/limit.h"
+#include "deploy/admin/prices/price.h"
+#include "deploy/admin/prices/price_unpriced.h"
+#include "deploy/admin/reprice/reprice.h"
+#include "deploy/admin/topics/republish.h"
+#include "deploy/admin/removal/retention.h"
+#include "deploy/admin/setup/settings.h"
+#include "deploy/admin/setup/setup.h"
+#include "deploy/admin/removal/tenant.h"
 
 extern char **environ;
 
@@ -289,8 +291,21 @@ static int run_help(const char *name, const char *verb)
     return 0;
 }
 
+// Where one of them is closed, the connection to the database would become it, and be written what
+// is meant for people. Opened the wrong way round, so that using it fails as it would have.
+static bool keep_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!keep_standard_files())
+        return 1;
     // Progress is seen as it happens, also through a pipe.
     setvbuf(stdout, NULL, _IOLBF, 0);
     const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pricing the past anew. bench_reprice.py [SERIES [DAYS [MINUTES]]]: so many series over so many days, with rows of so
-many minutes of each hour and one to three usage lines a row, on a PostgreSQL of its own (about 2.5 KB a row). Then
+"""Pricing the past anew. bench_reprice.py [SERIES [DAYS [MINUTES [PAIRS]]]]: so many series over so many days, with rows
+of so many minutes of each hour and one to three usage lines a row, on a PostgreSQL of its own (about 2.5 KB a row). Then
 streamlens-admin reprice where every row changes, where the price of one model of twenty did, and where nothing
-differs; and the dry run. SL_PORT_BASE and SL_TMP say where."""
+differs; and the dry run. With PAIRS the pipeline counts so many requests and answers a second meanwhile (0: it does not
+run), and what its flushes took is shown. SL_PORT_BASE and SL_TMP say where."""
+import contextlib
 import json
 import os
 import resource
@@ -11,7 +13,7 @@ import sys
 import time
 
 import fact_rows
-from load import say
+from load import Steady, say
 from own_postgres import OwnPostgres
 from stack import Stack, needed, wait_for
 
@@ -43,7 +45,8 @@ def fill(stack, series, days, minutes):
     usage = (f"CASE (series_id + extract(minute FROM window_start)::int) % 3 WHEN 0 THEN ARRAY[{lines[0]}]"
              f" WHEN 1 THEN ARRAY[{', '.join(lines[:2])}] ELSE ARRAY[{', '.join(lines)}] END")
     stack.sql("INSERT INTO llm_series (series_id, tenant_id, route, model) OVERRIDING SYSTEM VALUE"
-              f" SELECT s, 'tenant-' || s % 10, 'r', 'm' || s FROM generate_series(1, {series}) s")
+              f" SELECT s, 'tenant-' || s % 10, 'r', 'm' || s FROM generate_series(1, {series}) s;"
+              f"ALTER TABLE llm_series ALTER series_id RESTART WITH {series + 1}")
     columns = {"usage": usage, "price_version": "1", "requests": "5", "responses": "5", "latency_count": "5",
                "latency_hdr": "decode(repeat('1c849303', 60), 'hex')"}
     ids = f"SELECT generate_series(1, {series})"
@@ -90,8 +93,33 @@ END = ("SELECT to_char((timestamptz '" + FROM + "' + interval '{days} days') AT 
        " 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
 
 
+@contextlib.contextmanager
+def live(stack, pairs):
+    """The pipeline, under load while it is there."""
+    if pairs == 0:
+        yield
+        return
+    for name in ("ingest-api", "processor"):
+        stack.start(name)
+    with Steady(stack, pairs) as load:
+        yield
+    wait_for(lambda: stack.totals("tenant_id = 't0'")["responses"] == load.sent, "all that was sent is counted", 120)
+    count, seconds = (stack.services["processor"].metric(f"streamlens_processor_flush_duration_seconds_{what}")
+                      for what in ("count", "sum"))
+    say("pairs sent and counted meanwhile", load.sent)
+    say("flushes meanwhile", f"{count:.0f}, {seconds / count * 1000:.0f} ms each")
+    say("corrected rows published so far", stack.sql("SELECT last_seq FROM streamlens_publisher"))
+
+
+def sums(stack):
+    """Minutes and hours say the same."""
+    minutes, hours = (stack.sql(f"SELECT sum(cost_pusd), sum(cost_input_pusd), sum(cost_output_pusd) FROM {table}")
+                      for table in ("llm_minute", "llm_hour"))
+    say("sums of minutes and of hours", "equal" if minutes == hours else f"{minutes} and {hours}")
+
+
 def main():
-    series, days, minutes = ([int(a) for a in sys.argv[1:]] + [1000, 30, 2][len(sys.argv) - 1:])
+    series, days, minutes, pairs = ([int(a) for a in sys.argv[1:]] + [1000, 30, 2, 0][len(sys.argv) - 1:])
     postgres = OwnPostgres(os.path.join(needed("SL_TMP"), "bench-reprice"), int(needed("SL_PORT_BASE")))
     postgres.start()
     try:
@@ -103,12 +131,14 @@ def main():
             say("their size", s.sql(f"SELECT pg_size_pretty(pg_database_size('{s.id}'))"))
             add_prices(s, 2)
             rows = series * days * 24 * minutes
-            measure(s, postgres, "dry run", rows, days, "--dry-run")
-            measure(s, postgres, "all change", rows, days)
-            add_prices(s, 3)
-            measure(s, postgres, "one model changes", rows, days)
-            measure(s, postgres, "nothing changes", rows, days)
-            measure(s, postgres, "one model", rows, days, "--model=model-3", "--dry-run")
+            with live(s, pairs):
+                measure(s, postgres, "dry run", rows, days, "--dry-run")
+                measure(s, postgres, "all change", rows, days)
+                add_prices(s, 3)
+                measure(s, postgres, "one model changes", rows, days)
+                measure(s, postgres, "nothing changes", rows, days)
+                measure(s, postgres, "one model", rows, days, "--model=model-3", "--dry-run")
+            sums(s)
     finally:
         postgres.stop()
 

@@ -20,7 +20,7 @@ from stack import ROOT, Stack, http_call, iso, wait_for
 SEED = int(os.environ.get("SL_SEED", "20261122"))
 PAIRS = int(os.environ.get("SL_PAIRS", "500000"))  # answered ones
 BATCH = 4000  # events
-CATALOGUE = os.path.join(ROOT, "deploy", "admin", "catalogue.csv")
+CATALOGUE = os.path.join(ROOT, "deploy", "admin", "prices", "catalogue.csv")
 PICO = 10 ** 12
 
 # Names as they are sent, and under which a price may be found, first match first.

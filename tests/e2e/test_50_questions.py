@@ -35,7 +35,7 @@ class World:
         self.stack, self.rng = stack, random.Random(SEED)
         self.began = time.time() - 1
         self.events = Events(self.rng, int(self.began) // MINUTE * MINUTE, f"q{SEED}")
-        with open(os.path.join(ROOT, "deploy", "admin", "catalogue.csv"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "deploy", "admin", "prices", "catalogue.csv"), encoding="utf-8") as file:
             catalogue = Catalogue()
             catalogue.add_file(file.read(), 1)
         self.oracle = Oracle(catalogue, 1)

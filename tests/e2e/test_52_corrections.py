@@ -207,7 +207,7 @@ class World:
         self.plan = Plan(time.time())
         self.events = Events(random.Random(SEED + 1), self.plan)  # of a thread of its own
         self.truth = Truth(Catalogue(), FORMS)
-        with open(os.path.join(ROOT, "deploy", "admin", "catalogue.csv"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "deploy", "admin", "prices", "catalogue.csv"), encoding="utf-8") as file:
             self.truth.add_prices(file.read(), 1)
         self.set_prices(AGREED)
 

@@ -5,7 +5,7 @@
 // another one bears.
 #include "tests/fuzz/fuzz.h"
 
-#include "deploy/admin/litellm.h"
+#include "deploy/admin/prices/litellm.h"
 
 #include <jansson.h>
 

@@ -225,6 +225,21 @@ class VerdictTest(ImportTest):
         self.assertEqual(self.take("{}")["entries"], 0)
         self.assertEqual(self.state(), before)
 
+    def test_a_mark_of_utf8_before_it(self):
+        self.assertEqual(self.verdicts("\ufeff" + text_of({"delta": entry(1, 2)})), {"delta": "new"})
+        self.ok("diff", "-", stdin="\ufeff" + HEADER)
+
+    def test_a_closed_standard_file_is_nobody_elses(self):
+        """The connection to the database would be it, and be sent what is meant for people."""
+        before = self.state()
+        for command, closed in (("versions", "1>&-"), ("versions", "0<&- 1>&- 2>&-"), ("list", "0<&- 1>&-")):
+            r = subprocess.run(["sh", "-c", f'exec "$0" price {command} {closed}', self.stack.program("admin")],
+                               env=self.stack.env, capture_output=True, text=True, timeout=60, check=False)
+            said = "" if "2>&-" in closed else "streamlens-admin: standard output did not take all of it\n"
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (1, "", said), closed)
+        self.ok("versions")
+        self.assertEqual(self.state(), before)
+
     def test_what_strangers_wrote_is_shown_safely(self):
         entries = {"ab\u202ecd": entry(1, 2), "al\x1bpha": entry(1, 2), "alpha": entry(3, 9)}
         out = self.ok("import", "-", stdin=text_of(entries))
@@ -548,6 +563,7 @@ class EffectTest(ImportTest):
                          (unpriced, unpriced_after))
         self.assertEqual(answer["requests"], sum(line[5] for line in lines))
         self.assertEqual(answer["tokens"], sum(sum(line[6:]) for line in lines))
+        self.assertIs(answer["used_left_out"], False)
         for name, of in (("alpha", ("alpha", "alpha-plus", "openai/alpha")), ("beta-2026-01-01", ("beta-2026-01-01",)),
                          ("delta", ("delta",))):
             mine = [line for line in lines if line[1] in of]
@@ -560,6 +576,18 @@ class EffectTest(ImportTest):
         # Those that were used come first, the dearest before.
         order = [line.split()[0] for line in text.splitlines() if line.startswith("  ")][1:3]
         self.assertEqual(order[0], "alpha")
+
+    def test_a_tenant_with_names_without_end_keeps_no_prices_out(self):
+        self.use(("acme", "alpha", "", "", 0, 5, 10**6, 0, 0))
+        at, fan = "date_trunc('hour', now()) - interval '3 hours'", 100_000
+        fact_rows.series(self.stack, 2, "evil")
+        fact_rows.rows(self.stack, "llm_hour", "SELECT 2", f"SELECT {at} - h * interval '1 minute'"
+                       " FROM generate_series(1, 10) h", usage="(SELECT array_agg(ROW(window_start || '-' || n, '', '',"
+                       f" 0, 1, 0, 0, 0, 0, 0, 0)::llm_usage) FROM generate_series(1, {fan}) n)")
+        answer = self.take({"alpha": entry(3, 9)})
+        self.assertEqual((answer["used_left_out"], answer["requests"]), (True, 10**6 - 1 + 5))
+        self.assertEqual(answer["by"]["alpha"]["cost_after_usd"], "3")
+        self.assertIn("\nthere are too many names in that usage", self.ok("diff", "-", stdin="{}"))
 
     def test_of_what_is_in_conflict(self):
         self.use(("acme", "beta", "", "", 0, 10, 1000000, 0, 1000000))

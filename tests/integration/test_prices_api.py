@@ -23,7 +23,7 @@ NOW_S = 1795219200  # 2026-11-21T00:00:00Z
 
 
 def catalogue_lines():
-    with open(os.path.join(ROOT, "deploy", "admin", "catalogue.csv"), encoding="utf-8") as f:
+    with open(os.path.join(ROOT, "deploy", "admin", "prices", "catalogue.csv"), encoding="utf-8") as f:
         text = f.read()
     return text, list(csv.DictReader(line for line in text.splitlines() if line.strip() and line[0] != "#"))
 

@@ -107,7 +107,7 @@ class SetupTest(unittest.TestCase):
         self.assertEqual(text.count(": made"), len(TOPICS))
 
     def test_the_price_catalogue_is_in_the_database(self):
-        with open(os.path.join(ROOT, "deploy", "admin", "catalogue.csv"), encoding="utf-8") as f:
+        with open(os.path.join(ROOT, "deploy", "admin", "prices", "catalogue.csv"), encoding="utf-8") as f:
             lines = list(csv.DictReader(line for line in f if line.strip() and line[0] != "#"))
         self.assertIn(f"prices: {len({line['model'] for line in lines})} cards of the default catalogue"
                       " added as version 1\n", self.setup_ok())

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Usage as the operator's tool sums it (deploy/admin/used_pg.h), out of a real database.
+// Usage as the operator's tool sums it (deploy/admin/prices/used_pg.h), out of a real database.
 #include "tests/integration/database_fixture.h"
 
 #include <check.h>
 
 #include "common/core/timeunit.h"
-#include "deploy/admin/used_pg.h"
+#include "deploy/admin/prices/used_pg.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -305,6 +305,24 @@ START_TEST(too_many_lines_are_refused)
 }
 END_TEST
 
+START_TEST(of_too_many_lines_the_most_used_are_had)
+{
+    for (int hour = 0; hour < 10; hour++)
+        put_models(hour, USED_LINES_MAX / 10);
+    struct used_range r = range_of("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
+    r.most_used = true;
+    ck_assert_msg(read_range(&r) == 0, "%s", error.detail);
+    ck_assert_uint_eq(used.n, USED_LINES_MAX);
+    ck_assert(!used.left_out);
+    put("llm_hour", "z", "2026-11-21T06:00Z", 1, LINE("much", "", "", 0, 2));
+    ck_assert_msg(read_range(&r) == 0, "%s", error.detail);
+    ck_assert_uint_eq(used.n, USED_LINES_MAX);
+    ck_assert(used.left_out);
+    ck_assert_str_eq(used.v[0].tenant, "z");
+    ck_assert_str_eq(used.v[1].tenant, "a");
+}
+END_TEST
+
 START_TEST(a_statement_that_takes_too_long_is_ended)
 {
     put_models(0, 100000);
@@ -348,6 +366,7 @@ int main(void)
     tcase_add_test(t, what_rows_count_as_unpriced_is_said);
     tcase_add_test(t, a_sum_that_is_too_large_is_refused);
     tcase_add_test(t, too_many_lines_are_refused);
+    tcase_add_test(t, of_too_many_lines_the_most_used_are_had);
     tcase_add_test(t, a_statement_that_takes_too_long_is_ended);
     tcase_add_test(t, it_reads_what_its_transaction_sees);
     suite_add_tcase(s, t);

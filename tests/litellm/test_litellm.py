@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LiteLLM's real price list through deploy/admin/litellm.h, against a reading of its own, made after what LiteLLM's
+"""LiteLLM's real price list through deploy/admin/prices/litellm.h, against a reading of its own, made after what LiteLLM's
 cost calculator does (litellm_core_utils/llm_cost_calc/utils.py, cost_calculator.py of the release that is pinned):
 entry by entry and price by price."""
 import collections

@@ -3,7 +3,7 @@
 // input, a line of JSON for each of its entries on standard output, in order:
 //   {"name":…,"why":…,"note":…,"provider":…,"lines":[[tier,above,[prices by class, null = none]]…]}
 #include "common/core/buf.h"
-#include "deploy/admin/litellm.h"
+#include "deploy/admin/prices/litellm.h"
 
 #include <stdio.h>
 

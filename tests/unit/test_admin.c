@@ -3,8 +3,8 @@
 #include "common/core/price_file.h"
 #include "common/core/timeunit.h"
 #include "deploy/admin/args.h"
-#include "deploy/admin/price_change.h"
-#include "deploy/admin/price_words.h"
+#include "deploy/admin/prices/price_change.h"
+#include "deploy/admin/prices/price_words.h"
 #include "deploy/admin/table.h"
 
 #include <check.h>

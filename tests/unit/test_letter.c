@@ -2,7 +2,7 @@
 // Dead letters as they are shown and counted: whatever their bytes are.
 #include "common/core/timeunit.h"
 #include "common/core/utf8.h"
-#include "deploy/admin/letter.h"
+#include "deploy/admin/topics/letter.h"
 
 #include <check.h>
 #include <jansson.h>

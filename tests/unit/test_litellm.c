@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // LiteLLM's price list as cards: each rule of litellm.h and litellm_lines.h on an entry of its own.
 #include "common/core/buf.h"
-#include "deploy/admin/litellm.h"
-#include "deploy/admin/litellm_key.h"
-#include "deploy/admin/litellm_lines.h"
+#include "deploy/admin/prices/litellm.h"
+#include "deploy/admin/prices/litellm_key.h"
+#include "deploy/admin/prices/litellm_lines.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -619,10 +619,22 @@ START_TEST(entries_have_a_bound)
 }
 END_TEST
 
+START_TEST(a_mark_of_utf8_may_stand_before_it)
+{
+    ck_assert_int_eq(parse(STR_LIT("\xef\xbb\xbf{\"a\":{}}")), 0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_eq(parse(STR_LIT("{\"a\":{}}\xef\xbb\xbf")), -1);
+}
+END_TEST
+
 START_TEST(a_file_looks_like_a_list_by_its_first_byte)
 {
     ck_assert(litellm_looks_like(STR_LIT("{")));
     ck_assert(litellm_looks_like(STR_LIT(" \t\r\n{\"a\"")));
+    ck_assert(litellm_looks_like(STR_LIT("\xef\xbb\xbf{")));
+    ck_assert(!litellm_looks_like(STR_LIT("\xef\xbb\xbf"
+                                          "model")));
+    ck_assert(!litellm_looks_like(STR_LIT("\xef\xbb")));
     ck_assert(!litellm_looks_like(STR_LIT("model,input\n{")));
     ck_assert(!litellm_looks_like(STR_LIT("\"{\"")));
     ck_assert(!litellm_looks_like(STR_LIT(" \n")));
@@ -656,6 +668,7 @@ int main(void)
     tcase_add_test(tc, depth_has_a_bound);
     tcase_add_test(tc, bytes_have_a_bound);
     tcase_add_test(tc, entries_have_a_bound);
+    tcase_add_test(tc, a_mark_of_utf8_may_stand_before_it);
     tcase_add_test(tc, a_file_looks_like_a_list_by_its_first_byte);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "deploy/admin/price_effect.h"
+#include "deploy/admin/prices/price_effect.h"
 
 #include <check.h>
 

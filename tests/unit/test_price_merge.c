@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/core/price_file.h"
-#include "deploy/admin/price_merge.h"
+#include "deploy/admin/prices/price_merge.h"
 
 #include <check.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_price_nearest CATALOGUE: what stands near to a name, in the default catalogue and in small
 // ones.
-#include "deploy/admin/price_nearest.h"
+#include "deploy/admin/prices/price_nearest.h"
 
 #include "common/core/price_file.h"
 #include "common/core/price_name.h"

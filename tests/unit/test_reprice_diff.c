@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a correction of the past changes: sums, names and instants.
 #include "common/core/timeunit.h"
-#include "deploy/admin/reprice_diff.h"
-#include "deploy/admin/reprice_scope.h"
-#include "deploy/admin/reprice_show.h"
+#include "deploy/admin/prices/price_cuts.h"
+#include "deploy/admin/reprice/reprice_diff.h"
+#include "deploy/admin/reprice/reprice_scope.h"
+#include "deploy/admin/reprice/reprice_show.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -182,7 +183,7 @@ START_TEST(cuts_lie_inside_and_are_there_once)
     add_card(2, "", "a", NULL, T0 + US_PER_MIN, 1);
     add_card(2, "", "c", NULL, T0 + 3 * US_PER_HOUR, 1);
     add_card(2, "", "d", NULL, T0 + 4 * US_PER_HOUR, 1);
-    size_t n = reprice_cuts(c, T0, T0 + 4 * US_PER_HOUR, &cuts);
+    size_t n = price_cuts(c, T0, T0 + 4 * US_PER_HOUR, NULL, 0, &cuts);
     ck_assert_uint_eq(n, 3);
     ck_assert_int_eq(cuts[0], T0 + US_PER_MIN);
     ck_assert_int_eq(cuts[1], T0 + 90 * US_PER_MIN);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "deploy/admin/unpriced.h"
+#include "deploy/admin/prices/unpriced.h"
 
 #include "tests/unit/price_case.h"
 
