@@ -11,7 +11,7 @@ from pathlib import Path
 from program_settings import PROGRAMS, ROOT, check_config, unknown
 
 UNITS = ROOT / "deploy/systemd"
-COMMON = UNITS / "streamlens-.service.d/10-streamlens.conf"
+COMMON = UNITS / "common.conf"
 INSTANCE = "streamlens-processor@processor-1.service"
 SERVICES = {"streamlens-ingest-api.service": "ingest-api", "streamlens-metrics-api.service": "metrics-api",
             "streamlens-processor@.service": "processor", "streamlens-setup.service": "admin",
@@ -50,6 +50,8 @@ class Units(unittest.TestCase):
         for target in Path("/lib/systemd/system").glob("*.target"):
             shutil.copy(target, self.root / "usr/lib/systemd/system")
         shutil.copytree(UNITS, self.root / "etc/systemd/system")
+        (self.root / "etc/systemd/system/streamlens-.service.d").mkdir()
+        shutil.copy(COMMON, self.root / "etc/systemd/system/streamlens-.service.d")
         for program in PROGRAMS:
             path = self.root / "usr/local/bin" / f"streamlens-{program}"
             path.write_text("#!/bin/sh\n", encoding="ascii")
