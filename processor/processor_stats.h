@@ -62,6 +62,7 @@
             "Answered requests for which no price was found")                                      \
     COUNTER(refused_catalogues, "streamlens_processor_refused_catalogues_total", "",               \
             "Price catalogues that could not be used; rows go on with the one before")             \
+    GAUGE(ready, "streamlens_processor_ready", "", "1 while /readyz is 200")                       \
     GAUGE(database_up, "streamlens_processor_database_up", "",                                     \
           "1 while the connection to PostgreSQL stands")                                           \
     GAUGE(price_version, "streamlens_processor_price_version", "",                                 \

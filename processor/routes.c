@@ -39,6 +39,7 @@ static void on_metrics(struct http_exchange *x, void *arg)
     r->stats->series_over_cap = store_pg_series_over_cap(r->store);
     r->stats->database_errors = store_pg_errors(r->store);
     r->stats->database_up = store_pg_up(r->store);
+    r->stats->ready = runner_health(r->runner, store_pg_up(r->store)).ready;
     processor_stats_render(r->stats, &out);
     runner_render_partitions(r->runner, &out);
     publisher_stats_read(r->publisher, &publisher);
