@@ -40,14 +40,6 @@ static bool tell(struct sd_notify *n, const char *what)
 
 // ---- how it is ----
 
-// A message is lines: what libpq says in several is one here.
-static void one_line(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ')
-            *text = ' ';
-}
-
 // What could not be sent is sent the next time.
 static void look(struct sd_notify *n)
 {
@@ -56,7 +48,6 @@ static void look(struct sd_notify *n)
     char message[sizeof(how.detail) + 32];
     if (!how.detail[0])
         snprintf(how.detail, sizeof(how.detail), "%s", ready ? "ready" : "not ready");
-    one_line(how.detail);
     bool first = ready && !n->told_ready;
     if (!first && strcmp(how.detail, n->told.detail) == 0)
         return;

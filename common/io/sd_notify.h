@@ -13,7 +13,7 @@
 struct sd_notify;
 
 // Whether the service is ready. *how comes empty; what it holds then is sent as the status: why it
-// is not ready, or what is degraded. Called once a second.
+// is not ready, or what is degraded, in one line as all errors are. Called once a second.
 typedef bool (*sd_notify_ask)(void *arg, struct err *how);
 
 // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; arg is borrowed. NULL where there is nobody

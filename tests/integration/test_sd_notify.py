@@ -81,6 +81,8 @@ class SdNotify(unittest.TestCase):
                 wait_for(lambda: manager.count("WATCHDOG") >= before + 10, "ten beats", 20)
                 # At half of the limit, and no more often: a timer that fires all the time is no watchdog.
                 self.assertGreater(time.monotonic() - began, 9 * WATCHDOG_S / 2 * 0.9)
+                # Asked each second, said when it changes.
+                self.assertEqual(manager.count("STATUS", "ready"), 1)
                 freeze(service.process.pid)
                 beats = len(manager.listen())
                 with self.assertRaises(AssertionError):
