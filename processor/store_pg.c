@@ -345,8 +345,7 @@ static enum standing compare_rows(const struct store *s, const struct store_flus
 }
 
 #define POSITION_ROWS                                                                              \
-    "SELECT partition, epoch, token, flush_seq, (SELECT max(version) FROM llm_price_version),"     \
-    " owner_id, series_generation"                                                                 \
+    "SELECT partition, epoch, token, flush_seq, owner_id, series_generation"                       \
     " FROM streamlens_position WHERE partition = ANY ($1::bigint[]) ORDER BY partition"
 static const char read_rows[] = POSITION_ROWS;
 // Waits for whoever holds a row, so that a commit under way is seen.
@@ -455,11 +454,23 @@ static enum store_result check_locked(struct store *s, const struct store_flush 
     if (standing != STANDS_NOT_IN)
         return STORE_FENCED;
     // Whoever takes series away holds these locks, too: from here on the ids stay true.
-    if (db_i64(rows, 0, 6) == s->series_generation)
+    if (db_i64(rows, 0, 5) == s->series_generation)
         return STORE_OK;
     db_close(s->db); // no id outlives its connection
     err_set(e, "series were deleted: all are looked up again");
     return STORE_RETRY;
+}
+
+// In a statement of its own, behind the locks: the one that waited for them sees what was there
+// before it waited, and whoever prices rows anew leaves those of flushes to come to these.
+static enum store_result follow_prices(struct store *s, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc =
+        db_query(s->db, "SELECT coalesce(max(version), 0) FROM llm_price_version", NULL, &r, e);
+    int64_t version = rc == STORE_OK ? db_i64(r, 0, 0) : 0;
+    PQclear(r);
+    return rc == STORE_OK ? prices_follow(s->prices, s->db, version, e) : rc;
 }
 
 enum store_result store_begin(struct store *s, const struct store_flush *f, struct err *e)
@@ -480,7 +491,7 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
     if (rc == STORE_OK)
         rc = check_locked(s, f, r, e);
     if (rc == STORE_OK)
-        rc = prices_follow(s->prices, s->db, max_i64(db_i64(r, 0, 4), 0), e);
+        rc = follow_prices(s, e);
     PQclear(r);
     return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
 }
@@ -755,7 +766,7 @@ enum store_result store_find_rival(struct store *s, const struct store_flush *f,
     // A token of 0 is nobody's: the settings were changed.
     for (int i = 0; rc == STORE_OK && s->owner_id != 0 && i < PQntuples(r); i++)
         *found = *found || (db_i64(r, i, 1) > f->partitions[i].epoch && db_i64(r, i, 2) != 0 &&
-                            db_i64(r, i, 2) != s->token && db_i64(r, i, 5) == s->owner_id);
+                            db_i64(r, i, 2) != s->token && db_i64(r, i, 4) == s->owner_id);
     PQclear(r);
     return finish(s, rc);
 }
