@@ -235,6 +235,43 @@ START_TEST(a_deadlock_is_a_retry_with_the_same_deltas)
 }
 END_TEST
 
+static void *begin_in_thread(void *arg)
+{
+    struct writer *w = arg;
+    return (void *)(intptr_t)writer_begin(w);
+}
+
+// Whoever prices rows anew holds the positions for a moment first: flushes from then on are to know
+// the version.
+START_TEST(a_flush_that_waited_for_its_position_has_the_prices_of_then)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    sql_run("INSERT INTO llm_price_version (version, origin) VALUES (1, 'set')");
+    writer_add_simple(&w, "m", 1);
+    ck_ok(&w, writer_flush(&w));
+    // To make the row anew. Its series is there, so the position is the first that is waited for.
+    sql_run("DELETE FROM llm_minute; DELETE FROM llm_publish; DELETE FROM llm_hour");
+    writer_add_simple(&w, "m", 1);
+    PGconn *other = client_open("psql");
+    sql_run("BEGIN; SELECT FROM streamlens_position WHERE partition = 0 FOR UPDATE");
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, begin_in_thread, &w), 0);
+    sql_await("%s", waits_for_lock);
+    client_run(other, "INSERT INTO llm_price_version (version, origin) VALUES (2, 'set')");
+    sql_run("COMMIT");
+    void *rc;
+    pthread_join(thread, &rc);
+    ck_ok(&w, (enum store_result)(intptr_t)rc);
+    ck_ok(&w, writer_write(&w));
+    ck_ok(&w, writer_commit(&w));
+    ck_assert_int_eq(sql_i64("SELECT price_version " ROW), 2);
+    PQfinish(other);
+    writer_close(&w);
+}
+END_TEST
+
 START_TEST(a_serialization_failure_is_a_retry_with_the_same_deltas)
 {
     struct writer a, b;
@@ -271,6 +308,7 @@ static Suite *locks_suite(void)
         a_store_that_stops_while_it_makes_series_loses_the_tenant,
         a_tenant_at_its_cap_waits_for_nobody,
         a_deadlock_is_a_retry_with_the_same_deltas,
+        a_flush_that_waited_for_its_position_has_the_prices_of_then,
         a_serialization_failure_is_a_retry_with_the_same_deltas,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
