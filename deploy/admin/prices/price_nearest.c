@@ -157,7 +157,7 @@ static size_t distance(struct str a, struct str b, size_t change, size_t most)
 {
     if (a.n > b.n + most || b.n > a.n + most)
         return most + 1;
-    uint16_t rows[3][PRICE_NAME_MAX + 2];
+    uint16_t rows[3][PRICE_NAME_MAX + 2] = {{0}};
     for (size_t j = 0; j <= b.n; j++)
         rows[0][j] = (uint16_t)j;
     for (size_t i = 1; i <= a.n; i++) {
