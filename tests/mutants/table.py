@@ -416,8 +416,8 @@ MUTANTS = (
            "    case STORE_FENCED:",
            "who is fenced by the database keeps its producer", UNIT + "publish"),
     Mutant("batch_kept_after_its_commit", PUBLISH,
-           "        publish_batch_clear(&p->batch);\n        p->state = more",
-           "        p->state = more",
+           "        bool more = p->batch.more;\n        publish_batch_clear(&p->batch);\n",
+           "        bool more = p->batch.more;\n",
            "what was committed stays in memory until the next look", UNIT + "publish"),
     Mutant("owned_not_asked_for", INSTANCE,
            "    enum store_result rc = f.partition_count ? store_check(in->store, &f, e) : STORE_OK;",
@@ -486,8 +486,13 @@ MUTANTS = (
            "    if (found)\n        return err_field(", "    if (found && r->stopping)\n        return err_field(",
            "two processes with one GROUP_INSTANCE_ID fence each other for ever", UNIT + "runner"),
     Mutant("owner_not_compared", STORE,
-           "db_i64(r, i, 2) != s->token && db_i64(r, i, 5) == s->owner_id);", "db_i64(r, i, 2) != s->token);",
+           "db_i64(r, i, 2) != s->token && db_i64(r, i, 4) == s->owner_id);", "db_i64(r, i, 2) != s->token);",
            "any other owner passes for a process of our own id", DATABASE + "store"),
+
+    Mutant("prices_of_before_the_wait", STORE,
+           "\"SELECT coalesce(max(version), 0) FROM llm_price_version\"",
+           "\"SELECT coalesce(min(version), 0) FROM llm_price_version\"",
+           "a flush that waited takes up the prices of before", DATABASE + "store_locks"),
 
     # --- how fast tokens come ---
     Mutant("generation_of_what_came_at_once", FACTS,
