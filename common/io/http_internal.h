@@ -14,6 +14,7 @@
 #define STREAMLENS_HTTP_INTERNAL_H
 
 #include "common/io/http_head.h"
+#include "common/io/http_path.h"
 #include "common/io/http_peers.h"
 #include "common/io/http_server.h"
 #include "common/io/http_server_stats.h"
@@ -88,6 +89,7 @@ struct http_exchange {
     bool is_head, http_1_0, wants_continue, wants_close;
     char method[16];
     struct str path, query; // into head
+    struct str parameter;   // of the path, where its route has one
     struct buf body;
     size_t held;       // bytes: itself, head, body, and its answer or the room for it
     size_t received_n; // bytes of head and body, for the log

@@ -278,30 +278,44 @@ static bool is_get_for_head(const struct http_exchange *x, const struct http_rou
     return x->is_head && strcmp(r->method, "GET") == 0;
 }
 
-static bool find_route(struct http_server *s, struct http_exchange *x)
+// Among the routes whose path has a parameter, or those whose path has none.
+static bool find_among(const struct http_server *s, struct http_exchange *x, bool with_parameter)
 {
     bool has_path = false;
     for (size_t i = 0; i < s->route_count; i++) {
         const struct http_route *r = &s->routes[i];
-        if (!str_eq(x->path, str_of(r->path)))
+        struct str parameter;
+        if (http_path_has_parameter(r->path) != with_parameter ||
+            !http_path_matches(r->path, x->path, &parameter))
             continue;
         has_path = true;
-        if (strcmp(r->method, x->method) == 0 || (!x->route && is_get_for_head(x, r)))
+        if (strcmp(r->method, x->method) == 0 || (!x->route && is_get_for_head(x, r))) {
             x->route = r;
+            x->parameter = parameter;
+        }
     }
     return has_path;
 }
 
-static void add_allow(struct http_server *s, struct http_exchange *x)
+static bool list_methods(const struct http_server *s, struct str path, bool with_parameter,
+                         struct buf *list)
 {
-    struct buf allow = {0};
     for (size_t i = 0; i < s->route_count; i++) {
         const struct http_route *r = &s->routes[i];
-        if (!str_eq(x->path, str_of(r->path)))
-            continue;
-        buf_addf(&allow, "%s%s%s", allow.n > 0 ? ", " : "", r->method,
-                 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+        struct str parameter;
+        if (http_path_has_parameter(r->path) == with_parameter &&
+            http_path_matches(r->path, path, &parameter))
+            buf_addf(list, "%s%s%s", list->n > 0 ? ", " : "", r->method,
+                     strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
     }
+    return list->n > 0;
+}
+
+static void add_allow(const struct http_server *s, struct http_exchange *x)
+{
+    struct buf allow = {0};
+    if (!list_methods(s, x->path, false, &allow))
+        list_methods(s, x->path, true, &allow);
     char *text = buf_steal(&allow);
     http_add_header(x, "Allow", text);
     free(text);
@@ -324,7 +338,7 @@ static void route(struct http_conn *c, struct head *h)
         fail(h, 503, "the service is shutting down");
         return;
     }
-    bool has_path = find_route(s, x);
+    bool has_path = find_among(s, x, false) || find_among(s, x, true);
     if (!has_path)
         fail(h, 404, "there is nothing at this path");
     else if (!x->route) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Query strings. Pure.
+// Percent-encoding: query strings, and segments of paths. Pure.
 #include "common/io/http_server.h"
 
 static int hex(char c)
@@ -11,12 +11,12 @@ static int hex(char c)
 }
 
 // Appends the decoded bytes; room is reserved by the caller, so earlier pointers stay good.
-static int decode(struct str in, struct buf *out)
+static int decode(struct str in, char plus, struct buf *out)
 {
     for (size_t i = 0; i < in.n; i++) {
         char c = in.p[i];
         if (c == '+') {
-            c = ' ';
+            c = plus;
         } else if (c == '%') {
             int hi = i + 2 < in.n ? hex(in.p[i + 1]) : -1;
             int lo = hi >= 0 ? hex(in.p[i + 2]) : -1;
@@ -54,12 +54,22 @@ int http_query_next(struct http_query_iter *it, struct str *name, struct str *va
     struct str raw_value = {eq ? eq + 1 : pair.p + pair.n, eq ? pair.n - raw_name.n - 1 : 0};
     buf_clear(scratch);
     buf_reserve(scratch, pair.n + 1);
-    if (decode(raw_name, scratch) != 0)
+    if (decode(raw_name, ' ', scratch) != 0)
         return err_set(e, "the query string has a broken %%-escape in a parameter's name");
     *name = (struct str){scratch->p, scratch->n};
-    if (decode(raw_value, scratch) != 0)
+    if (decode(raw_value, ' ', scratch) != 0)
         return err_set(e, "the query parameter %.*s has a broken %%-escape",
                        (int)(name->n < 64 ? name->n : 64), name->p);
     *value = (struct str){scratch->p + name->n, scratch->n - name->n};
     return 1;
+}
+
+int http_decode_segment(struct str segment, struct buf *out, struct err *e)
+{
+    size_t before = out->n;
+    buf_reserve(out, segment.n);
+    if (decode(segment, '+', out) == 0)
+        return 0;
+    out->n = before;
+    return err_set(e, "the path has a broken %%-escape");
 }

@@ -123,6 +123,11 @@ struct str http_path(const struct http_exchange *x)
     return x->path;
 }
 
+struct str http_path_parameter(const struct http_exchange *x)
+{
+    return x->parameter;
+}
+
 struct str http_query(const struct http_exchange *x)
 {
     return x->query;

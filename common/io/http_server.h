@@ -77,7 +77,9 @@ typedef void (*http_handler)(struct http_exchange *x, void *arg);
 
 struct http_route {
     const char *method; // "GET" (answers HEAD too), "POST", …
-    const char *path;   // exact match, query string not included
+    // Without the query string. "/a/{name}/b" has a parameter: any one segment that is not empty.
+    // Where both would do, the path without a parameter is taken.
+    const char *path;
     http_handler handler;
     size_t max_body_bytes; // 413 beyond; 0 = a body is refused
 };
@@ -114,6 +116,9 @@ void http_server_free(struct http_server *s);
 // The request. Strings are borrowed until the answer.
 const char *http_method(const struct http_exchange *x);
 struct str http_path(const struct http_exchange *x);
+// What stands for the {name} of the route's path, still percent-encoded; { NULL, 0 } where the path
+// has none.
+struct str http_path_parameter(const struct http_exchange *x);
 struct str http_query(const struct http_exchange *x); // without '?', still percent-encoded
 struct str http_body(const struct http_exchange *x);
 // The header field's value, the name in lower case; { NULL, 0 } where absent. Of several the first.
@@ -206,5 +211,8 @@ struct http_query_iter {
 };
 int http_query_next(struct http_query_iter *it, struct str *name, struct str *value,
                     struct buf *scratch, struct err *e) MUST_CHECK;
+// Appends a segment of a path, decoded: any bytes, and '+' is itself. -1 where the encoding is
+// broken; out is as it was.
+int http_decode_segment(struct str segment, struct buf *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -99,9 +99,30 @@ static void handle_query(struct http_exchange *x, void *arg)
     buf_free(&scratch);
 }
 
+static void handle_parameter(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    note(x);
+    struct str raw = http_path_parameter(x);
+    struct buf decoded = {0};
+    struct err e;
+    FUZZ_CHECK(raw.n > 0 && raw.n + 3 == http_path(x).n && !memchr(raw.p, '/', raw.n));
+    FUZZ_CHECK(!str_eq(raw, STR_LIT("e")));
+    if (http_decode_segment(raw, &decoded, &e) != 0) {
+        FUZZ_CHECK(decoded.n == 0 && memchr(raw.p, '%', raw.n));
+        http_problem(x, 400, &e);
+    } else {
+        FUZZ_CHECK(decoded.n > 0 && decoded.n <= raw.n);
+        http_reply(x, 204, NULL, NULL, 0);
+    }
+    buf_free(&decoded);
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/e", handle_echo, 0},  {"POST", "/e", handle_echo, 64}, {"GET", "/h", handle_hold, 0},
-    {"GET", "/q", handle_query, 0}, {"GET", "/s", handle_stream, 0},
+    {"GET", "/e", handle_echo, 0},   {"POST", "/e", handle_echo, 64},
+    {"GET", "/h", handle_hold, 0},   {"GET", "/q", handle_query, 0},
+    {"GET", "/s", handle_stream, 0}, {"GET", "/p/{name}", handle_parameter, 0},
+    {"GET", "/p/e", handle_echo, 0},
 };
 
 static void start(void)

@@ -171,6 +171,15 @@ class Metrics(WithServer):
             self.assertNotIn(count % "/small", metrics)
             self.assertEqual(server.metrics(c)[self.requests("/metrics", "GET", 200)], 1)
 
+    def test_paths_with_a_parameter_are_counted_as_one_route(self):
+        with Server("--drain-timeout-ms=300") as server, server.client() as c:
+            for path in ("/label/a/values", "/label/b-secret/values", "/label/all/values"):
+                c.send(get(path)).answer()
+            metrics = server.metrics(c)
+            self.assertEqual(metrics[self.requests("/label/{name}/values", "GET", 200)], 2)
+            self.assertEqual(metrics[self.requests("/label/all/values", "GET", 200)], 1)
+            self.assertFalse([name for name in metrics if "secret" in name])
+
     def test_each_metric_has_one_head_and_no_sample_comes_twice(self):
         self.client().send(get("/hello")).answer()
         text = self.client().send(get("/metrics")).answer().body.decode()

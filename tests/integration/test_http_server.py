@@ -126,6 +126,33 @@ class Basics(WithServer):
         for broken in ("/query?a=%2", "/query?%zz=1", "/query?a=%"):
             self.assert_problem(c.send(get(broken)).answer(), 400)
 
+    def test_a_path_may_have_a_parameter(self):
+        c = self.client()
+        for path, answer in (("/label/a/values", b"{name} <a> a"), ("/last/x", b"{name} <x> x"),
+                             ("/label/a%2fb+c%20%C3%A9/values?q=/", b"{name} <a%2fb+c%20%C3%A9> a/b+c \xc3\xa9"),
+                             ("/label/{name}/values", b"{name} <{name}> {name}"), ("/label/../values", b"{name} <..> .."),
+                             ("/label/all/values", b"none <> "), ("/label/all%20/values", b"{name} <all%20> all ")):
+            with self.subTest(path):
+                self.assertEqual(c.send(get(path)).answer().body, answer)
+        self.assertEqual(c.send(request("POST", "/label/a/values")).answer().body, b"POST {name} <a> a")
+        self.assertEqual(c.send(request("HEAD", "/label/a/values")).answer(is_head=True).status, 200)
+
+    def test_a_parameter_is_one_segment_and_not_empty(self):
+        c = self.client()
+        for path in ("/label//values", "/label/values", "/label/a/b/values", "/label/a/values/", "/label/a/value", "/last/",
+                     "/last/a/", "/last", "/label/a", "/LABEL/a/values"):
+            with self.subTest(path):
+                self.assert_problem(c.send(get(path)).answer(), 404)
+        for broken in ("/last/%2", "/last/a%zz"):
+            self.assert_problem(c.send(get(broken)).answer(), 400)
+
+    def test_a_path_without_a_parameter_comes_first_whatever_the_method(self):
+        c = self.client()
+        for path, allow in (("/label/all/values", "GET, HEAD"), ("/label/a/values", "GET, HEAD, POST")):
+            answer = c.send(request("DELETE", path)).answer()
+            self.assertEqual((answer.status, answer.headers["allow"]), (405, allow))
+        self.assertEqual(c.send(request("POST", "/label/all/values")).answer().status, 405)
+
     def test_one_empty_line_before_a_request_is_skipped(self):
         c = self.client().send(b"\r\n" + get("/hello"))
         self.assertEqual(c.answer().status, 200)

@@ -300,6 +300,38 @@ static void handle_query(struct http_exchange *x, void *arg)
     buf_free(&out);
 }
 
+// Which of a path's routes it came to, and the parameter as it is and decoded.
+static void reply_parameter(struct http_exchange *x, const char *route)
+{
+    struct str raw = http_path_parameter(x);
+    struct buf out = {0};
+    struct err e;
+    buf_addf(&out, "%s <%.*s> ", route, (int)raw.n, raw.p ? raw.p : "");
+    if (http_decode_segment(raw, &out, &e) != 0)
+        http_problem(x, 400, &e);
+    else
+        http_reply(x, 200, "text/plain", out.p, out.n);
+    buf_free(&out);
+}
+
+static void handle_parameter(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    reply_parameter(x, "{name}");
+}
+
+static void handle_parameter_post(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    reply_parameter(x, "POST {name}");
+}
+
+static void handle_no_parameter(struct http_exchange *x, void *arg)
+{
+    (void)arg;
+    reply_parameter(x, "none");
+}
+
 // Whom the server talks to, and how many fields x-test there are.
 static void handle_peer(struct http_exchange *x, void *arg)
 {
@@ -370,6 +402,10 @@ static const struct http_route routes[] = {
     {"POST", "/negotiate", handle_negotiate, 16},
     {"GET", "/peer", handle_peer, 0},
     {"GET", "/problem", handle_problem, 0},
+    {"GET", "/label/{name}/values", handle_parameter, 0},
+    {"POST", "/label/{name}/values", handle_parameter_post, 0},
+    {"GET", "/label/all/values", handle_no_parameter, 0},
+    {"GET", "/last/{name}", handle_parameter, 0},
     {"GET", "/gone", handle_gone, 0},
     {"GET", "/metrics", handle_metrics, 0},
     {"GET", "/hold", handle_hold, 0},
