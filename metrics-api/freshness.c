@@ -3,7 +3,7 @@
 
 #include "common/core/timeunit.h"
 
-#define MINUTES_AN_HOUR 60
+#define MINUTES_A_PLACE (FRESHNESS_PLACE_US / US_PER_MIN)
 #define MINUTE_MAX (INT64_MAX / US_PER_MIN)
 
 void freshness_up(struct freshness *f)
@@ -30,9 +30,11 @@ static const char *read_minute(const char *s, int64_t *out)
     return s == begin ? NULL : s;
 }
 
-// "29920694-29920697 29920710-29920710". false: it is something else; some may have been marked.
+// "29920694-29920697 29920710-29920710". false: it is something else, or names more than are told
+// apart; some may have been marked.
 static bool mark_ranges(struct freshness *f, const char *s)
 {
+    int64_t left = FRESHNESS_PLACES;
     while (*s) {
         int64_t from, to;
         s = read_minute(s, &from);
@@ -40,9 +42,14 @@ static bool mark_ranges(struct freshness *f, const char *s)
         if (!s || to < from || (*s && *s != ' '))
             return false;
         s += *s == ' ';
-        int64_t first = from / MINUTES_AN_HOUR, last = to / MINUTES_AN_HOUR;
-        for (int64_t h = first; h <= last && h - first < FRESHNESS_HOURS; h++)
-            f->hours[h % FRESHNESS_HOURS] = f->now;
+        int64_t first = from / MINUTES_A_PLACE, last = to / MINUTES_A_PLACE;
+        if (last - first >= left)
+            return false;
+        left -= last - first + 1;
+        for (int64_t p = first; p <= last; p++) {
+            f->places[p % FRESHNESS_PLACES] = f->now;
+            f->strides[p % FRESHNESS_PLACES / FRESHNESS_STRIDE] = f->now;
+        }
         f->windows = f->now;
     }
     return true;
@@ -64,11 +71,16 @@ bool freshness_holds(const struct freshness *f, uint64_t since, int64_t from_us,
         return since == f->now;
     if (since >= f->windows)
         return true;
-    int64_t first = max_i64(from_us, 0) / US_PER_HOUR, last = (to_us - 1) / US_PER_HOUR;
-    if (last - first >= FRESHNESS_HOURS)
+    int64_t first = max_i64(from_us, 0) / FRESHNESS_PLACE_US;
+    int64_t last = (to_us - 1) / FRESHNESS_PLACE_US;
+    if (last - first >= FRESHNESS_PLACES)
         return false;
-    for (int64_t h = first; h <= last; h++)
-        if (f->hours[h % FRESHNESS_HOURS] > since)
+    for (int64_t p = first; p <= last;) {
+        bool together = p % FRESHNESS_STRIDE == 0 && last - p >= FRESHNESS_STRIDE - 1;
+        int64_t at = p % FRESHNESS_PLACES;
+        if ((together ? f->strides[at / FRESHNESS_STRIDE] : f->places[at]) > since)
             return false;
+        p += together ? FRESHNESS_STRIDE : 1;
+    }
     return true;
 }

@@ -6,7 +6,12 @@
 
 #include "common/core/base.h"
 
-#define FRESHNESS_HOURS 16384 // told apart; hours that far apart share a place, which is harmless
+// Windows are told apart by ten minutes: a flush every few seconds names the minute under way, and
+// what is kept of the minutes before is to hold. Those that many apart (455 days) share a place,
+// which is harmless.
+#define FRESHNESS_PLACE_US INT64_C(600000000)
+#define FRESHNESS_PLACES 65536
+#define FRESHNESS_STRIDE 16 // places that are looked at together: a day is nine times as many
 
 // Zeroed it does not listen: nothing holds.
 struct freshness {
@@ -14,7 +19,8 @@ struct freshness {
     uint64_t now;     // the last notification
     uint64_t all;     // the last that may be of any window
     uint64_t windows; // the last that named windows
-    uint64_t hours[FRESHNESS_HOURS];
+    uint64_t places[FRESHNESS_PLACES];
+    uint64_t strides[FRESHNESS_PLACES / FRESHNESS_STRIDE]; // the last of any place of each
 };
 
 void freshness_up(struct freshness *f); // from now on all is heard; before, anything may have been

@@ -6,6 +6,8 @@
 
 #include "common/core/timeunit.h"
 
+#define PLACE FRESHNESS_PLACE_US
+
 static struct freshness f;
 
 static void fresh(void)
@@ -53,6 +55,40 @@ START_TEST(closed_windows_hold_until_one_of_them_is_named)
     ck_assert(!freshness_holds(&f, since, 0, 8 * US_PER_HOUR, true));
     ck_assert(freshness_holds(&f, since, 0, 7 * US_PER_HOUR, true)); // half-open
     ck_assert(!freshness_holds(&f, since, 0, 7 * US_PER_HOUR + 1, true));
+}
+END_TEST
+
+START_TEST(windows_are_told_apart_by_ten_minutes)
+{
+    fresh();
+    uint64_t since = f.now;
+    freshness_notify(&f, "439-440"); // the last minute of one, and the first of the next
+    for (int64_t place = 40; place < 50; place++)
+        ck_assert(freshness_holds(&f, since, place * PLACE, (place + 1) * PLACE, true) ==
+                  (place != 43 && place != 44));
+    ck_assert(freshness_holds(&f, since, 0, 430 * US_PER_MIN, true));
+    ck_assert(!freshness_holds(&f, since, 0, 430 * US_PER_MIN + 1, true));
+    ck_assert(!freshness_holds(&f, since, 450 * US_PER_MIN - 1, 460 * US_PER_MIN, true));
+    ck_assert(freshness_holds(&f, since, 450 * US_PER_MIN, 460 * US_PER_MIN, true));
+}
+END_TEST
+
+// However a range lies to what is looked at together, it is as if each ten minutes were looked at.
+START_TEST(ranges_of_any_length_hold_as_their_parts_do)
+{
+    fresh();
+    srand(7);
+    for (int round = 0; round < 3000; round++) {
+        uint64_t since = f.now;
+        int64_t named = rand() % 400, named_to = named + rand() % 3 * (rand() % 40);
+        char payload[64];
+        snprintf(payload, sizeof(payload), "%d-%d", (int)named * 10, (int)named_to * 10 + 9);
+        freshness_notify(&f, payload);
+        int64_t from = rand() % 400, to = from + 1 + rand() % 100;
+        ck_assert_msg(freshness_holds(&f, since, from * PLACE, to * PLACE, true) ==
+                          (named_to < from || named >= to),
+                      "%d to %d, named %d to %d", (int)from, (int)to, (int)named, (int)named_to);
+    }
 }
 END_TEST
 
@@ -105,20 +141,40 @@ START_TEST(what_is_not_understood_may_be_of_any_window)
 }
 END_TEST
 
-// A range that is longer than what is told apart is of every hour; and one of all time ends.
+// What is longer than is told apart is of every window.
 START_TEST(long_ranges_are_bounded)
 {
     fresh();
     uint64_t since = f.now;
     freshness_notify(&f, "0-153722867280912");
     ck_assert(!closed_hour_holds(since, 1));
-    ck_assert(!closed_hour_holds(since, FRESHNESS_HOURS + 5));
+    ck_assert(!closed_hour_holds(since, FRESHNESS_PLACES));
     since = f.now;
     notify_hour(3);
-    ck_assert(!freshness_holds(&f, since, 0, FRESHNESS_HOURS * US_PER_HOUR, true));
-    ck_assert(!freshness_holds(&f, since, 100 * US_PER_HOUR,
-                               (100 + 2 * FRESHNESS_HOURS) * US_PER_HOUR, true));
+    ck_assert(!freshness_holds(&f, since, 0, FRESHNESS_PLACES * PLACE, true));
+    ck_assert(freshness_holds(&f, since, 19 * PLACE, (18 + FRESHNESS_PLACES) * PLACE, true));
+    ck_assert(!freshness_holds(&f, since, 19 * PLACE, (19 + FRESHNESS_PLACES) * PLACE, true));
+    ck_assert(!freshness_holds(&f, since, 100 * PLACE, (100 + 2 * FRESHNESS_PLACES) * PLACE, true));
     ck_assert(!freshness_holds(&f, since, INT64_MIN, INT64_MAX, true));
+}
+END_TEST
+
+// As many ten minutes as are told apart may be named at once; one more, and it is any window.
+START_TEST(a_payload_is_bounded)
+{
+    fresh();
+    uint64_t since = f.now;
+    char payload[64];
+    snprintf(payload, sizeof(payload), "0-%d", FRESHNESS_PLACES * 10 - 1);
+    freshness_notify(&f, payload);
+    ck_assert_uint_lt(f.all, f.now);
+    ck_assert(!freshness_holds(&f, since, 5 * PLACE, 6 * PLACE, true));
+    snprintf(payload, sizeof(payload), "0-0 20-%d", FRESHNESS_PLACES * 10 + 9);
+    freshness_notify(&f, payload);
+    ck_assert_uint_lt(f.all, f.now);
+    snprintf(payload, sizeof(payload), "0-0 20-%d", FRESHNESS_PLACES * 10 + 10);
+    freshness_notify(&f, payload);
+    ck_assert_uint_eq(f.all, f.now);
 }
 END_TEST
 
@@ -128,11 +184,14 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_test(t, nothing_holds_while_nothing_is_heard);
     tcase_add_test(t, closed_windows_hold_until_one_of_them_is_named);
+    tcase_add_test(t, windows_are_told_apart_by_ten_minutes);
+    tcase_add_test(t, ranges_of_any_length_hold_as_their_parts_do);
     tcase_add_test(t, open_windows_hold_until_anything_is_heard);
     tcase_add_test(t, every_range_of_a_payload_counts);
     tcase_add_loop_test(t, what_is_not_understood_may_be_of_any_window, 0,
                         sizeof(strange) / sizeof(strange[0]));
     tcase_add_test(t, long_ranges_are_bounded);
+    tcase_add_test(t, a_payload_is_bounded);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
