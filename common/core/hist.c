@@ -92,7 +92,7 @@ void hist_clear(struct hist *h)
 
 // ⌈q·n⌉ of the q that was meant: 0.07 is not a binary fraction, and the double next to it times 100
 // is a little above 7. Hence the product is lowered by as much as rounding can have raised it.
-static uint64_t rank_of(double q, int64_t n)
+uint64_t hist_rank(double q, int64_t n)
 {
     double product = q * (double)n;
     double rank = ceil(product - product * 4.5e-16);
@@ -107,7 +107,7 @@ void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *ou
     }
     if (h->total == 0 || n == 0)
         return;
-    uint64_t rank = rank_of(q[0], h->total), left = rank;
+    uint64_t rank = hist_rank(q[0], h->total), left = rank;
     size_t k = 0;
     for (int c = 0; c < HIST_CHUNKS; c++) {
         for (int i = 0; h->chunk[c] && i < HIST_CHUNK; i++) {
@@ -115,8 +115,8 @@ void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *ou
                 out[k] = min_i64(hist_highest(c * HIST_CHUNK + i), h->max_us);
                 if (++k == n)
                     return;
-                left += rank_of(q[k], h->total) - rank;
-                rank = rank_of(q[k], h->total);
+                left += hist_rank(q[k], h->total) - rank;
+                rank = hist_rank(q[k], h->total);
             }
             left -= h->chunk[c][i];
         }

@@ -35,6 +35,8 @@ void hist_clear(struct hist *h); // frees the chunks; the struct is empty and va
 int64_t hist_quantile(const struct hist *h, double q);
 // The same for several at once, in ascending order.
 void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *out);
+// That rank, of n >= 1 values.
+uint64_t hist_rank(double q, int64_t n);
 
 // Index mathematics, for tests and other readers.
 int hist_index(int64_t value_us); // 0 <= value_us <= HIST_MAX_US
