@@ -278,15 +278,10 @@ static int check_header(const unsigned char *p, size_t n, struct err *e)
     return 0;
 }
 
-struct filled {
-    int64_t count;
-    int32_t index;
-};
-
 // The counts that are not zero, in order: how many; -1 where they are no histogram's. Which comes
 // next, a count or a run of zeros, nobody can predict, so the loop does not branch on it.
 static int read_counts(const unsigned char *p, const unsigned char *end,
-                       struct filled out[HIST_COUNTS + 1], int64_t *total, struct err *e)
+                       struct hist_filled out[HIST_COUNTS + 1], int64_t *total, struct err *e)
 {
     const int limit = hist_index(HIST_MAX_US) + 1;
     const unsigned char *begin = p;
@@ -306,32 +301,19 @@ static int read_counts(const unsigned char *p, const unsigned char *end,
             return err_field(e, "", at, "the histogram counts beyond its range");
         if (__builtin_add_overflow(*total, count & ~is_run, total))
             return err_field(e, "", at, "the histogram's counts overflow");
-        out[n] = (struct filled){count, (int32_t)index};
+        out[n] = (struct hist_filled){count, (int32_t)index};
         n += (int)is_count;
         index += steps;
     }
     return n;
 }
 
-// h NULL: only looks.
-static int decode_plain(struct hist *h, const unsigned char *p, size_t size, struct err *e)
+static int decode_plain(const unsigned char *p, size_t n, struct hist_filled out[HIST_COUNTS + 1],
+                        int64_t *total, struct err *e)
 {
-    struct filled filled[HIST_COUNTS + 1]; // and where one that is not taken is written
-    int64_t total;
-    if (check_header(p, size, e) < 0)
+    if (check_header(p, n, e) < 0)
         return -1;
-    int n = read_counts(p + HEADER_BYTES, p + size, filled, &total, e);
-    if (n < 0)
-        return -1;
-    if (!h)
-        return 0;
-    for (int i = 0; i < n; i++) {
-        int index = filled[i].index;
-        uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
-        *to = add_count(*to, (uint64_t)filled[i].count);
-    }
-    h->total = add_sat_i64(h->total, total);
-    return 0;
+    return read_counts(p + HEADER_BYTES, p + n, out, total, e);
 }
 
 // The bytes that all of the input inflates to, at most `room`; 0 where it is no zlib stream, or one
@@ -347,7 +329,8 @@ static size_t inflate_all(const unsigned char *p, size_t n, unsigned char *out, 
     return got;
 }
 
-static int decode_compressed(struct hist *h, const unsigned char *p, size_t n, struct err *e)
+static int decode_compressed(const unsigned char *p, size_t n,
+                             struct hist_filled out[HIST_COUNTS + 1], int64_t *total, struct err *e)
 {
     n -= COMPRESSED_HEADER_BYTES;
     if (get_be(p + 4, 4) != n) // so it fits zlib's counters, too
@@ -358,24 +341,44 @@ static int decode_compressed(struct hist *h, const unsigned char *p, size_t n, s
     if (plain_n == 0)
         return err_set(e, "the compressed histogram does not inflate to at most %d bytes",
                        PLAIN_BYTES_MAX);
-    return decode_plain(h, plain, plain_n, e);
+    return decode_plain(plain, plain_n, out, total, e);
 }
 
-static int decode(struct hist *h, const void *data, size_t n, struct err *e)
+static int decode(const void *data, size_t n, struct hist_filled out[HIST_COUNTS + 1],
+                  int64_t *total, struct err *e)
 {
     const unsigned char *p = data;
     if (n >= COMPRESSED_HEADER_BYTES && get_be(p, 4) == COOKIE_COMPRESSED)
-        return decode_compressed(h, p, n, e);
-    return decode_plain(h, p, n, e);
+        return decode_compressed(p, n, out, total, e);
+    return decode_plain(p, n, out, total, e);
 }
 
-int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e)
+int hist_decode_filled(const void *p, size_t n, struct hist_filled out[HIST_COUNTS + 1],
+                       struct err *e)
+{
+    int64_t total;
+    return decode(p, n, out, &total, e);
+}
+
+int hist_decode_add(struct hist *h, const void *p, size_t size, struct err *e)
 {
     assert(h);
-    return decode(h, p, n, e);
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int64_t total;
+    int n = decode(p, size, filled, &total, e);
+    if (n < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        int index = filled[i].index;
+        uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
+        *to = add_count(*to, (uint64_t)filled[i].count);
+    }
+    h->total = add_sat_i64(h->total, total);
+    return 0;
 }
 
 int hist_check(const void *p, size_t n, struct err *e)
 {
-    return decode(NULL, p, n, e);
+    struct hist_filled filled[HIST_COUNTS + 1];
+    return hist_decode_filled(p, n, filled, e) < 0 ? -1 : 0;
 }

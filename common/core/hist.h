@@ -51,6 +51,14 @@ void hist_compress(struct str plain, struct buf *out);
 // wrote it, and *adds* the counts into h; sum_us, max_us and clamped are left as they were. Any
 // other input: -1, h unchanged.
 int hist_decode_add(struct hist *h, const void *p, size_t n, struct err *e) MUST_CHECK;
+// The same as a list: the buckets that are not zero, ascending; how many, at most HIST_COUNTS.
+// (There is room for one more, since where the next one goes is always written.)
+struct hist_filled {
+    int64_t count; // above 0
+    int32_t index;
+};
+int hist_decode_filled(const void *p, size_t n, struct hist_filled out[HIST_COUNTS + 1],
+                       struct err *e) MUST_CHECK;
 // Whether that would add it: 0 or -1 alike.
 int hist_check(const void *p, size_t n, struct err *e) MUST_CHECK;
 

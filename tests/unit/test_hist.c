@@ -369,6 +369,15 @@ START_TEST(decoding_adds_and_leaves_what_is_not_encoded)
     struct buf bytes = {0};
     struct err e;
     hist_encode(&b, &bytes);
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int n = hist_decode_filled(bytes.p, bytes.n, filled, &e), at = 0;
+    for (int i = 0; i < HIST_COUNTS; i++) {
+        if (!b.chunk[i / HIST_CHUNK] || b.chunk[i / HIST_CHUNK][i % HIST_CHUNK] == 0)
+            continue;
+        ck_assert_int_eq(filled[at].index, i);
+        ck_assert_uint_eq(filled[at++].count, b.chunk[i / HIST_CHUNK][i % HIST_CHUNK]);
+    }
+    ck_assert_int_eq(n, at);
     int64_t sum_us = a.sum_us, max_us = a.max_us, clamped = a.clamped;
     ck_assert_int_eq(hist_decode_add(&a, bytes.p, bytes.n, &e), 0);
     ck_assert_int_eq(a.sum_us, sum_us);
