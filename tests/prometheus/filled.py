@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole StreamLens that has counted the traffic (traffic.py) and counts no more, and the rows it left."""
+import random
+import time
+
+from expected_samples import DAY, MINUTE, read_rows
+from psql_session import Session
+from stack import Stack
+from traffic import THROUGH, Traffic
+
+BATCH = 2000
+
+
+class Filled:
+    """To be entered. midnight, through and kept_from are ms since 1970; data ends at through, and retention has dropped
+    what is before kept_from."""
+
+    def __init__(self, seed):
+        self.midnight = int(time.time() * 1000) // DAY * DAY - DAY
+        self.through = self.midnight + THROUGH * MINUTE
+        self.kept_from = self.midnight - DAY
+        self.traffic = Traffic(random.Random(seed), self.midnight // MINUTE)
+        self.stack = Stack(env={"JOIN_TTL_MS": "1000", "JOIN_SKEW_MS": "500"})
+
+    def __enter__(self):
+        self.stack.__enter__()
+        try:
+            self.count()
+            self.end_data()
+            with Session(self.stack.dsn) as sql:
+                self.rows = read_rows(sql)
+            self.api = self.stack.start("metrics-api")
+        except BaseException:
+            self.stack.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stack.__exit__()
+
+    def count(self):
+        """Half of what has no answer is given up on, the rest is in flight."""
+        s, traffic = self.stack, self.traffic
+        for name in ("ingest-api", "processor"):
+            s.start(name)
+        given_up, in_flight = traffic.open[::2], traffic.open[1::2]
+        sent = traffic.events + given_up
+        for at in range(0, len(sent), BATCH):
+            s.post_batch(sent[at:at + BATCH])
+        answered = len(traffic.events) // 2
+        s.wait_totals(requests=answered + len(given_up), responses=answered, unanswered=len(given_up), seconds=90)
+        s.post_batch(in_flight)
+        s.wait_totals(requests=answered + len(traffic.open))
+        s.services["processor"].terminate()
+
+    def end_data(self):
+        self.stack.sql(f"UPDATE streamlens_publisher SET closed_through = to_timestamp({self.through // 1000});"
+                       f" UPDATE streamlens_retention SET minutes_from = to_timestamp({self.kept_from // 1000})")
