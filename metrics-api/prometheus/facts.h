@@ -40,6 +40,7 @@ struct facts_block {
     int64_t start_us; // a multiple of the block's length
     enum facts_unit unit;
     enum facts_group group;
+    int64_t closed_through_us; // windows that end up to there were closed when it was read
     size_t n;
     uint8_t place[FACTS_BLOCK_ROWS]; // of row i: so many units behind start_us its window begins
     const int64_t *columns;          // SUMS, COSTS: n times FACTS_…_COLUMNS
