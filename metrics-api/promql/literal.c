@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics-api/promql/literal.h"
 
-#include <errno.h>
-#include <float.h>
-#include <math.h>
-#include <stdio.h>
+#include "metrics-api/promql/digits.h"
 
-#define TEXT_MAX 400 // of a number: more digits than any double has
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+
+#define TEXT_MAX 400    // of a number: more digits than any double has
+#define PRINTED_MAX 360 // "-0.", 323 zeros and the digits
 
 // The text without underscores, which the lexer let stand only between digits. -1: it is too long.
 static int plain(struct str text, char out[TEXT_MAX + 1])
@@ -191,29 +193,6 @@ int literal_string(struct arena *a, struct str text, struct str *value, struct e
     return 0;
 }
 
-// The fewest digits d1.d2d3…e±x that read back as the value, which is finite. Returns its sign.
-static bool shortest(double value, char *digits, size_t size, int *exponent)
-{
-    // Up to 15 digits come out of any normal number as they went in, so fewer need not be tried.
-    int precision = fabs(value) >= DBL_MIN ? 14 : 0;
-    char text[40] = "";
-    for (; precision < 17; precision++) {
-        snprintf(text, sizeof(text), "%.*e", precision, value);
-        if (precision == 16 || strtod(text, NULL) == value)
-            break;
-    }
-    size_t n = 0;
-    const char *e = strchr(text, 'e');
-    for (const char *p = text; p < e; p++)
-        if (*p >= '0' && *p <= '9' && n + 1 < size)
-            digits[n++] = *p;
-    while (n > 1 && digits[n - 1] == '0')
-        n--;
-    digits[n] = '\0';
-    *exponent = (int)strtol(e + 1, NULL, 10);
-    return signbit(value);
-}
-
 static bool print_special(double value, struct buf *out)
 {
     if (isnan(value))
@@ -225,36 +204,75 @@ static bool print_special(double value, struct buf *out)
     return true;
 }
 
-void literal_print(double value, struct buf *out)
+static char *put_zeros(char *at, int n)
 {
-    char digits[24] = "";
-    int exponent = 0;
+    memset(at, '0', (size_t)n);
+    return at + n;
+}
+
+static char *put(char *at, const char *p, int n)
+{
+    memcpy(at, p, (size_t)n);
+    return at + n;
+}
+
+static char *put_plain(char *at, const char *digits, int n, int exponent)
+{
+    if (exponent < 0)
+        return put(put_zeros(put(at, "0.", 2), -exponent - 1), digits, n);
+    int whole = exponent + 1;
+    if (n <= whole)
+        return put_zeros(put(at, digits, n), whole - n);
+    at = put(at, digits, whole);
+    *at++ = '.';
+    return put(at, digits + whole, n - whole);
+}
+
+static char *put_e(char *at, const char *digits, int n, int exponent)
+{
+    *at++ = digits[0];
+    if (n > 1) {
+        *at++ = '.';
+        at = put(at, digits + 1, n - 1);
+    }
+    *at++ = 'e';
+    *at++ = exponent < 0 ? '-' : '+';
+    int size = abs(exponent);
+    if (size > 99)
+        *at++ = (char)('0' + size / 100);
+    *at++ = (char)('0' + size / 10 % 10);
+    *at++ = (char)('0' + size % 10);
+    return at;
+}
+
+// With an exponent where it is less than `least` or not less than `beyond`.
+static void print(double value, int least, int beyond, struct buf *out)
+{
+    char digits[DIGITS_MAX];
+    int exponent;
     if (print_special(value, out))
         return;
-    buf_adds(out, shortest(value, digits, sizeof(digits), &exponent) ? "-" : "");
-    int n = (int)strlen(digits);
-    if (exponent < 0)
-        buf_adds(out, "0.");
-    for (int i = -1; i > exponent; i--)
-        buf_addc(out, '0');
-    for (int i = 0; i < n || i <= exponent; i++) {
-        if (exponent >= 0 && i == exponent + 1)
-            buf_addc(out, '.');
-        buf_addc(out, i < n ? digits[i] : '0');
-    }
+    int n = (int)digits_shortest(value, digits, &exponent);
+    buf_reserve(out, PRINTED_MAX);
+    char *at = out->p + out->n;
+    if (signbit(value))
+        *at++ = '-';
+    at = exponent < least || exponent >= beyond ? put_e(at, digits, n, exponent)
+                                                : put_plain(at, digits, n, exponent);
+    out->n = (size_t)(at - out->p);
+}
+
+void literal_print(double value, struct buf *out)
+{
+    print(value, INT_MIN, INT_MAX, out);
 }
 
 void literal_print_g(double value, struct buf *out)
 {
-    char digits[24] = "";
-    int exponent = 0;
-    if (print_special(value, out))
-        return;
-    bool minus = shortest(value, digits, sizeof(digits), &exponent);
-    if (exponent >= -4 && exponent < 6) {
-        literal_print(value, out);
-        return;
-    }
-    buf_addf(out, "%s%c%s%se%c%02d", minus ? "-" : "", digits[0], digits[1] ? "." : "", digits + 1,
-             exponent < 0 ? '-' : '+', abs(exponent));
+    print(value, -4, 6, out);
+}
+
+void literal_print_sample(double value, struct buf *out)
+{
+    print(value, -6, 21, out);
 }

@@ -16,8 +16,10 @@ int literal_string(struct arena *a, struct str text, struct str *value, struct e
 // A number as Go's strconv.ParseFloat would take it, all of the text: what bucket bounds are.
 bool literal_float(struct str text, double *value);
 
-// The fewest digits that read back as the same number: without an exponent, and as %g.
+// The fewest digits that read back as the same number: without an exponent; as %g; and as samples
+// are written, with an exponent below 1e-06 and from 1e+21 on.
 void literal_print(double value, struct buf *out);
 void literal_print_g(double value, struct buf *out);
+void literal_print_sample(double value, struct buf *out);
 
 #endif
