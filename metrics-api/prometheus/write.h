@@ -8,10 +8,10 @@
 #include "metrics-api/promql/promql.h"
 
 // {"status":"success","data":{"resultType":…,"result":[…]},"warnings":[…],"infos":[…]}. Of more
-// than `limit` series (0: any number) the first, and a warning. -1: it is longer than max_bytes;
-// out is as it was.
-int prom_write_result(const struct promql_result *r, int64_t limit, size_t max_bytes,
-                      struct buf *out) MUST_CHECK;
+// than `limit` series (0: any number) the first, and a warning. time_ms: of the question, which a
+// string shows. -1: it is longer than max_bytes; out is as it was.
+int prom_write_result(const struct promql_result *r, int64_t time_ms, int64_t limit,
+                      size_t max_bytes, struct buf *out) MUST_CHECK;
 // Strings, sorted by the caller; of more than `limit` the first, with a warning.
 void prom_write_names(const struct str *names, size_t n, int64_t limit, struct buf *out);
 // Label sets, likewise. -1 as above.
@@ -33,7 +33,7 @@ enum prom_error {
     PROM_INTERNAL,    // 500
 };
 int prom_error_status(enum prom_error type);
-// {"status":"error","errorType":…,"error":…}
+// {"status":"error","errorType":…,"error":…}. Prometheus has no type for 403: "forbidden".
 void prom_write_error(enum prom_error type, const char *text, struct buf *out);
 
 // A sample's value as strconv.FormatFloat(v, 'f' or 'e', -1, 64) has it: 'e' below 1e-6 and from
