@@ -21,9 +21,9 @@ struct samples_spec {
     int64_t kept_from_us;
 };
 
-// Which rows samples of these stamps are made of. Of counters, hours from hours_from_us (a midnight)
-// up to minutes_from_us (a whole hour), none where the two are the same, and minutes from there up
-// to to_us. Of gauges minutes alone, from a multiple of FACTS_BLOCK_MINUTES on.
+// Which rows samples of these stamps are made of. Of counters, hours from hours_from_us (a
+// midnight) up to minutes_from_us (a whole hour), none where the two are the same, and minutes from
+// there up to to_us. Of gauges minutes alone, from a multiple of FACTS_BLOCK_MINUTES on.
 struct samples_need {
     int64_t hours_from_us, minutes_from_us, to_us;
 };
