@@ -129,8 +129,6 @@ static double value(void *arg, size_t group, size_t step, double phi)
     int64_t to_us = time_floor_us(t_ms * US_PER_MS, US_PER_MIN);
     from_us = max_i64(from_us, s->kept_from_us);
     to_us = min_i64(to_us, s->through_us);
-    if (from_us >= to_us)
-        return promql_stale();
     slide(q, group, from_us, to_us);
     if (q->windows == 0)
         return promql_stale();

@@ -349,6 +349,8 @@ START_TEST(nothing_overflows)
     for (int i = 0; i < 3; i++)
         add_values(add_series("a"), 10, 1 + i, INT64_MAX);
     add_values(&stored[2], 11, 9, 4);
+    add_values(&stored[0], 13, 8, 4);
+    add_values(&stored[1], 13, 9, INT64_MAX);
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
     struct quantiles *q = quantiles_new(&spec, series, 2);
     check(q, 0, 11, 0, 1e-6);
@@ -356,6 +358,7 @@ START_TEST(nothing_overflows)
     q = quantiles_new(&spec, series, 3);
     ask(q, 0, 11, 1);
     check(q, 0, 12, 1, 9e-6); // what left is gone to the last one
+    check(q, 0, 14, 1, 9e-6); // more than an int64
     quantiles_free(q);
     static const int64_t ends[] = {INT64_MIN, INT64_MIN / 1000, INT64_MAX / 1000, INT64_MAX};
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
