@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """deploy/grafana as it stands there, without a Grafana: dashboards are what generate.py makes, whole, and ask for what
-is there. That they show something is tests/e2e/test_60_grafana.py; the provisioning is tests/manifests/test_compose.py."""
+is there. That they show something is tests/e2e/test_60_grafana.py; provisioning is in tests/manifests."""
 import glob
+import itertools
 import json
 import os
 import re
@@ -36,7 +37,8 @@ def asked():
 def expressions():
     """{dashboard/panel/refId: PromQL with variables put in}"""
     how = asked()
-    found = {f"{name}/{panel['title']}/{t['refId']}": how.promql(panel, t)[0] for name, panel, t in queries("prometheus")}
+    found = {f"{name}/{panel['title']}/{t['refId']}": how.promql(panel, t)[0]
+             for name, panel, t in queries("prometheus")}
     for name, dashboard in dashboards().items():
         for v in dashboard["templating"]["list"]:
             if v["type"] == "query" and v["datasource"]["type"] == "prometheus":
@@ -112,7 +114,7 @@ class Dashboards(unittest.TestCase):
             wanted = {"type": first["query"], "uid": "${datasource}"}
             self.assertIn(first["query"], SOURCES)
             self.assertTrue(panel["targets"])
-            self.assertEqual([t["refId"] for t in panel["targets"]], [chr(65 + i) for i in range(len(panel["targets"]))])
+            self.assertEqual("".join(t["refId"] for t in panel["targets"]), "ABCDEFGH"[:len(panel["targets"])])
             for one in (panel, *panel["targets"], *dashboard["templating"]["list"][1:]):
                 self.assertEqual(one["datasource"], wanted, panel["title"])
 
@@ -130,7 +132,7 @@ class Dashboards(unittest.TestCase):
             for p in d["panels"]:
                 at = p["gridPos"]
                 self.assertLessEqual(at["x"] + at["w"], WIDTH, p["title"])
-                for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+                for cell in itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])):
                     self.assertNotIn(cell, taken, f"{name}: {p['title']} and {taken.get(cell)}")
                     taken[cell] = p["title"]
 
@@ -178,7 +180,8 @@ class Queries(unittest.TestCase):
             path = os.path.join(folder, "rules.json")
             with open(path, "w", encoding="utf-8") as f:
                 json.dump({"groups": [{"name": "dashboards", "rules": rules}]}, f)
-            r = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, timeout=60, check=False)
+            r = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True, timeout=60,
+                               check=False)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertIn(f"{len(rules)} rules found", r.stdout)
         self.assertGreater(len(rules), 150)

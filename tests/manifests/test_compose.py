@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """deploy/compose: the image's recipe by hadolint and against the sources, the services by compose's own schema
-and each program's settings. No container is started: what the image's first half does is done here, in a copy."""
+and each program's settings; Prometheus and Grafana with what is mounted into them. No container is started: what the
+image's first half does is done here, in a copy."""
 import fnmatch
 import json
 import re
@@ -16,6 +17,7 @@ from program_settings import PROGRAMS, ROOT, check_config, packages, program_pat
 
 COMPOSE = ROOT / "deploy/compose"
 RECIPE = COMPOSE / "Dockerfile"
+STORES = {"redpanda", "postgres"}  # images of others, as they come
 
 
 def instructions():
@@ -154,18 +156,25 @@ class Services(unittest.TestCase):
                              f"http://127.0.0.1:{self.environment(name)['HTTP_PORT']}/readyz")
 
     def test_hardening(self):
-        for name, service in self.own.items():
+        for name, service in self.services.items():
+            if name in STORES:
+                continue
             self.assertTrue(service["read_only"], name)
             self.assertEqual((service["cap_drop"], service["security_opt"]), (["ALL"], ["no-new-privileges:true"]))
+            # Of our own image the recipe says it.
+            self.assertTrue(name in self.own or re.fullmatch(r"[1-9]\d*:\d+", service["user"]), name)
 
     def test_order(self):
         """The services come after setup, which comes after the stores, which say when they are there."""
-        for name, service in self.own.items():
-            for other, how in service["depends_on"].items():
+        for name, service in self.services.items():
+            for other, how in service.get("depends_on", {}).items():
                 if how["condition"] == "service_healthy":
                     self.assertIn("healthcheck", self.services[other], name)
                 else:
-                    self.assertEqual((other, self.services[other]["restart"]), ("setup", "no"), name)
+                    self.assertIn(other, {"setup", "grafana-login"}, name)
+                    self.assertEqual(self.services[other]["restart"], "no", name)
+        for name in self.own:
+            self.assertLessEqual(set(self.own[name]["depends_on"]), {*STORES, "setup"}, name)
         self.assertEqual(set(self.own["setup"]["depends_on"]), {"redpanda", "postgres"})
 
     def test_time_to_stop(self):
@@ -186,6 +195,107 @@ class Services(unittest.TestCase):
         for service in self.own.values():
             context = (COMPOSE / service["build"]["context"]).resolve()
             self.assertEqual(context / service["build"]["dockerfile"], RECIPE.resolve())
+
+
+class Monitoring(unittest.TestCase):
+    """Prometheus and Grafana: what is mounted exists, and what it names is among the services."""
+
+    def setUp(self):
+        self.file, = documents(COMPOSE / "docker-compose.yaml")
+        self.services = self.file["services"]
+        self.grafana = self.services["grafana"]
+
+    def mounts(self, name):
+        """{path in the container: path here}, of what is not a volume."""
+        parts = [v.split(":") for v in self.services[name]["volumes"]]
+        for volume in (p for p in parts if not p[0].startswith(".")):
+            self.assertIn(volume[0], self.file["volumes"], name)
+        found = {p[1]: (COMPOSE / p[0]).resolve() for p in parts if p[0].startswith(".") and p[2:] == ["ro"]}
+        for path in found.values():
+            self.assertTrue(path.exists() and ROOT in path.parents, path)
+        return found
+
+    def yaml(self, *path):
+        found, = documents(ROOT.joinpath("deploy", *path))
+        return found
+
+    def test_only_in_the_profile(self):
+        named = {name for name, s in self.services.items() if s.get("profiles") == ["monitoring"]}
+        self.assertEqual(named, {"prometheus", "grafana-login", "grafana"})
+        for name, service in self.services.items():
+            self.assertTrue(name in named or not named & set(service.get("depends_on", {})), name)
+
+    def test_prometheus_scrapes_each_service(self):
+        mine, other = self.yaml("compose", "prometheus.yml"), self.yaml("prometheus", "prometheus.yml")
+        self.assertEqual([j["job_name"] for j in mine["scrape_configs"]],
+                         [j["job_name"] for j in other["scrape_configs"]])
+        self.assertEqual(mine["global"], other["global"])
+        for job in mine["scrape_configs"]:
+            place, = job["dns_sd_configs"]
+            name, = place["names"]
+            self.assertEqual(job["job_name"], "streamlens-" + name)
+            self.assertEqual(str(place["port"]), self.services[name]["environment"]["HTTP_PORT"])
+            self.assertEqual(place["type"], "A")
+
+    def test_prometheus_takes_its_files(self):
+        mounts = self.mounts("prometheus")
+        config = next(c for c in self.services["prometheus"]["command"] if c.startswith("--config.file="))
+        folder = Path(tempfile.mkdtemp(prefix="streamlens-prometheus-"))
+        self.addCleanup(shutil.rmtree, folder)
+        for inside, here in mounts.items():
+            shutil.copy(here, folder / Path(inside).name)
+        r = subprocess.run(["promtool", "check", "config", folder / Path(config.split("=")[1]).name],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        self.assertEqual(r.returncode, 0, r.stdout)
+        self.assertRegex(r.stdout, r"SUCCESS: [1-9]\d* rules found")
+
+    def test_grafana_has_what_the_provisioning_names(self):
+        env, mounts = self.grafana["environment"], self.mounts("grafana")
+        texts = {}
+        for kind in ("datasources", "dashboards"):
+            folder = ROOT / "deploy/grafana/provisioning" / kind
+            file, = folder.glob("*.yaml")
+            self.assertEqual(mounts[f"/etc/grafana/provisioning/{kind}/{file.name}"], file)
+            texts[kind] = file.read_text(encoding="utf-8")
+        written = re.sub(r"^ *#.*\n", "", "".join(texts.values()), flags=re.M)
+        named = set(re.findall(r"\$(\w+)", written))
+        self.assertEqual(named, {v for v in env if v.startswith("STREAMLENS_")})
+        table = (ROOT / "deploy/grafana/provisioning/datasources/README.md").read_text(encoding="utf-8")
+        self.assertEqual(named, set(re.findall(r"`(STREAMLENS_\w+)`", table)))
+        self.assertIn(env["STREAMLENS_DASHBOARDS"], mounts)
+        home = Path(env["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+        self.assertTrue((mounts[str(home.parent)] / home.name).exists())
+
+    def test_grafana_reaches_its_sources(self):
+        env = self.grafana["environment"]
+        for variable in ("STREAMLENS_METRICS_URL", "STREAMLENS_PROMETHEUS_URL", "STREAMLENS_SQL_HOST"):
+            name, port = env[variable].removeprefix("http://").split(":")
+            listens = {p.split(":")[-1] for p in self.services[name].get("ports", [])}
+            self.assertIn(port, listens, variable)
+        self.assertEqual(env["STREAMLENS_SQL_DATABASE"], self.services["postgres"]["environment"]["POSTGRES_DB"])
+
+    def test_grafana_logs_in_as_who_was_made(self):
+        env, login = self.grafana["environment"], self.services["grafana-login"]
+        command = dict(c.removeprefix("--set=").split("=", 1) for c in login["command"] if c.startswith("--set="))
+        self.assertEqual(command, {"login": env["STREAMLENS_SQL_USER"], "password": env["STREAMLENS_SQL_PASSWORD"]})
+        self.assertEqual(login["image"], self.services["postgres"]["image"])
+        file = next(c.split("=")[1] for c in login["command"] if c.startswith("--file="))
+        self.assertEqual(self.mounts("grafana-login")[file], ROOT / "deploy/grafana/login.sql")
+
+    def test_data_sources(self):
+        """By kind: what Grafana takes for granted is not what these are."""
+        listed = self.yaml("grafana", "provisioning", "datasources", "streamlens.yaml")["datasources"]
+        sources = {d["uid"]: d for d in listed}
+        self.assertEqual([u for u, d in sources.items() if d.get("isDefault")], ["llm-metrics"])
+        for uid, every in (("llm-metrics", "60s"), ("streamlens-self", "15s")):
+            about = sources[uid]["jsonData"]
+            self.assertEqual((about["httpMethod"], about["timeInterval"], about["prometheusType"]),
+                             ("POST", every, "Prometheus"), uid)
+        self.assertIs(sources["llm-metrics"]["jsonData"]["manageAlerts"], False)
+        headers = {sources["llm-metrics"]["jsonData"]["httpHeaderName1"]:
+                   sources["llm-metrics"]["secureJsonData"]["httpHeaderValue1"]}
+        self.assertEqual(headers, {"Authorization": "Bearer $STREAMLENS_KEY"})
+        self.assertEqual(sources["llm-sql"]["type"], "grafana-postgresql-datasource")
 
 
 if __name__ == "__main__":
