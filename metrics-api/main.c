@@ -21,6 +21,7 @@ struct app {
     struct http_server *server;
     struct hash_key hash_key;
     struct answerer *answerer;
+    struct prom_loader *prom_loader;
     struct pg_listen *listen;
     struct sd_notify *notify;
     bool was_up, failed, hears;
@@ -132,6 +133,10 @@ static int run(struct app *app, struct err *e)
     app->answerer =
         answerer_new(base, routes->repo, &app->hash_key, (size_t)app->config.answer_memory_bytes);
     routes->serve = serve_new(app->answerer, &app->config, &app->hash_key, &routes->stats);
+    app->prom_loader = prom_loader_new(base, routes->repo, &app->config, &app->hash_key,
+                                       serve_freshness(routes->serve), &routes->stats);
+    routes->prometheus =
+        prom_api_new(app->prom_loader, &app->config, &app->hash_key, &routes->stats);
     routes->compresses = app->config.http_gzip_level > 0;
     if (listen_for_flushes(app, base, e) != 0)
         return -1;
@@ -171,6 +176,8 @@ int main(int argc, char **argv)
         // Requests that still wait are answered by repo_free(): the server ends after it.
         repo_free(app.routes.repo);
         pg_listen_free(app.listen);
+        prom_api_free(app.routes.prometheus);
+        prom_loader_free(app.prom_loader);
         serve_free(app.routes.serve);
         answerer_free(app.answerer);
         http_server_free(app.server);

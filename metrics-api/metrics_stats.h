@@ -22,6 +22,12 @@
     COUNTER(cache_joined, "streamlens_metrics_cache_total", "result=\"joined\"", "")               \
     COUNTER(cache_misses, "streamlens_metrics_cache_total", "result=\"miss\"", "")                 \
     GAUGE(cache_bytes, "streamlens_metrics_cache_bytes", "", "Memory of kept answers.")            \
+    COUNTER(facts_cache_hits, "streamlens_metrics_facts_cache_total", "result=\"hit\"",            \
+            "Blocks of minutes that queries of /api/v1 needed, by whether they were in memory or"  \
+            " were read.")                                                                         \
+    COUNTER(facts_cache_misses, "streamlens_metrics_facts_cache_total", "result=\"miss\"", "")     \
+    GAUGE(facts_cache_bytes, "streamlens_metrics_facts_cache_bytes", "",                           \
+          "Memory of kept minutes.")                                                               \
     GAUGE(stream_clients, "streamlens_stream_clients", "", "Clients of /v1/stream.")               \
     COUNTER(stream_rows, "streamlens_stream_rows_total", "",                                       \
             "Rows sent to clients of /v1/stream.")                                                 \

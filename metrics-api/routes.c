@@ -98,6 +98,33 @@ GET_QUESTION(get_models, ENDPOINT_MODELS)
 GET_QUESTION(get_cost, ENDPOINT_COST)
 GET_QUESTION(get_prices, ENDPOINT_PRICES)
 
+// ---- Prometheus' API ----------------------------------------------------------------------------
+
+static void ask_prometheus(struct http_exchange *x, struct routes *rt, enum prom_endpoint endpoint)
+{
+    struct auth_identity who;
+    if (auth_check(rt->auth, x, SCOPE_READ | SCOPE_ADMIN, &who) != 0)
+        return;
+    struct question_rights rights = rights_of(&who);
+    prom_api_answer(rt->prometheus, x, endpoint, &rights);
+}
+
+#define ASK_PROMETHEUS(name, endpoint)                                                             \
+    static void name(struct http_exchange *x, void *arg)                                           \
+    {                                                                                              \
+        ask_prometheus(x, arg, endpoint);                                                          \
+    }
+ASK_PROMETHEUS(prom_query, PROM_QUERY)
+ASK_PROMETHEUS(prom_query_range, PROM_QUERY_RANGE)
+ASK_PROMETHEUS(prom_series, PROM_SERIES)
+ASK_PROMETHEUS(prom_labels, PROM_LABELS)
+ASK_PROMETHEUS(prom_label_values, PROM_LABEL_VALUES)
+ASK_PROMETHEUS(prom_metadata, PROM_METADATA)
+ASK_PROMETHEUS(prom_exemplars, PROM_QUERY_EXEMPLARS)
+ASK_PROMETHEUS(prom_rules, PROM_RULES)
+ASK_PROMETHEUS(prom_alerts, PROM_ALERTS)
+ASK_PROMETHEUS(prom_buildinfo, PROM_BUILDINFO)
+
 // ---- the document -------------------------------------------------------------------------------
 
 static void get_openapi(struct http_exchange *x, void *arg)
@@ -167,14 +194,37 @@ static void get_self_metrics(struct http_exchange *x, void *arg)
 }
 
 const struct http_route routes_table[] = {
-    {"GET", "/v1/metrics", get_metrics, 0},   {"GET", "/v1/summary", get_summary, 0},
-    {"GET", "/v1/top", get_top, 0},           {"GET", "/v1/heatmap", get_heatmap, 0},
-    {"GET", "/v1/series", get_series, 0},     {"GET", "/v1/tenants", get_tenants, 0},
-    {"GET", "/v1/routes", get_routes, 0},     {"GET", "/v1/models", get_models, 0},
-    {"GET", "/v1/stream", get_stream, 0},     {"GET", "/v1/cost", get_cost, 0},
-    {"GET", "/v1/prices", get_prices, 0},     {"GET", "/openapi.json", get_openapi, 0},
-    {"GET", "/health", get_ready, 0},         {"GET", "/readyz", get_ready, 0},
-    {"GET", "/livez", get_alive, 0},          {"GET", "/startupz", get_started, 0},
+    {"GET", "/v1/metrics", get_metrics, 0},
+    {"GET", "/v1/summary", get_summary, 0},
+    {"GET", "/v1/top", get_top, 0},
+    {"GET", "/v1/heatmap", get_heatmap, 0},
+    {"GET", "/v1/series", get_series, 0},
+    {"GET", "/v1/tenants", get_tenants, 0},
+    {"GET", "/v1/routes", get_routes, 0},
+    {"GET", "/v1/models", get_models, 0},
+    {"GET", "/v1/stream", get_stream, 0},
+    {"GET", "/v1/cost", get_cost, 0},
+    {"GET", "/v1/prices", get_prices, 0},
+    {"GET", "/openapi.json", get_openapi, 0},
+    {"GET", "/health", get_ready, 0},
+    {"GET", "/readyz", get_ready, 0},
+    {"GET", "/livez", get_alive, 0},
+    {"GET", "/startupz", get_started, 0},
     {"GET", "/metrics", get_self_metrics, 0},
+    {"GET", "/api/v1/query", prom_query, 0},
+    {"POST", "/api/v1/query", prom_query, PROM_BODY_MAX},
+    {"GET", "/api/v1/query_range", prom_query_range, 0},
+    {"POST", "/api/v1/query_range", prom_query_range, PROM_BODY_MAX},
+    {"GET", "/api/v1/query_exemplars", prom_exemplars, 0},
+    {"POST", "/api/v1/query_exemplars", prom_exemplars, PROM_BODY_MAX},
+    {"GET", "/api/v1/series", prom_series, 0},
+    {"POST", "/api/v1/series", prom_series, PROM_BODY_MAX},
+    {"GET", "/api/v1/labels", prom_labels, 0},
+    {"POST", "/api/v1/labels", prom_labels, PROM_BODY_MAX},
+    {"GET", "/api/v1/label/{name}/values", prom_label_values, 0},
+    {"GET", "/api/v1/metadata", prom_metadata, 0},
+    {"GET", "/api/v1/rules", prom_rules, 0},
+    {"GET", "/api/v1/alerts", prom_alerts, 0},
+    {"GET", "/api/v1/status/buildinfo", prom_buildinfo, 0},
 };
 const size_t routes_count = ARRAY_LEN(routes_table);

@@ -11,17 +11,19 @@
 #include "common/io/pg_async_stats.h"
 #include "common/io/pg_listen_stats.h"
 #include "metrics-api/metrics_stats.h"
+#include "metrics-api/prometheus/api.h"
 #include "metrics-api/repo.h"
 #include "metrics-api/serve.h"
 #include "metrics-api/stream.h"
 
 // The table's arg is a struct routes, made by main.c and outliving the server.
 struct routes {
-    struct repo *repo;         // borrowed
-    struct serve *serve;       // borrowed
-    struct stream_hub *stream; // borrowed
-    struct auth *auth;         // borrowed
-    bool compresses;           // where clients take it
+    struct repo *repo;           // borrowed
+    struct serve *serve;         // borrowed
+    struct stream_hub *stream;   // borrowed
+    struct prom_api *prometheus; // borrowed
+    struct auth *auth;           // borrowed
+    bool compresses;             // where clients take it
     bool draining;
     struct metrics_stats stats;
     struct http_stats http_stats;

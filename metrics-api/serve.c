@@ -77,6 +77,11 @@ void serve_notified(struct serve *s, const char *payload)
     freshness_notify(&s->freshness, payload);
 }
 
+const struct freshness *serve_freshness(const struct serve *s)
+{
+    return &s->freshness;
+}
+
 // ---- answers ------------------------------------------------------------------------------------
 
 static const struct buf *compressed(struct serve *s, struct cached *c, bool in_cache)

@@ -11,6 +11,7 @@
 #include "common/core/config.h"
 #include "common/io/http_server.h"
 #include "metrics-api/answer.h"
+#include "metrics-api/freshness.h"
 #include "metrics-api/metrics_stats.h"
 
 struct serve;
@@ -26,5 +27,7 @@ void serve_question(struct serve *s, struct http_exchange *x, struct question *q
 // The notifications' channel.
 void serve_listening(struct serve *s, bool up);
 void serve_notified(struct serve *s, const char *payload);
+// What was heard there.
+const struct freshness *serve_freshness(const struct serve *s);
 
 #endif

@@ -56,7 +56,7 @@ struct config {
     char *start; // "earliest" or "latest": where a task begins that has no position yet
     // metrics-api
     int64_t pg_pool_size, pg_queue_size, query_timeout_ms, cache_bytes, cache_max_age_ms,
-        answer_memory_bytes, http_gzip_level, stream_max_clients;
+        facts_cache_bytes, answer_memory_bytes, http_gzip_level, stream_max_clients;
     char *postgres_read_dsn; // "": postgres_dsn
     // retention: what streamlens-admin keeps
     int64_t minute_retention_days, hour_retention_days;

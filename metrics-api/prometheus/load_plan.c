@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// From selectors to metrics, series and blocks.
+#include "metrics-api/prometheus/load_internal.h"
+
+#include "common/core/timeunit.h"
+
+#define RANGE_MAX_US (4000 * US_PER_DAY) // as /v1 has it
+
+// Buckets that the histograms themselves can stand for: of one metric, and nothing is asked of the
+// bound.
+static const struct metric *only_buckets(const struct promql_select *s)
+{
+    const struct metric *only = NULL;
+    if (selection_asks(s, STR_LIT("le")))
+        return NULL;
+    for (size_t i = 0; i < metric_count; i++) {
+        if (!selection_metric(s, &metrics[i]))
+            continue;
+        if (only)
+            return NULL;
+        only = &metrics[i];
+    }
+    return only && only->source == METRIC_BUCKETS ? only : NULL;
+}
+
+struct samples_need load_need(const struct prom_load *l, const struct want *w)
+{
+    const struct promql_select *s = &l->spec.selects[w->select];
+    // Which label sets there are: hours tell that as well as minutes do.
+    if (l->spec.what != PROM_LOAD_SAMPLES) {
+        int64_t to_us = l->names_to_us;
+        return (struct samples_need){l->names_from_us, to_us, to_us};
+    }
+    bool minutes_alone = w->quantile != SIZE_MAX || w->metric->gauge;
+    return samples_need(minutes_alone, s->from_ms, s->to_ms);
+}
+
+bool load_range(const struct prom_load *l, int64_t now_us, int64_t *from_us, int64_t *to_us)
+{
+    // What lies outside has no windows; and arithmetic stays far from its ends.
+    int64_t low_us = time_floor_us(now_us - RANGE_MAX_US, US_PER_HOUR);
+    int64_t high_us = time_floor_us(now_us, US_PER_HOUR) + 2 * US_PER_HOUR;
+    *from_us = INT64_MAX;
+    *to_us = INT64_MIN;
+    for (size_t i = 0; i < l->spec.select_count; i++) {
+        const struct promql_select *s = &l->spec.selects[i];
+        int64_t from_ms = max_i64(s->from_ms, low_us / US_PER_MS);
+        int64_t to_ms = min_i64(s->to_ms, high_us / US_PER_MS);
+        if (from_ms > to_ms)
+            continue;
+        struct samples_need need = samples_need(false, from_ms, to_ms);
+        *from_us = min_i64(*from_us, need.minutes_from_us);
+        *to_us = max_i64(*to_us, need.to_us);
+    }
+    *from_us = max_i64(*from_us, low_us);
+    *to_us = min_i64(time_floor_us(*to_us + US_PER_HOUR - 1, US_PER_HOUR), high_us);
+    return *from_us < *to_us;
+}
+
+static size_t row_bytes(enum facts_group group)
+{
+    static const size_t bytes[] = {
+        [FACTS_SUMS] = FACTS_SUM_COLUMNS * sizeof(int64_t),
+        [FACTS_COSTS] = FACTS_COST_COLUMNS * sizeof(int64_t),
+        [FACTS_OBJECTS] = 64,
+        [FACTS_LATENCY] = 640, // of some 60 filled buckets
+        [FACTS_TTFT] = 640,
+    };
+    return bytes[group];
+}
+
+static int too_much(struct prom_load *l)
+{
+    l->failure = PROM_EXECUTION;
+    return err_set(&l->e,
+                   "the query needs the minutes of more series and hours than fit into %zu MiB: "
+                   "fewer series, or a shorter range",
+                   l->loader->load_bytes >> 20);
+}
+
+// What of a series a want needs. A series has nothing before its first window nor behind its last.
+static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
+                        const struct samples_need *need)
+{
+    const struct series_name *name = &l->names->series.v[at];
+    enum facts_group group = w->metric->group;
+    if (need->hours_from_us < need->minutes_from_us)
+        need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, need->minutes_from_us);
+    int64_t from_us = max_i64(need->minutes_from_us, name->first_us);
+    int64_t to_us = min_i64(need->to_us, name->last_us + US_PER_MIN);
+    if (from_us < to_us)
+        need_add(&l->blocks, at, FACTS_MINUTES, group, from_us, to_us);
+}
+
+// Samples need facts, and so do variants that no table has.
+bool load_needs_facts(const struct prom_load *l, const struct metric *m)
+{
+    bool found = m->source == METRIC_ERRORS || m->source == METRIC_REASONS;
+    switch (l->spec.what) {
+    case PROM_LOAD_SAMPLES:
+        return true;
+    case PROM_LOAD_SERIES:
+        return found;
+    case PROM_LOAD_VALUES:
+        return found && str_eq(str_of(m->label), l->spec.label);
+    default:
+        return false;
+    }
+}
+
+static int need_want(struct prom_load *l, const struct want *w)
+{
+    if (!load_needs_facts(l, w->metric))
+        return 0;
+    struct samples_need need = load_need(l, w);
+    need.hours_from_us = max_i64(need.hours_from_us, l->names_from_us - US_PER_DAY);
+    need.minutes_from_us = max_i64(need.minutes_from_us, l->names_from_us);
+    need.to_us = min_i64(need.to_us, l->names_to_us);
+    for (size_t i = 0; i < w->n; i++) {
+        size_t before = l->blocks.n;
+        need_series(l, w, w->series[i], &need);
+        for (size_t k = before; k < l->blocks.n; k++)
+            l->blocks.bytes +=
+                row_bytes(w->metric->group) *
+                (l->blocks.v[k].unit == FACTS_HOURS ? FACTS_BLOCK_HOURS : FACTS_BLOCK_MINUTES);
+        if (l->blocks.bytes > l->loader->load_bytes)
+            return too_much(l);
+    }
+    return 0;
+}
+
+static int add_want(struct prom_load *l, size_t *room, const struct want *w)
+{
+    if (l->want_count == *room) {
+        *room = *room ? 2 * *room : 16;
+        l->wants = xrealloc(l->wants, *room * sizeof(*l->wants));
+    }
+    l->wants[l->want_count++] = *w;
+    return need_want(l, w);
+}
+
+static int plan_select(struct prom_load *l, size_t select, size_t *room)
+{
+    const struct promql_select *s = &l->spec.selects[select];
+    const struct series_names *names = &l->names->series;
+    struct str values[METRIC_LABELS];
+    uint32_t *places = arena_array(&l->arena, names->n + 1, sizeof(*places));
+    struct want w = {.select = select, .series = places, .quantile = SIZE_MAX};
+    for (size_t i = 0; i < names->n; i++) {
+        metric_label_values(names->v[i].tenant_id, names->v[i].route, names->v[i].model, values);
+        if (selection_series(s, values))
+            places[w.n++] = (uint32_t)i;
+    }
+    w.metric = only_buckets(s);
+    for (size_t i = 0; w.metric && i < l->spec.quantile_count; i++) {
+        w.quantile = i;
+        if (l->spec.quantiles[i].select == select && add_want(l, room, &w) != 0)
+            return -1;
+    }
+    if (w.metric && s->quantile != SIZE_MAX) // nobody else looks at the buckets
+        return 0;
+    w.quantile = SIZE_MAX;
+    for (size_t i = 0; w.n > 0 && i < metric_count; i++) {
+        w.metric = &metrics[i];
+        if (selection_metric(s, w.metric) && add_want(l, room, &w) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int load_plan(struct prom_load *l)
+{
+    size_t room = 0;
+    if (l->names->series.more) {
+        l->failure = PROM_EXECUTION;
+        return err_set(&l->e,
+                       "the query's range has more than %d series: ask for fewer routes, "
+                       "models or tenants by =",
+                       SERIES_NAMES_MAX);
+    }
+    for (size_t i = 0; i < l->spec.select_count; i++)
+        if (plan_select(l, i, &room) != 0)
+            return -1;
+    return 0;
+}
