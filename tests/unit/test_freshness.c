@@ -77,17 +77,19 @@ END_TEST
 START_TEST(ranges_of_any_length_hold_as_their_parts_do)
 {
     fresh();
-    srand(7);
-    for (int round = 0; round < 3000; round++) {
-        uint64_t since = f.now;
-        int64_t named = rand() % 400, named_to = named + rand() % 3 * (rand() % 40);
-        char payload[64];
-        snprintf(payload, sizeof(payload), "%d-%d", (int)named * 10, (int)named_to * 10 + 9);
-        freshness_notify(&f, payload);
-        int64_t from = rand() % 400, to = from + 1 + rand() % 100;
-        ck_assert_msg(freshness_holds(&f, since, from * PLACE, to * PLACE, true) ==
-                          (named_to < from || named >= to),
-                      "%d to %d, named %d to %d", (int)from, (int)to, (int)named, (int)named_to);
+    for (int from = 1; from <= 2 * FRESHNESS_STRIDE; from++) {
+        for (int to = from + 1; to <= 5 * FRESHNESS_STRIDE; to++) {
+            const int named[] = {from - 1, from, (from + to) / 2, to - 1, to};
+            for (int i = 0; i < 5; i++) {
+                uint64_t since = f.now;
+                char payload[64];
+                snprintf(payload, sizeof(payload), "%d-%d", named[i] * 10, named[i] * 10 + 9);
+                freshness_notify(&f, payload);
+                ck_assert_msg(freshness_holds(&f, since, from * PLACE, to * PLACE, true) ==
+                                  (named[i] < from || named[i] >= to),
+                              "%d to %d, named %d", from, to, named[i]);
+            }
+        }
     }
 }
 END_TEST
@@ -156,6 +158,7 @@ START_TEST(long_ranges_are_bounded)
     ck_assert(!freshness_holds(&f, since, 19 * PLACE, (19 + FRESHNESS_PLACES) * PLACE, true));
     ck_assert(!freshness_holds(&f, since, 100 * PLACE, (100 + 2 * FRESHNESS_PLACES) * PLACE, true));
     ck_assert(!freshness_holds(&f, since, INT64_MIN, INT64_MAX, true));
+    ck_assert(freshness_holds(&f, f.now, 0, 2 * FRESHNESS_PLACES * PLACE, true));
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "facts_case.h"
+#include "tests/unit/facts_case.h"
 
 #define TEN_MINUTES FRESHNESS_PLACE_US
 #define ALWAYS_CLOSED INT64_MAX

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/core/hist.h"
-#include "facts_case.h"
+#include "tests/unit/facts_case.h"
 
 // Lets it go and finds it again.
 static const struct facts_block *ended(struct facts_filling *b)
