@@ -283,7 +283,7 @@ void facts_entry_keep(struct facts_cache *c, struct facts_entry *e)
     const struct facts_block *b = &e->block;
     e->hash = entry_hash(c, e->series, b->unit, b->group, b->start_us);
     struct facts_entry *old = *place_of(c, e);
-    if (old && (old->since > e->since || (old->since == e->since && old->read_us > e->read_us)))
+    if (old && (old->since > e->since || old->read_us > e->read_us))
         return; // answers come in another order than they were asked for
     if (old)
         entry_drop(c, old);
