@@ -6,6 +6,7 @@
 #include "common/io/fact_row_pg.h"
 
 #define NAMES_KEPT 32 // lists of names
+#define PLANS_MAX 3   // of a load
 #define LOAD_SHARE 4  // of ANSWER_MEMORY_BYTES: facts of one load
 
 // ---- names --------------------------------------------------------------------------------------
@@ -114,6 +115,11 @@ static void blocks_let_go(struct prom_load *l)
             facts_block_let_go(cache, b->block);
     }
     need_clear(&l->blocks);
+}
+
+static void series_let_go(struct prom_load *l)
+{
+    struct facts_cache *cache = l->loader->cache;
     for (size_t i = 0; l->handles && i < l->names->series.n; i++)
         if (l->handles[i])
             facts_series_let_go(cache, l->handles[i]);
@@ -132,6 +138,7 @@ static void load_free(struct prom_load *l)
     if (l->has_turn)
         turn_release(l);
     blocks_let_go(l);
+    series_let_go(l);
     if (l->names)
         names_let_go(l->names);
     event_free(l->now);
@@ -294,7 +301,7 @@ static void on_facts(void *arg, enum repo_status status, const struct repo_meta 
         end_bad(l);
         return;
     }
-    l->loader->kept_from_us = meta->kept.minutes_from_us;
+    l->loader->kept = meta->kept;
     for (size_t i = 0; i < l->blocks.n; i++) {
         struct need_block *b = &l->blocks.v[i];
         if (!b->filling)
@@ -494,12 +501,22 @@ static bool have_names(struct prom_load *l)
     return kept != NULL;
 }
 
+// Again where minutes that it was planned with may have been dropped meanwhile.
+static bool must_plan(const struct prom_load *l)
+{
+    bool other = l->kept_from_us != l->loader->kept.minutes_from_us;
+    return l->planned == 0 || (other && l->planned < PLANS_MAX);
+}
+
 static void go_on(struct prom_load *l)
 {
     if (!have_names(l))
         return;
-    if (!l->handles) {
+    if (!l->handles)
         l->handles = xcalloc(l->names->series.n + 1, sizeof(struct facts_series *));
+    if (must_plan(l)) {
+        blocks_let_go(l);
+        l->planned++;
         if (load_plan(l) != 0) {
             end_bad(l);
             return;
@@ -563,7 +580,7 @@ struct prom_loader *prom_loader_new(struct event_base *base, struct repo *repo,
     p->stats = stats;
     p->max_age_us = c->cache_max_age_ms * US_PER_MS;
     p->load_bytes = (size_t)c->answer_memory_bytes / LOAD_SHARE;
-    p->kept_from_us = INT64_MIN;
+    p->kept = (struct plan_kept){INT64_MIN, INT64_MIN};
     // A standby may be behind what its primary has told.
     int64_t closed_max_age_us = c->postgres_read_dsn[0] ? p->max_age_us : INT64_MAX;
     p->cache =

@@ -95,17 +95,26 @@ static size_t count_blocks(enum facts_unit unit, int64_t from_us, int64_t to_us)
     return from_us < to_us ? (size_t)((to_us - from_us) / facts_block_us(unit)) + 2 : 0;
 }
 
-struct facts_rows need_rows(const struct need_blocks *b, uint32_t series, enum facts_group group,
-                            const struct samples_need *need, struct arena *a)
+struct facts_rows need_rows(const struct need_blocks *b, uint32_t series, const struct metric *m,
+                            const struct samples_need *need, int64_t spread_us, struct arena *a)
 {
-    int64_t hours_us = need->hours_from_us, minutes_us = need->minutes_from_us;
-    size_t hours = count_blocks(FACTS_HOURS, hours_us, minutes_us);
-    size_t minutes = count_blocks(FACTS_MINUTES, minutes_us, need->to_us);
-    const struct facts_block **v = arena_array(a, hours + minutes + 1, sizeof(*v));
-    struct facts_rows rows = {
-        .hours = v, .minutes = v + hours, .minutes_from_us = need->minutes_from_us};
-    rows.hour_count = find_blocks(b, series, FACTS_HOURS, group, hours_us, minutes_us, v);
+    int64_t from_us = need->minutes_from_us, to_us = need->to_us;
+    int64_t minutes_us = min_i64(max_i64(from_us, spread_us), to_us);
+    size_t hours = count_blocks(FACTS_HOURS, need->hours_from_us, minutes_us);
+    size_t minutes = count_blocks(FACTS_MINUTES, minutes_us, to_us);
+    const struct facts_block **v = arena_array(a, hours + 1, sizeof(*v)), **spread;
+    struct facts_rows rows = {.hours = v, .minutes_from_us = from_us};
+    rows.hour_count =
+        find_blocks(b, series, FACTS_HOURS, m->group, need->hours_from_us, minutes_us, v);
+    size_t n = 0;
+    if (from_us < minutes_us)
+        n = spread_hours(m, v, rows.hour_count, time_floor_us(from_us, US_PER_HOUR), minutes_us, a,
+                         &spread);
+    const struct facts_block **all = arena_array(a, n + minutes + 1, sizeof(*all));
+    if (n > 0)
+        memcpy(all, spread, n * sizeof(*all));
+    rows.minutes = all;
     rows.minute_count =
-        find_blocks(b, series, FACTS_MINUTES, group, minutes_us, need->to_us, v + hours);
+        n + find_blocks(b, series, FACTS_MINUTES, m->group, minutes_us, to_us, all + n);
     return rows;
 }

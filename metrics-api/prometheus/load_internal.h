@@ -12,6 +12,10 @@
 #include "metrics-api/prometheus/samples.h"
 #include "metrics-api/prometheus/selection.h"
 #include "metrics-api/prometheus/series_names.h"
+#include "metrics-api/prometheus/spread.h"
+
+// Minutes times series that a load reads before it takes hours: some three seconds.
+#define LOAD_MINUTES 600000
 
 // ---- blocks -------------------------------------------------------------------------------------
 
@@ -39,9 +43,10 @@ struct need_block *need_find(const struct need_blocks *b, uint32_t series, enum 
 void need_add(struct need_blocks *b, uint32_t series, enum facts_unit unit, enum facts_group group,
               int64_t from_us, int64_t to_us);
 void need_clear(struct need_blocks *b); // none is in use or being read
-// The rows of a series as far as they are there, in the arena.
-struct facts_rows need_rows(const struct need_blocks *b, uint32_t series, enum facts_group group,
-                            const struct samples_need *need, struct arena *a);
+// The rows of a series as far as they are there, in the arena. Hours that end up to spread_us (a
+// whole hour) stand for their minutes.
+struct facts_rows need_rows(const struct need_blocks *b, uint32_t series, const struct metric *m,
+                            const struct samples_need *need, int64_t spread_us, struct arena *a);
 
 // ---- what is wanted -----------------------------------------------------------------------------
 
@@ -77,6 +82,10 @@ struct prom_load {
     struct arena arena; // of wants
     struct want *wants;
     size_t want_count;
+    // Hours that end up to there are spread over their minutes: those of before kept_from_us are
+    // gone, those of more series and hours than LOAD_MINUTES are too many to be read.
+    int64_t spread_us, kept_from_us;
+    size_t planned;
     struct facts_series **handles; // by place in the names; NULL: not wanted
     struct need_blocks blocks;
     enum facts_group reading;
@@ -105,8 +114,8 @@ struct prom_loader {
     struct metrics_stats *stats;
     struct facts_cache *cache;
     int64_t max_age_us;
-    size_t load_bytes; // of facts, of one load
-    int64_t kept_from_us;
+    size_t load_bytes;     // of facts, of one load
+    struct plan_kept kept; // as the last reading saw it
     TAILQ_HEAD(names_list, names) names;
     size_t names_count;
     TAILQ_HEAD(load_list, prom_load) waiting;
@@ -114,7 +123,6 @@ struct prom_loader {
     struct prom_load *reading[PROM_LOADS_MAX];
 };
 
-bool load_needs_facts(const struct prom_load *l, const struct metric *m);
 // Which rows a want is made of.
 struct samples_need load_need(const struct prom_load *l, const struct want *w);
 // What of a load is wanted and where it lies, once the names are there. -1: e and failure.

@@ -9,7 +9,8 @@
 
 struct making {
     struct prom_load *l;
-    struct arena *arena; // of what is made
+    struct arena *arena;  // of what is made
+    struct arena scratch; // of the series at work
     int64_t through_us;
     const struct want *want; // at work
     struct promql_series *series;
@@ -98,11 +99,11 @@ static int make_series(struct making *k, uint32_t at)
     struct samples_need need = samples_need(m->gauge, s->from_ms, s->to_ms);
     struct samples_spec spec = {
         .metric = m,
-        .rows = need_rows(&l->blocks, at, m->group, &need, k->arena),
+        .rows = need_rows(&l->blocks, at, m, &need, l->spread_us, &k->scratch),
         .from_ms = s->from_ms,
         .to_ms = s->to_ms,
         .through_us = k->through_us,
-        .kept_from_us = l->loader->kept_from_us,
+        .kept_from_us = l->loader->kept.hours_from_us,
     };
     struct samples *made;
     size_t n =
@@ -114,6 +115,7 @@ static int make_series(struct making *k, uint32_t at)
         add_series(k, &series);
         k->samples += made[i].n;
     }
+    arena_free(&k->scratch);
     if (k->samples > l->spec.samples_max)
         return cannot(k->l, "query processing would load too many samples into memory in query "
                             "execution");
@@ -171,10 +173,10 @@ static void make_quantile(struct making *k, struct prom_loaded *out)
         const struct series_name *name = &l->names->series.v[w->series[i]];
         struct labels labels = labels_of(k->arena, w->metric, name, STR_LIT(""));
         v[i].group = group_of(k->arena, q, labels);
-        v[i].rows = need_rows(&l->blocks, w->series[i], w->metric->group, &need, k->arena);
+        v[i].rows = need_rows(&l->blocks, w->series[i], w->metric, &need, l->spread_us, k->arena);
     }
     struct quantiles_spec spec = {l->spec.when, q->range_ms, q->offset_ms, k->through_us,
-                                  l->loader->kept_from_us};
+                                  l->loader->kept.hours_from_us};
     struct quantiles *made = quantiles_new(&spec, v, w->n);
     out->own->quantiles[w->quantile] = made;
     out->quantiles[w->quantile] = *quantiles_answer(made);
@@ -210,7 +212,7 @@ static size_t find_variants(struct making *k, uint32_t at, struct str **names)
     struct prom_load *l = k->l;
     const struct metric *m = k->want->metric;
     struct samples_need need = load_need(l, k->want);
-    struct facts_rows rows = need_rows(&l->blocks, at, m->group, &need, &l->arena);
+    struct facts_rows rows = need_rows(&l->blocks, at, m, &need, INT64_MIN, &l->arena);
     size_t n = 0, place = m->source == METRIC_ERRORS ? 0 : 1;
     *names = arena_array(&l->arena, FOUND_MAX, sizeof(**names));
     for (size_t i = 0; i < rows.hour_count; i++)

@@ -73,9 +73,19 @@ static int too_much(struct prom_load *l)
 {
     l->failure = PROM_EXECUTION;
     return err_set(&l->e,
-                   "the query needs the minutes of more series and hours than fit into %zu MiB: "
-                   "fewer series, or a shorter range",
+                   "the query needs more series and hours than fit into %zu MiB: ask for fewer "
+                   "series, or a shorter range",
                    l->loader->load_bytes >> 20);
+}
+
+static int no_buckets(struct prom_load *l)
+{
+    l->failure = PROM_EXECUTION;
+    return err_set(&l->e,
+                   "buckets are not kept by the hour, and these are of dropped minutes, or of "
+                   "more than %d: ask for histogram_quantile(φ, sum by (le) (rate(…))), "
+                   "for fewer series, or a shorter range",
+                   LOAD_MINUTES);
 }
 
 // What of a series a want needs. A series has nothing before its first window nor behind its last.
@@ -84,16 +94,17 @@ static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
 {
     const struct series_name *name = &l->names->series.v[at];
     enum facts_group group = w->metric->group;
-    if (need->hours_from_us < need->minutes_from_us)
-        need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, need->minutes_from_us);
-    int64_t from_us = max_i64(need->minutes_from_us, name->first_us);
+    int64_t minutes_us = max_i64(need->minutes_from_us, min_i64(l->spread_us, need->to_us));
+    if (need->hours_from_us < minutes_us)
+        need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, minutes_us);
+    int64_t from_us = max_i64(minutes_us, name->first_us);
     int64_t to_us = min_i64(need->to_us, name->last_us + US_PER_MIN);
     if (from_us < to_us)
         need_add(&l->blocks, at, FACTS_MINUTES, group, from_us, to_us);
 }
 
 // Samples need facts, and so do variants that no table has.
-bool load_needs_facts(const struct prom_load *l, const struct metric *m)
+static bool needs_facts(const struct prom_load *l, const struct metric *m)
 {
     bool found = m->source == METRIC_ERRORS || m->source == METRIC_REASONS;
     switch (l->spec.what) {
@@ -108,14 +119,22 @@ bool load_needs_facts(const struct prom_load *l, const struct metric *m)
     }
 }
 
-static int need_want(struct prom_load *l, const struct want *w)
+// Within the range that has windows at all.
+static struct samples_need need_of(const struct prom_load *l, const struct want *w)
 {
-    if (!load_needs_facts(l, w->metric))
-        return 0;
     struct samples_need need = load_need(l, w);
     need.hours_from_us = max_i64(need.hours_from_us, l->names_from_us - US_PER_DAY);
     need.minutes_from_us = max_i64(need.minutes_from_us, l->names_from_us);
     need.to_us = min_i64(need.to_us, l->names_to_us);
+    return need;
+}
+
+static int need_want(struct prom_load *l, const struct want *w)
+{
+    struct samples_need need = need_of(l, w);
+    bool buckets = w->metric->source == METRIC_BUCKETS && w->quantile == SIZE_MAX;
+    if (buckets && need.minutes_from_us < l->spread_us)
+        return no_buckets(l);
     for (size_t i = 0; i < w->n; i++) {
         size_t before = l->blocks.n;
         need_series(l, w, w->series[i], &need);
@@ -129,17 +148,14 @@ static int need_want(struct prom_load *l, const struct want *w)
     return 0;
 }
 
-static int add_want(struct prom_load *l, size_t *room, const struct want *w)
+static void add_want(struct prom_load *l, const struct want *w)
 {
-    if (l->want_count == *room) {
-        *room = *room ? 2 * *room : 16;
-        l->wants = xrealloc(l->wants, *room * sizeof(*l->wants));
-    }
+    if ((l->want_count & (l->want_count - 1)) == 0) // full: sizes are powers of two
+        l->wants = xrealloc(l->wants, (l->want_count ? 2 * l->want_count : 1) * sizeof(*l->wants));
     l->wants[l->want_count++] = *w;
-    return need_want(l, w);
 }
 
-static int plan_select(struct prom_load *l, size_t select, size_t *room)
+static void plan_select(struct prom_load *l, size_t select)
 {
     const struct promql_select *s = &l->spec.selects[select];
     const struct series_names *names = &l->names->series;
@@ -154,23 +170,38 @@ static int plan_select(struct prom_load *l, size_t select, size_t *room)
     w.metric = only_buckets(s);
     for (size_t i = 0; w.metric && i < l->spec.quantile_count; i++) {
         w.quantile = i;
-        if (l->spec.quantiles[i].select == select && add_want(l, room, &w) != 0)
-            return -1;
+        if (l->spec.quantiles[i].select == select)
+            add_want(l, &w);
     }
     if (w.metric && s->quantile != SIZE_MAX) // nobody else looks at the buckets
-        return 0;
+        return;
     w.quantile = SIZE_MAX;
     for (size_t i = 0; w.n > 0 && i < metric_count; i++) {
         w.metric = &metrics[i];
-        if (selection_metric(s, w.metric) && add_want(l, room, &w) != 0)
-            return -1;
+        if (selection_metric(s, w.metric))
+            add_want(l, &w);
     }
-    return 0;
+}
+
+// Minutes times series, about: of each group what the select needs that needs most of it.
+static int64_t count_minutes(const struct prom_load *l)
+{
+    int64_t most[FACTS_GROUPS] = {0}, sum = 0;
+    for (size_t i = 0; i < l->want_count; i++) {
+        const struct want *w = &l->wants[i];
+        struct samples_need need = need_of(l, w);
+        int64_t from_us = max_i64(need.minutes_from_us, l->spread_us);
+        int64_t minutes = from_us < need.to_us ? (need.to_us - from_us) / US_PER_MIN : 0;
+        int64_t *of = &most[w->metric->group];
+        *of = max_i64(*of, minutes * (int64_t)w->n);
+    }
+    for (size_t i = 0; i < FACTS_GROUPS; i++)
+        sum += most[i];
+    return sum;
 }
 
 int load_plan(struct prom_load *l)
 {
-    size_t room = 0;
     if (l->names->series.more) {
         l->failure = PROM_EXECUTION;
         return err_set(&l->e,
@@ -178,8 +209,16 @@ int load_plan(struct prom_load *l)
                        "models or tenants by =",
                        SERIES_NAMES_MAX);
     }
+    l->want_count = 0;
     for (size_t i = 0; i < l->spec.select_count; i++)
-        if (plan_select(l, i, &room) != 0)
+        plan_select(l, i);
+    l->kept_from_us = l->loader->kept.minutes_from_us;
+    l->spread_us = time_floor_us(max_i64(l->kept_from_us, 0), US_PER_HOUR);
+    // The hours that windows may still be open of are read as minutes in any case.
+    if (count_minutes(l) > LOAD_MINUTES)
+        l->spread_us = time_floor_us(l->now_us, US_PER_HOUR) - US_PER_HOUR;
+    for (size_t i = 0; i < l->want_count; i++)
+        if (needs_facts(l, l->wants[i].metric) && need_want(l, &l->wants[i]) != 0)
             return -1;
     return 0;
 }
