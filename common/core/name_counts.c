@@ -2,7 +2,6 @@
 #include "common/core/name_counts.h"
 
 #include <jansson.h>
-#include <stdio.h>
 
 #include "common/core/metrics_json.h"
 
@@ -64,7 +63,7 @@ static void add_class(struct name_counts *c, const char *name, int64_t count)
     }
     memmove(c->v + at + 1, c->v + at, (c->n - at) * sizeof(*c->v));
     c->n++;
-    snprintf(c->v[at].name, sizeof(c->v[at].name), "%s", name);
+    memcpy(c->v[at].name, name, strlen(name) + 1); // at most NAME_COUNTS_NAME_MAX long
     c->v[at].count = count;
 }
 
