@@ -88,6 +88,8 @@ struct stamps {
     int64_t *t;
     uint32_t *facts; // of the list, so many lie before
     size_t n;
+    size_t *days; // of counters: those that are a minute behind a midnight's
+    size_t day_count;
 };
 
 static void stamp(struct stamps *s, int64_t t, size_t facts)
@@ -119,6 +121,21 @@ static void stamp_behind(struct stamps *s, int64_t end, int64_t until, size_t fa
         stamp(s, t, facts);
 }
 
+static bool begins_day(const struct stamps *s, size_t i)
+{
+    return i > 0 && s->t[i] == s->t[i - 1] + MINUTE && floor_to(s->t[i - 1], DAY) == s->t[i - 1];
+}
+
+static void find_days(struct stamps *s, struct arena *a)
+{
+    for (size_t i = 0; i < s->n; i++)
+        s->day_count += begins_day(s, i);
+    s->days = arena_array(a, s->day_count, sizeof(*s->days));
+    for (size_t i = 0, n = 0; i < s->n; i++)
+        if (begins_day(s, i))
+            s->days[n++] = i;
+}
+
 static struct stamps counter_stamps(const struct fact_list *l, int64_t from, int64_t to,
                                     int64_t through, struct arena *a, struct arena *kept)
 {
@@ -131,6 +148,7 @@ static struct stamps counter_stamps(const struct fact_list *l, int64_t from, int
         stamp(&s, end, k + 1);
         stamp_behind(&s, end, min_i64(next - 1, through), k + 1);
     }
+    find_days(&s, a);
     return s;
 }
 
@@ -187,11 +205,30 @@ static void count_up(struct counted *c, const struct fact_list *l, const struct 
     }
 }
 
-// Where what began anew at midnight would not look so: i - 1 is midnight's, i the minute's behind.
-static bool hides_midnight(const struct stamps *s, const double *v, size_t i)
+// Whether what began anew at midnight does not look so: i is the minute's behind it.
+static bool hides_midnight(const double *v, size_t i)
 {
-    return v[i] >= v[i - 1] && v[i - 1] > 0 && s->t[i] == s->t[i - 1] + MINUTE &&
-           floor_to(s->t[i - 1], DAY) == s->t[i - 1];
+    return v[i] >= v[i - 1] && v[i - 1] > 0;
+}
+
+// Those from begin to end, with zeros where they are needed; and n again.
+static size_t add_zeros(const struct samples_spec *spec, const struct stamps *s, const double *v,
+                        size_t begin, size_t end, int64_t *t, double *with)
+{
+    size_t n = 0, day = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (day < s->day_count && s->days[day] == i) {
+            int64_t zero = s->t[i - 1] + 1;
+            day++;
+            if (hides_midnight(v, i) && zero >= spec->from_ms && zero <= spec->to_ms)
+                t[n++] = zero; // and 0
+        }
+        if (i >= begin && i < end) {
+            t[n] = s->t[i];
+            with[n++] = v[i];
+        }
+    }
+    return n;
 }
 
 // A variant's samples from `first` on, of those that were made for it.
@@ -200,29 +237,20 @@ static bool cut(const struct samples_spec *spec, const struct stamps *s, int64_t
 {
     int64_t from = max_i64(first, spec->from_ms);
     size_t begin = 0, end = s->n, zeros = 0;
-    for (size_t i = 1; i < s->n; i++)
-        zeros += hides_midnight(s, v, i);
     while (begin < end && s->t[begin] < from)
         begin++;
     while (begin < end && s->t[end - 1] > spec->to_ms)
         end--;
     *out = (struct samples){.t_ms = s->t + begin, .v = v + begin, .n = end - begin};
-    if (zeros == 0)
-        return out->n > 0;
-    int64_t *t = arena_array(kept, s->n + zeros, sizeof(*t));
-    double *with = arena_array(kept, s->n + zeros, sizeof(*with));
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        int64_t zero = s->t[i] - MINUTE + 1;
-        if (i > 0 && hides_midnight(s, v, i) && zero >= from && zero <= spec->to_ms)
-            t[n++] = zero; // and 0
-        if (i >= begin && i < end) {
-            t[n] = s->t[i];
-            with[n++] = v[i];
-        }
+    for (size_t i = 0; i < s->day_count; i++)
+        zeros += hides_midnight(v, s->days[i]);
+    if (zeros > 0) {
+        int64_t *t = arena_array(kept, out->n + zeros, sizeof(*t));
+        double *with = arena_array(kept, out->n + zeros, sizeof(*with));
+        *out = (struct samples){.t_ms = t, .v = with};
+        out->n = add_zeros(spec, s, v, begin, end, t, with);
     }
-    *out = (struct samples){.t_ms = t, .v = with, .n = n};
-    return n > 0;
+    return out->n > 0;
 }
 
 static size_t make_counter(const struct samples_spec *spec, const struct fact_list *l,
