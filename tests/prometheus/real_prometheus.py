@@ -32,7 +32,7 @@ class RealPrometheus:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.folder}/data",
-                 "--storage.tsdb.retention.time=10y", "--query.lookback-delta=5m",
+                 "--storage.tsdb.retention.time=10y", "--query.lookback-delta=299999ms",
                  f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"], stdout=log, stderr=log)
         wait_for(self.is_ready, "Prometheus", 60)
         return self

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""metrics-api's PromQL against Debian's Prometheus on the same windows: traffic is counted by the real services, what
+samples it must give is told apart from the code (expected_samples.py) and loaded into Prometheus, and both are asked
+the same. SL_SEED gives other expressions, SL_EXPRESSIONS how many."""
+import collections
+import math
+import os
+import random
+import re
+import shutil
+import time
+import unittest
+
+import expressions
+import grafana_dashboards
+from compare import Known, Question, ask, differing, left_open, looks_back
+from expected_samples import DAY, DURATION, FIRST, LE_LATENCY, LE_TTFT, MINUTE, day_of, expected
+from filled import Filled
+from percentiles import QUANTILE, Errors, Percentiles
+from real_prometheus import Client, RealPrometheus
+from stack import needed
+
+SEED = int(os.environ.get("SL_SEED", "20261122"))
+EXPRESSIONS = int(os.environ.get("SL_EXPRESSIONS", "500"))
+TRAFFIC_SEED = 20261122
+# Where ranges begin, in minutes from midnight: before, over and behind it, at the end of data, where little is.
+STARTS = (-30, -20, -10, -5, -90, -300, -1200, 5, 20, 60, 130, 250, 400, 650, 690)
+STEPS = (15, 60, 37, 300, 3600)
+POINTS = 40
+# No sample is at, nor a range ends on, a time like this: Prometheus 2.42 has both ends of a range in it, 3 one.
+ASIDE = 30.5
+# These take the length of the range for more than which samples are in it.
+BY_LENGTH = re.compile(r"\b(rate|increase|delta)\(")
+WITH_VARIANTS = re.compile(r"_bucket|llm_errors_total|llm_finish_reasons_total|__name__=~")
+
+
+class Differential(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        print(f"seed {SEED}")
+        cls.filled = filled = Filled(TRAFFIC_SEED)
+        cls.enterClassContext(filled)
+        began = time.monotonic()
+        # Which classes and buckets there are depends on the day of the first sample that is asked for.
+        whole = expected(filled.rows, filled.through, filled.kept_from)
+        second = expected(filled.rows, filled.through, filled.kept_from, filled.midnight + 1)
+        cls.samples = {day_of(filled.midnight): whole, day_of(filled.midnight + 1): cut(second, filled.midnight)}
+        cls.real, port = {}, int(needed("SL_PORT_BASE"))
+        for n, (day, samples) in enumerate(cls.samples.items()):
+            folder = os.path.join(needed("SL_TMP"), f"{filled.stack.id}-prometheus-{n}")
+            cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+            real = cls.enterClassContext(RealPrometheus(folder, port + n, samples))
+            cls.real[day] = Client(real.port)
+            cls.addClassCleanup(cls.real[day].close)
+        cls.ours = Client(filled.api.port)
+        cls.addClassCleanup(cls.ours.close)
+        cls.known = {day: Known(samples) for day, samples in cls.samples.items()}
+        cls.percentiles = Percentiles(filled.traffic, filled.through)
+        print(f"{len(filled.rows)} rows, {sum(len(p) for s in whole.values() for _, p in s)} samples of"
+              f" {sum(map(len, whole.values()))} series; made and loaded in {time.monotonic() - began:.1f} s")
+
+    def at(self, minutes):
+        """Seconds since 1970."""
+        return self.filled.midnight / 1000 + 60 * minutes
+
+    def both(self, question, theirs=None):
+        """(our answer, theirs, differences that have no name); theirs: the text that Prometheus is asked with."""
+        start = round((question.start - looks_back(question.text)[1]) * 1000)
+        day = min(max(day_of(start), min(self.real)), max(self.real))
+        ours = ask(self.ours, question)
+        other = ask(self.real[day], question._replace(text=theirs or question.text))
+        return ours, other, self.known[day].excuse(question, ours, other, differing(ours, other))
+
+    # ---- samples ----
+
+    def compare_samples(self, samples, end, span, **more):
+        """Raw ones, of every metric."""
+        count = 0
+        for name, series in samples.items():
+            answer = ask(self.ours, Question(f"{name}[{span}s]", end / 1000, end / 1000, None), **more)
+            self.assertEqual(answer.status, 200, answer.text)
+            wanted = {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
+            with self.subTest(name=name):
+                self.assertEqual(answer.points.keys(), wanted.keys())
+                for labels, points in wanted.items():
+                    self.assertEqual(sorted(answer.points[labels].items()), sorted(points.items()), labels)
+            count += answer.count()
+        return count
+
+    def test_samples_are_those_that_the_rows_give(self):
+        f, (whole, second) = self.filled, self.samples.values()
+        self.assertEqual(self.compare_samples(whole, f.through + 600_000, 2 * DAY // 1000),
+                         sum(len(p) for s in whole.values() for _, p in s))
+        span = (f.through - f.midnight) // 1000
+        self.compare_samples(second, f.through, span)
+        # A series that was counted the day before alone has samples of the second day, a class of it has none.
+        self.assertLess(len(second["llm_errors_total"]), len(whole["llm_errors_total"]))
+        self.assertTrue(any(t == f.midnight + 1 for s in second.values() for _, p in s for t, _ in p))
+
+    def test_open_windows_come_when_they_are_asked_for(self):
+        f = self.filled
+        end = f.midnight + DAY
+        every = expected(f.rows, end, f.kept_from)
+        more = self.compare_samples(every, end + MINUTE, 2 * DAY // 1000 + 120, open_windows="true")
+        self.assertGreater(more, sum(len(p) for s in self.samples[day_of(f.midnight)].values() for _, p in s))
+
+    def test_buckets_are_right_to_a_hundredth(self):
+        """What is compared above is made of stored histograms; this is of the durations."""
+        compared = 0
+        for row in self.filled.rows:
+            for family, bounds, of in ((DURATION, LE_LATENCY, self.filled.traffic.durations),
+                                       (FIRST, LE_TTFT, self.filled.traffic.firsts)):
+                values = of[row.names][row.minute]
+                for le, n in row.variants[family + "_bucket", "le"].items():
+                    bound = math.inf if le == "+Inf" else float(le) * 1e6
+                    self.assertLessEqual(sum(v <= bound for v in values), n)
+                    self.assertGreaterEqual(sum(v <= bound * 1.01 for v in values), n)
+                    compared += 1
+        self.assertGreater(compared, 10_000)
+
+    # ---- expressions ----
+
+    def start_for(self, text, rng):
+        """A start for which all selectors begin on one day, where that matters."""
+        while True:
+            minutes = rng.choice(STARTS)
+            least, most = looks_back(text)
+            days = {day_of(round(1000 * (self.at(minutes) + ASIDE - back))) for back in (least, most)}
+            if len(days) == 1 or not WITH_VARIANTS.search(text):
+                return self.at(minutes)
+
+    def questions(self, text, rng):
+        """[(question, the text for Prometheus)]: a range and an instant. At whole minutes, where samples are, if 2.42
+        can be asked for a range that is open on the left."""
+        start, step = self.start_for(text, rng) + ASIDE, rng.choice(STEPS)
+        theirs = text
+        if not BY_LENGTH.search(text):
+            start, theirs = start - ASIDE, left_open(text)
+        return [(Question(text, start, start + POINTS * step, step), theirs),
+                (Question(text, start + 60 * rng.randrange(POINTS), None, None), theirs)]
+
+    def check(self, asked):
+        """Counts of what was compared. asked: [(question, the text for Prometheus)]"""
+        seen, wrong = collections.Counter(), []
+        for question, theirs in asked:
+            ours, other, found = self.both(question, theirs)
+            seen["answers" if ours.status == 200 else "refusals"] += 1
+            seen["points"] += ours.count()
+            seen["with points"] += ours.count() > 0
+            if question.step is None and re.match(r"sort(_desc)?\(|topk|bottomk", question.text) and not found:
+                self.check_order(question, ours)
+            if found:
+                labels, t, mine, other_value = found[0]
+                wrong.append(f"{question}: {len(found)} of {other.count()}: {dict(labels)} at {t}: {mine}, not {other_value}")
+        for known in self.known.values():
+            seen.update({f"excused: {name}": n for name, n in known.excused.items()})
+            known.excused.clear()
+        print(dict(seen))
+        self.assertEqual(len(wrong), 0, f"{len(wrong)} questions:\n" + "\n".join(wrong[:20]))
+        self.assertLess(sum(n for name, n in seen.items() if "excused" in name), seen["points"] / 100)
+        return seen
+
+    def check_order(self, question, ours):
+        values = [next(iter(ours.points[labels].values())) for labels in ours.order]
+        if "by" not in question.text.split("(")[0] and "without" not in question.text.split("(")[0]:
+            ascending = question.text.startswith(("sort(", "bottomk"))
+            numbers = [v for v in values if not math.isnan(v)]
+            self.assertEqual(numbers, sorted(numbers, reverse=not ascending), question)
+
+    def test_expressions(self):
+        rng = random.Random(SEED)
+        texts = expressions.expressions(rng, EXPRESSIONS)
+        asked = [pair for text in texts for pair in self.questions(text, rng)]
+        asked += [(Question(text, self.at(-10), None, None), left_open(text)) for text in expressions.INSTANT_ONLY]
+        print(f"{len(texts)} expressions:", end=" ")
+        seen = self.check(asked)
+        self.assertEqual(seen["refusals"], 0)
+        self.assertGreater(seen["with points"], seen["answers"] * 0.7)
+        self.assertGreater(seen["points"], 75 * EXPRESSIONS)
+
+    def test_what_is_wrong_is_refused(self):
+        for text in expressions.REFUSED:
+            for question in (Question(text, self.at(-10) + ASIDE, self.at(10) + ASIDE, 60),
+                             Question(text, self.at(-10) + ASIDE, None, None)):
+                with self.subTest(question):
+                    ours, other, _ = self.both(question)
+                    self.assertNotEqual(ours.status, 200)
+                    self.assertEqual((ours.status, ours.error), (other.status, other.error), (ours.text, other.text))
+        for text in expressions.INSTANT_ONLY[:2]:
+            ours, other, found = self.both(Question(text, self.at(-10), self.at(10), 60))
+            self.assertEqual((ours.status, ours.error, found), (400, "bad_data", []))
+
+    # ---- dashboards ----
+
+    def dashboard_queries(self):
+        """[(text, start, end, step)] as Grafana asks them, with all variables open and with one value each."""
+        start, end, found = self.at(-180), self.at(175), {}
+        for values in (dict.fromkeys(("tenant_id", "route", "model"), grafana_dashboards.ALL),
+                       {"tenant_id": "acme", "route": ["/chat", "/batch"], "model": ["gpt-4o"]}):
+            asked = grafana_dashboards.Asked(int(start), int(end), values)
+            for name, panel, target in grafana_dashboards.queries("prometheus"):
+                if "llm_" in target["expr"] or "gen_ai_" in target["expr"]:
+                    single = {**values, name: "acme" if name == "tenant" else "gpt-4o"}
+                    asked.values = {**values, **{n: single[d] for d, n in (("tenant", "tenant_id"), ("model", "model"))
+                                                 if d == name}}
+                    found[asked.promql(panel, target)] = None
+        return list(found)
+
+    def test_queries_of_the_dashboards(self):
+        asked, quantiles = [], []
+        for text, start, end, step in self.dashboard_queries():
+            if "histogram_quantile" in text:
+                quantiles.append(Question(text, start + ASIDE, end + ASIDE, step))
+                continue
+            asked.append((Question(text, start + ASIDE, end + ASIDE, step), text))
+            if not BY_LENGTH.search(text):  # as it is: at whole minutes
+                asked.append((Question(text, start, end, step), left_open(text)))
+        print(f"{len(asked)} queries, {len(quantiles)} of percentiles:", end=" ")
+        self.assertGreater(len(asked), 100)
+        self.assertGreater(len(quantiles), 20)
+        seen = self.check(asked)
+        self.assertEqual(seen["with points"], len(asked))
+        self.check_quantiles(quantiles)
+
+    # ---- percentiles ----
+
+    def check_quantiles(self, questions):
+        """Against the durations themselves, and beside those of Prometheus on the same questions."""
+        ours, theirs = Errors(), Errors()
+        for question in questions:
+            mine, other, _ = self.both(question)
+            self.assertEqual((mine.status, other.status), (200, 200), question)
+            for t in sorted({t for points in mine.points.values() for t in points}):
+                truth = self.percentiles.truth(question.text, t)
+                for group, value in truth.items():
+                    self.assertIn(t, mine.points.get(group, ()), (question, group))
+                    ours.add(mine.points[group][t], value)
+                    self.assertLessEqual(ours.all[-1], 0.01, (question, group, t))
+                    estimate = other.points.get(group, {}).get(t, math.nan)
+                    if math.isfinite(estimate):
+                        theirs.add(estimate, value)
+        print(f"ours: {ours}; Prometheus': {theirs}")
+        self.assertLess(ours.mean(), theirs.mean() / 5)
+        self.assertGreater(len(ours.all), 20 * len(questions))
+
+    def test_percentiles_are_nearer_to_the_truth(self):
+        rng, questions = random.Random(SEED), []
+        for family in (DURATION, FIRST):
+            for by in ("", "le", "le, model", "tenant_id, le", "le, tenant_id, route, model"):
+                for phi in (0.5, 0.9, 0.95, 0.99):
+                    matchers = rng.choice(("", "{}", '{tenant_id="acme"}', '{route=~"/chat|/batch"}', '{model!="none"}'))
+                    text = (f"histogram_quantile({phi}, sum by ({by or 'le'}) ({rng.choice(('rate', 'increase'))}"
+                            f"({family}_bucket{matchers}[{rng.choice(('2m', '5m', '10m', '1h'))}])))")
+                    self.assertTrue(QUANTILE.fullmatch(text), text)
+                    start = self.at(rng.choice((-300, -30, -20, 5, 100))) + ASIDE
+                    questions.append(Question(text, start, start + POINTS * 60, 60))
+                    questions.append(Question(text, start, None, None))
+        self.check_quantiles(questions)
+
+
+def cut(samples, after):
+    """Those behind a stamp."""
+    kept = {name: [(labels, [p for p in points if p[0] > after]) for labels, points in series]
+            for name, series in samples.items()}
+    return {name: [(labels, points) for labels, points in series if points] for name, series in kept.items()}
+
+
+if __name__ == "__main__":
+    unittest.main()
