@@ -232,6 +232,15 @@ static void wait_for(struct call *c, enum prom_load_what what,
     c->load = prom_load_begin(c->api->loader, &spec, on_loaded, c);
 }
 
+// Texts that cannot be read are refused as parameters are.
+static enum promql_verdict blame(const char *parameter, enum promql_verdict verdict, struct err *e)
+{
+    struct err why = *e;
+    if (verdict == PROMQL_BAD_DATA)
+        (void)err_set(e, "invalid parameter \"%s\": %s", parameter, why.detail);
+    return verdict;
+}
+
 static void begin_query(struct call *c)
 {
     struct promql_limits limits = limits_of(c);
@@ -239,7 +248,7 @@ static void begin_query(struct call *c)
     size_t quantile_count;
     enum promql_verdict verdict = promql_parse(str_of(c->r.query), &limits, &c->queries[0], &e);
     if (verdict != PROMQL_OK) {
-        end_refused(c, verdict, &e);
+        end_refused(c, blame("query", verdict, &e), &e);
         return;
     }
     c->when = (struct promql_when){.start_ms = c->r.start_ms,
@@ -262,13 +271,12 @@ static enum promql_verdict read_match(struct call *c, size_t i, struct err *e)
     size_t n;
     enum promql_verdict verdict = promql_parse(str_of(c->r.matches[i]), &limits, &c->queries[i], e);
     if (verdict == PROMQL_OK && !promql_is_selector(c->queries[i])) {
-        (void)err_set(e, "invalid parameter \"match[]\": it must be a selector such as "
-                         "llm_requests_total{model=\"x\"}");
+        (void)err_set(e, "it must be a selector such as llm_requests_total{model=\"x\"}");
         verdict = PROMQL_BAD_DATA;
     }
     if (verdict == PROMQL_OK)
         c->selects[c->select_count] = *promql_selects(c->queries[i], &c->when, &n);
-    return verdict;
+    return blame("match[]", verdict, e);
 }
 
 static void begin_names(struct call *c, enum prom_load_what what)
