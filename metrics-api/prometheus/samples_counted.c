@@ -223,9 +223,9 @@ static void begin_names(struct counted *c, const struct fact_list *facts, struct
 
 static void add_names(struct counted *c, size_t k)
 {
-    const struct named_count *v = c->counts + c->named[k].at;
-    for (size_t i = 0; i < c->named[k].n; i++)
-        c->sum[v[i].variant] += v[i].count;
+    size_t at = c->named[k].at;
+    for (size_t i = at; i < at + c->named[k].n; i++)
+        c->sum[c->counts[i].variant] += c->counts[i].count;
 }
 
 // ---- all ----------------------------------------------------------------------------------------

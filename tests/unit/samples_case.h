@@ -58,23 +58,31 @@ static inline struct str json_sum(struct str a, const char *b, struct arena *are
     return copy;
 }
 
-// Adds the minute to the block's row, which exists.
-static inline void block_add(struct facts_block *b, size_t row, const struct row *from,
-                             struct arena *a)
+// What is borrowed of a block is ours.
+#define OURS(type, p) ((type *)(uintptr_t)(p))
+
+static inline void add_columns(struct facts_block *b, size_t row, const struct row *from)
 {
-    size_t n = b->group == FACTS_SUMS ? FACTS_SUM_COLUMNS : FACTS_COST_COLUMNS;
-    int64_t *columns = (int64_t *)(uintptr_t)b->columns + row * n;
-    struct str *objects = (struct str *)(uintptr_t)b->objects + row * 2;
-    struct facts_hist *hist = (struct facts_hist *)(uintptr_t)b->hists + row;
-    if (b->columns)
-        for (size_t i = 0; i < n; i++)
-            columns[i] += b->group == FACTS_SUMS ? from->columns[i] : from->costs[i];
-    if (b->objects) {
-        objects[0] = json_sum(objects[0], from->error_classes, a);
-        objects[1] = json_sum(objects[1], from->finish_reasons, a);
-    }
-    if (!b->hists)
-        return;
+    bool sums = b->group == FACTS_SUMS;
+    size_t n = sums ? FACTS_SUM_COLUMNS : FACTS_COST_COLUMNS;
+    int64_t *columns = OURS(int64_t, b->columns) + row * n;
+    const int64_t *more = sums ? from->columns : from->costs;
+    for (size_t i = 0; i < n; i++)
+        columns[i] = more[i] < 0 ? columns[i] + more[i] : add_sat_i64(columns[i], more[i]);
+}
+
+static inline void add_objects(struct facts_block *b, size_t row, const struct row *from,
+                               struct arena *a)
+{
+    struct str *objects = OURS(struct str, b->objects) + row * 2;
+    objects[0] = json_sum(objects[0], from->error_classes, a);
+    objects[1] = json_sum(objects[1], from->finish_reasons, a);
+}
+
+static inline void add_hist(struct facts_block *b, size_t row, const struct row *from,
+                            struct arena *a)
+{
+    struct facts_hist *hist = OURS(struct facts_hist, b->hists) + row;
     int64_t all[HIST_COUNTS];
     memcpy(all, from->hist, sizeof(all));
     for (size_t i = 0; i < hist->n; i++)
@@ -87,6 +95,18 @@ static inline void block_add(struct facts_block *b, size_t row, const struct row
             index[hist->n] = i;
             count[hist->n++] = all[i];
         }
+}
+
+// Adds the minute to the block's row, which exists.
+static inline void block_add(struct facts_block *b, size_t row, const struct row *from,
+                             struct arena *a)
+{
+    if (b->columns)
+        add_columns(b, row, from);
+    if (b->objects)
+        add_objects(b, row, from, a);
+    if (b->hists)
+        add_hist(b, row, from, a);
 }
 
 static inline struct facts_block *block_new(enum facts_unit unit, enum facts_group group,
