@@ -28,6 +28,10 @@
     COUNTER(facts_cache_misses, "streamlens_metrics_facts_cache_total", "result=\"miss\"", "")     \
     GAUGE(facts_cache_bytes, "streamlens_metrics_facts_cache_bytes", "",                           \
           "Memory of kept minutes.")                                                               \
+    GAUGE(loads_reading, "streamlens_metrics_loads_reading", "",                                   \
+          "Queries of /api/v1 that read the database.")                                            \
+    GAUGE(loads_waiting, "streamlens_metrics_loads_waiting", "",                                   \
+          "Queries of /api/v1 that wait until others have read.")                                  \
     GAUGE(stream_clients, "streamlens_stream_clients", "", "Clients of /v1/stream.")               \
     COUNTER(stream_rows, "streamlens_stream_rows_total", "",                                       \
             "Rows sent to clients of /v1/stream.")                                                 \

@@ -99,6 +99,7 @@ static void turn_release(struct prom_load *l)
     for (size_t i = 0; i < PROM_LOADS_MAX && l->has_turn; i++)
         if (p->reading[i] == l) {
             p->reading[i] = NULL;
+            p->stats->loads_reading--;
             l->has_turn = false;
         }
     wake_next(p);
@@ -133,7 +134,7 @@ static void load_free(struct prom_load *l)
         repo_cancel(l->pending);
     if (l->waits) {
         TAILQ_REMOVE(&p->waiting, l, link);
-        p->waiting_count--;
+        p->stats->loads_waiting = (int64_t)--p->waiting_count;
     }
     if (l->has_turn)
         turn_release(l);
@@ -416,6 +417,7 @@ static void turn_take(struct prom_load *l)
     while (p->reading[i])
         i++;
     p->reading[i] = l;
+    p->stats->loads_reading++;
     l->has_turn = true;
 }
 
@@ -437,7 +439,7 @@ static bool turn_ask(struct prom_load *l)
     }
     l->waits = true;
     TAILQ_INSERT_TAIL(&p->waiting, l, link);
-    p->waiting_count++;
+    p->stats->loads_waiting = (int64_t)++p->waiting_count;
     return false;
 }
 
@@ -448,7 +450,7 @@ static void wake_next(struct prom_loader *p)
         if (!may_read(p, l))
             continue;
         TAILQ_REMOVE(&p->waiting, l, link);
-        p->waiting_count--;
+        p->stats->loads_waiting = (int64_t)--p->waiting_count;
         l->waits = false;
         turn_take(l);
         event_active(l->now, EV_TIMEOUT, 0);

@@ -16,7 +16,7 @@
 #include "metrics-api/repo.h"
 
 #define PROM_LOADS_MAX 4         // that read at the same time
-#define PROM_LOADS_WAITING 1000  // further ones are refused
+#define PROM_LOADS_WAITING 500   // further ones are refused
 #define PROM_SERIES_LISTED 50000 // label sets of an answer
 
 struct prom_loader;
