@@ -131,7 +131,8 @@ class Answers(WithApi):
         span = {"start": self.db.begin, "end": self.db.now}
         self.assertEqual(json.loads(self.api.raw("GET", "/api/v1/label/model/values")[2])["data"],
                          sorted(f"m{i}" for i in range(1, 11)))
-        series = self.api.fine("series", **span, **{"match[]": ["llm_requests_total", 'llm_requests_total{model="m1"}']})
+        both = ["llm_requests_total", 'llm_requests_total{model="m1"}']
+        series = self.api.fine("series", **span, **{"match[]": both})
         self.assertEqual(sorted(s["model"] for s in series), sorted(f"m{i}" for i in range(1, 11)))
         self.assertEqual(self.api.fine("labels", **span, **{"match[]": "llm_requests_total"}),
                          ["__name__", "gen_ai_request_model", "model", "route", "service_name", "tenant_id"])
@@ -294,7 +295,8 @@ class ByTheHour(WithApi):
         fact_rows.partitions(cls.stack, [f"to_timestamp({cls.from_hour + d * 86400})" for d in range(cls.DAYS + 1)])
         db.series(1, 100, route="'/r' || i", model="'m' || i % 4")
         db.hours(1, 100, cls.from_hour, db.now,
-                 requests="1 + series_id + extract(epoch FROM window_start)::int8 / 3600 % 7", latency_count="3", latency_hdr=fact_rows.histogram("100000*2", "900000"),
+                 requests="1 + series_id + extract(epoch FROM window_start)::int8 / 3600 % 7",
+                 latency_count="3", latency_hdr=fact_rows.histogram("100000*2", "900000"),
                  error_classes="'{\"late\": 2}'", errors="2", latency_max_us="900000")
         db.minutes(1, 100, begin=db.now // HOUR * HOUR - 2 * HOUR, requests="9")
         cls.last = db.now // HOUR * HOUR - 3 * HOUR  # hours that end up to there are surely read as such
