@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Grafana that has one data source, as far as promlib is one: promlib/main.go on a string. SL_GRAFANA is the directory
-that `install` filled."""
+"""A Grafana that has one data source, as far as promlib is one: promlib/main.go on a string. SL_GRAFANA is the
+directory that `install` filled."""
 import collections
 import json
 import os
@@ -49,7 +49,7 @@ class Grafana:
         return answer["status"], answer["message"]
 
     def queries(self, start, end, *targets, points=1000, interval_ms=60000, alert=False):
-        """{refId: (error or None, status, frames)}; start and end in seconds since 1970, targets as panels have them."""
+        """{refId: (error or None, status, frames)}; start and end in seconds since 1970, targets as panels'."""
         answer = self.ask(op="query", queries=targets, maxDataPoints=points, intervalMs=interval_ms, alert=alert,
                           **{"from": start * 1000, "to": end * 1000})
         assert "results" in answer, answer

@@ -2,12 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people read with psql: the view of hours, and the role streamlens_reader, which may read the views and nothing
 else."""
-import base64
-import json
 import os
 import subprocess
 import unittest
-import zlib
 
 import fact_rows
 from own_postgres import OwnPostgres
@@ -15,13 +12,6 @@ from stack import Stack, needed, wait_for
 
 READABLE = {"llm_metrics", "llm_metrics_hour", "llm_price", "llm_price_version"}
 HOUR = "timestamptz '2026-11-20T10:00:00Z'"
-
-
-def histogram(*values):
-    tool = os.path.join(needed("SL_BUILD"), "tests", "interop", "hist_tool")
-    out = subprocess.run([tool], input=f"make {' '.join(map(str, values))}\n", capture_output=True, text=True,
-                         check=True, timeout=60).stdout
-    return "'\\x" + zlib.decompress(base64.b64decode(json.loads(out)["hdr"])[8:]).hex() + "'"
 
 
 def login(stack, name, dsn=None):
@@ -44,7 +34,7 @@ class ReaderTest(unittest.TestCase):
         fact_rows.partitions(s, [HOUR])
         columns = {"requests": "5", "responses": "3", "unanswered": "1", "errors": "1", "latency_count": "2",
                    "latency_max_us": "2000", "latency_sum_us": "3000", "latency_p50_us": "1000",
-                   "latency_hdr": histogram(1000, 2000), "uncached_prompt_tokens": "6", "cached_prompt_tokens": "3",
+                   "latency_hdr": fact_rows.histogram(1000, 2000), "uncached_prompt_tokens": "6", "cached_prompt_tokens": "3",
                    "completion_tokens": "12", "cost_pusd": "1500000000000", "generation_us": "2000000",
                    "generation_tokens": "9", "cost_input_pusd": "100000000000", "cost_cached_input_pusd": "1",
                    "cost_cache_write_5m_pusd": "9007199254740993", "cost_cache_write_1h_pusd": "4000000000",
@@ -53,7 +43,7 @@ class ReaderTest(unittest.TestCase):
         for table in ("llm_minute", "llm_hour"):
             fact_rows.rows(s, table, "SELECT 1", "SELECT " + HOUR, **columns)
         fact_rows.rows(s, "llm_minute", "SELECT 1", f"SELECT {HOUR} + interval '1 minute'",
-                       **{**columns, "latency_hdr": histogram(3000, 4000), "latency_max_us": "4000"})
+                       **{**columns, "latency_hdr": fact_rows.histogram(3000, 4000), "latency_max_us": "4000"})
 
     def read(self, statement):
         return self.stack.sql(statement, dsn=self.dsn)

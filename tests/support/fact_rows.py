@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of facts put straight into the database, past the processor: every column that must have a value has 0."""
+import base64
+import json
+import os
+import subprocess
+import zlib
 
 
 def series(stack, series_id, tenant, route="r", model="m"):
@@ -26,3 +31,11 @@ def rows(stack, table, series_ids, instants, **columns):
     if table == "llm_minute":
         stack.sql("INSERT INTO llm_publish (window_start, series_id) SELECT window_start, series_id"
                   f" FROM ({series_ids}) s(series_id), ({instants}) w(window_start)")
+
+
+def histogram(*values):
+    """As a literal of SQL; each value is µs, or "µs*count"."""
+    tool = os.path.join(os.environ["SL_BUILD"], "tests", "interop", "hist_tool")
+    out = subprocess.run([tool], input=f"make {' '.join(map(str, values))}\n", capture_output=True, text=True,
+                         check=True, timeout=60).stdout
+    return "'\\x" + zlib.decompress(base64.b64decode(json.loads(out)["hdr"])[8:]).hex() + "'"
