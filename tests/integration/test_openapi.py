@@ -144,7 +144,10 @@ class Document(unittest.TestCase):
         table = re.findall(r'\{"(\w+)", "(/[^"]*)"', source("metrics-api", "routes.c"))
         self.assertGreater(len(table), 10)
         told = [(method.upper(), path) for path, item in self.doc["paths"].items() for method in item]
-        self.assertEqual(sorted(told), sorted(table))
+        # /api/v1 is Prometheus' to describe: clients of it have no use for another document.
+        self.assertIn("/api/v1", self.doc["info"]["description"])
+        self.assertEqual(sorted(told), sorted((method, path) for method, path in table
+                                              if not path.startswith("/api/v1/")))
 
     def test_every_parameter_is_in_it_and_no_other(self):
         table = parameter_table()
