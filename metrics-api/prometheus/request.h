@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client of Prometheus' API asks for: decoded parameters in, a typed request or an error in
 // Prometheus' words out. Pure: the time of asking is an argument.
+//
+// Other than with Prometheus: NaN and Inf are no times; a step below a millisecond is none; lists
+// are of a day unless told, and their end is not before their start; exemplars are never refused;
+// metadata's limit=0 is no limit; label names are taken as they stand (no "U__…").
 #ifndef STREAMLENS_PROMETHEUS_REQUEST_H
 #define STREAMLENS_PROMETHEUS_REQUEST_H
 
