@@ -148,6 +148,7 @@ static int run(struct app *app, struct err *e)
                                  &routes->http_stats, e);
     if (!app->server)
         return -1;
+    http_server_write_errors(app->server, PROM_PATHS, prom_api_write_error);
     app->notify = sd_notify_new(base, is_ready, app);
     if (loop_run(app->loop) != 0)
         return err_set(e, "the event loop failed");

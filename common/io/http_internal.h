@@ -189,6 +189,8 @@ struct http_server {
     size_t route_count;
     bool (*admit)(struct http_exchange *x, void *arg); // NULL: all bodies are waited for
     void *arg;
+    struct str errors_prefix;
+    void (*write_error)(struct http_exchange *x, int status, const struct err *e); // NULL: none
     struct http_stats *stats, own_stats;
 
     struct http_route_stats *route_stats; // of each route, then of each method, then of none

@@ -490,9 +490,20 @@ static void add_json_text(struct buf *out, const char *text)
     buf_add_json_str(out, (struct str){clean, n});
 }
 
+static bool has_own_errors(const struct http_exchange *x)
+{
+    const struct http_server *s = x->server;
+    return s->write_error && x->path.n >= s->errors_prefix.n &&
+           memcmp(x->path.p, s->errors_prefix.p, s->errors_prefix.n) == 0;
+}
+
 void http_problem(struct http_exchange *x, int status, const struct err *e)
 {
     struct buf b = {0};
+    if (has_own_errors(x)) {
+        x->server->write_error(x, status, e);
+        return;
+    }
     buf_addf(&b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
              http_reason(status), status);
     // A detail is what there is to say of the field; a person reads the detail alone.

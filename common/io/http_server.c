@@ -148,6 +148,14 @@ void http_server_guard_bodies(struct http_server *s,
     s->admit = admit;
 }
 
+void http_server_write_errors(struct http_server *s, const char *prefix,
+                              void (*write)(struct http_exchange *x, int status,
+                                            const struct err *e))
+{
+    s->errors_prefix = str_of(prefix);
+    s->write_error = write;
+}
+
 void http_server_drain(struct http_server *s, int64_t timeout_us, void (*done)(void *), void *arg)
 {
     if (s->draining)

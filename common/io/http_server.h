@@ -8,7 +8,8 @@
 // is answered; the answer is then dropped. A handler is never called from within http_reply(), and
 // must not free the server.
 //
-// The server itself answers, each error as application/problem+json:
+// The server itself answers, each error as application/problem+json (but
+// http_server_write_errors()):
 //   400 syntax or framing: a bare LF or CR, NUL, a folded line, a space before a colon, a field
 //       without a name, Content-Length twice or not in digits or beside Transfer-Encoding, any
 //       Transfer-Encoding but one `chunked`, chunk lines with anything but size and extensions,
@@ -105,6 +106,11 @@ int http_server_listen_unix(struct http_server *s, const char *path, struct err 
 // was done already.
 void http_server_guard_bodies(struct http_server *s,
                               bool (*admit)(struct http_exchange *x, void *arg));
+// Errors of requests whose path begins with prefix (borrowed) are answered by write, as a handler
+// answers: those of the server and of http_problem() too. One prefix a server.
+void http_server_write_errors(struct http_server *s, const char *prefix,
+                              void (*write)(struct http_exchange *x, int status,
+                                            const struct err *e));
 // Accepts what waits in the backlogs and no more; closes idle connections (after 0.1 s, in which a
 // request on its way is served if it is the connection's first, else gets its 503), answers what is
 // in flight with Connection: close, and calls done once nothing is left or timeout_us has passed

@@ -72,6 +72,8 @@ static void reply_error(struct prom_api *p, struct http_exchange *x, enum prom_e
         [PROM_EXECUTION] = &p->stats->answers_bad_request,
         [PROM_TIMEOUT] = &p->stats->answers_unavailable,
         [PROM_UNAVAILABLE] = &p->stats->answers_unavailable,
+        [PROM_NOT_FOUND] = &p->stats->answers_bad_request,
+        [PROM_UNAUTHORIZED] = &p->stats->answers_forbidden,
         [PROM_FORBIDDEN] = &p->stats->answers_forbidden,
         [PROM_INTERNAL] = &p->stats->answers_failed,
     };
@@ -83,6 +85,19 @@ static void reply_error(struct prom_api *p, struct http_exchange *x, enum prom_e
     if (prom_error_status(type) == 503)
         http_add_header(x, "Retry-After", RETRY_AFTER_S);
     reply(p, x, prom_error_status(type), &body);
+    buf_free(&body);
+}
+
+void prom_api_write_error(struct http_exchange *x, int status, const struct err *e)
+{
+    struct buf body = {0};
+    enum prom_error type = status == 401   ? PROM_UNAUTHORIZED
+                           : status == 403 ? PROM_FORBIDDEN
+                           : status == 404 ? PROM_NOT_FOUND
+                           : status < 500  ? PROM_BAD_DATA
+                                           : PROM_UNAVAILABLE;
+    prom_write_error(type, e->detail, &body);
+    http_reply(x, status, "application/json", body.p, body.n);
     buf_free(&body);
 }
 
@@ -124,7 +139,7 @@ static struct promql_limits limits_of(struct call *c)
 {
     struct promql_limits limits = promql_limits_default;
     limits.query_bytes = PROM_QUERY_BYTES_MAX;
-    limits.steps = PROM_STEPS_MAX;
+    limits.steps = PROM_STEPS_MAX + 1; // a range has an instant more than steps
     limits.samples = SAMPLES_MAX;
     limits.expired = expired;
     limits.expired_arg = c;

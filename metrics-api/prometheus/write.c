@@ -312,6 +312,7 @@ static const struct {
 } errors[] = {
     [PROM_BAD_DATA] = {"bad_data", 400},   [PROM_EXECUTION] = {"execution", 422},
     [PROM_TIMEOUT] = {"timeout", 503},     [PROM_UNAVAILABLE] = {"unavailable", 503},
+    [PROM_NOT_FOUND] = {"not_found", 404}, [PROM_UNAUTHORIZED] = {"unauthorized", 401},
     [PROM_FORBIDDEN] = {"forbidden", 403}, [PROM_INTERNAL] = {"internal", 500},
 };
 

@@ -25,15 +25,18 @@ void prom_write_empty_alerts(struct buf *out);
 void prom_write_empty_list(struct buf *out); // exemplars
 
 enum prom_error {
-    PROM_BAD_DATA,    // 400
-    PROM_EXECUTION,   // 422
-    PROM_TIMEOUT,     // 503
-    PROM_UNAVAILABLE, // 503
-    PROM_FORBIDDEN,   // 403
-    PROM_INTERNAL,    // 500
+    PROM_BAD_DATA,     // 400
+    PROM_EXECUTION,    // 422
+    PROM_TIMEOUT,      // 503
+    PROM_UNAVAILABLE,  // 503
+    PROM_NOT_FOUND,    // 404
+    PROM_UNAUTHORIZED, // 401
+    PROM_FORBIDDEN,    // 403
+    PROM_INTERNAL,     // 500
 };
 int prom_error_status(enum prom_error type);
-// {"status":"error","errorType":…,"error":…}. Prometheus has no type for 403: "forbidden".
+// {"status":"error","errorType":…,"error":…}. Prometheus has no types for 401 and 403:
+// "unauthorized", "forbidden".
 void prom_write_error(enum prom_error type, const char *text, struct buf *out);
 
 // A sample's value as strconv.FormatFloat(v, 'f' or 'e', -1, 64) has it: 'e' below 1e-6 and from

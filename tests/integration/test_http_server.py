@@ -170,6 +170,19 @@ class Basics(WithServer):
         self.assertEqual(problem["detail"], 'tokens a "quoted" byte ? and a cut ??')
         self.assertEqual((problem["field"], problem["offset"]), ("tokens", 17))
 
+    def test_errors_below_a_path_may_be_in_a_form_of_their_own(self):
+        for request, status, text in (
+                (get("/own/problem"), 422, "a \"quoted\" byte"), (get("/own/nothing"), 404, "nothing at this path"),
+                (post("/own/problem", b""), 405, "the method"), (post("/own/small", b"x" * 17), 413, "larger"),
+                (get("/own/problem", "Expect: 7"), 417, "100-continue")):
+            answer = self.client().send(request).answer()
+            self.assertEqual((answer.status, answer.headers["content-type"]), (status, "text/own"))
+            self.assertTrue(answer.body.startswith(b"%d " % status), answer.body)
+            self.assertIn(text.encode(), answer.body)
+        for path in ("/problem", "/ow", "/own", "/x/own/"):
+            status = 422 if path == "/problem" else 404
+            self.assert_problem(self.client().send(get(path)).answer(), status)
+
     def test_a_client_that_shuts_its_side_still_gets_its_answers(self):
         c = self.client().send(post("/echo", b"x") + get("/hello"))
         c.sock.shutdown(socket.SHUT_WR)

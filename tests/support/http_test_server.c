@@ -382,6 +382,14 @@ static void handle_problem(struct http_exchange *x, void *arg)
     http_problem(x, 422, &e);
 }
 
+static void write_own_error(struct http_exchange *x, int status, const struct err *e)
+{
+    struct buf text = {0};
+    buf_addf(&text, "%d %s", status, e->detail);
+    http_reply(x, status, "text/own", text.p, text.n);
+    buf_free(&text);
+}
+
 static void handle_metrics(struct http_exchange *x, void *arg)
 {
     struct app *app = arg;
@@ -402,6 +410,8 @@ static const struct http_route routes[] = {
     {"POST", "/negotiate", handle_negotiate, 16},
     {"GET", "/peer", handle_peer, 0},
     {"GET", "/problem", handle_problem, 0},
+    {"GET", "/own/problem", handle_problem, 0},
+    {"POST", "/own/small", handle_echo, 16},
     {"GET", "/label/{name}/values", handle_parameter, 0},
     {"POST", "/label/{name}/values", handle_parameter_post, 0},
     {"GET", "/label/all/values", handle_no_parameter, 0},
@@ -541,6 +551,7 @@ int main(int argc, char **argv)
     evsignal_add(usr1, NULL);
     app.server = http_server_new(base, &limits, routes, ARRAY_LEN(routes), &app, &app.stats);
     http_server_guard_bodies(app.server, admit_body);
+    http_server_write_errors(app.server, "/own/", write_own_error);
     int rc = listen_all(&app, port, &e);
     if (rc != 0)
         log_error("cannot start", "error", e.detail);

@@ -540,6 +540,7 @@ static const struct {
 } errors[] = {
     {PROM_BAD_DATA, 400, "bad_data"},   {PROM_EXECUTION, 422, "execution"},
     {PROM_TIMEOUT, 503, "timeout"},     {PROM_UNAVAILABLE, 503, "unavailable"},
+    {PROM_NOT_FOUND, 404, "not_found"}, {PROM_UNAUTHORIZED, 401, "unauthorized"},
     {PROM_FORBIDDEN, 403, "forbidden"}, {PROM_INTERNAL, 500, "internal"},
 };
 
