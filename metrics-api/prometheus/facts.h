@@ -40,6 +40,7 @@ struct facts_block {
     int64_t start_us; // a multiple of the block's length
     enum facts_unit unit;
     enum facts_group group;
+    uint64_t serial;           // no other block has ever had it; 0: it has none
     int64_t closed_through_us; // windows that end up to there were closed when it was read
     size_t n;
     uint8_t place[FACTS_BLOCK_ROWS]; // of row i: so many units behind start_us its window begins

@@ -27,6 +27,7 @@ struct facts_cache {
     size_t series_bucket_count, series_count;
     struct entry_list idle; // kept and not in use; the one that was used last is the last
     struct buf key;         // of the series that is looked for
+    uint64_t serials;       // given so far
 };
 
 struct facts_cache *facts_cache_new(size_t max_bytes, int64_t max_age_us, int64_t closed_max_age_us,
@@ -281,6 +282,7 @@ static bool make_room(struct facts_cache *c, const struct facts_entry *e)
 void facts_entry_keep(struct facts_cache *c, struct facts_entry *e)
 {
     const struct facts_block *b = &e->block;
+    e->block.serial = ++c->serials;
     e->hash = entry_hash(c, e->series, b->unit, b->group, b->start_us);
     struct facts_entry *old = *place_of(c, e);
     if (old && (old->since > e->since || old->read_us > e->read_us))

@@ -5,9 +5,10 @@
 #include "common/io/clock.h"
 #include "common/io/fact_row_pg.h"
 
-#define NAMES_KEPT 32 // lists of names
-#define PLANS_MAX 3   // of a load
-#define LOAD_SHARE 4  // of ANSWER_MEMORY_BYTES: facts of one load
+#define NAMES_KEPT 32  // lists of names
+#define PLANS_MAX 3    // of a load
+#define LOAD_SHARE 4   // of ANSWER_MEMORY_BYTES: facts of one load
+#define MERGED_SHARE 4 // of FACTS_CACHE_BYTES: sums of histograms
 
 // ---- names --------------------------------------------------------------------------------------
 
@@ -107,15 +108,7 @@ static void turn_release(struct prom_load *l)
 
 static void blocks_let_go(struct prom_load *l)
 {
-    struct facts_cache *cache = l->loader->cache;
-    for (size_t i = 0; i < l->blocks.n; i++) {
-        struct need_block *b = &l->blocks.v[i];
-        if (b->filling)
-            facts_filling_drop(b->filling);
-        if (b->block)
-            facts_block_let_go(cache, b->block);
-    }
-    need_clear(&l->blocks);
+    need_let_go(&l->blocks, l->loader->cache);
 }
 
 static void series_let_go(struct prom_load *l)
@@ -147,7 +140,8 @@ static void load_free(struct prom_load *l)
     free(l->wants);
     arena_free(&l->arena);
     free(l);
-    p->stats->facts_cache_bytes = (int64_t)facts_cache_bytes(p->cache);
+    p->stats->facts_cache_bytes =
+        (int64_t)(facts_cache_bytes(p->cache) + merged_cache_bytes(p->merged));
 }
 
 void prom_load_cancel(struct prom_load *l)
@@ -585,8 +579,9 @@ struct prom_loader *prom_loader_new(struct event_base *base, struct repo *repo,
     p->kept = (struct plan_kept){INT64_MIN, INT64_MIN};
     // A standby may be behind what its primary has told.
     int64_t closed_max_age_us = c->postgres_read_dsn[0] ? p->max_age_us : INT64_MAX;
-    p->cache =
-        facts_cache_new((size_t)c->facts_cache_bytes, p->max_age_us, closed_max_age_us, hash_key);
+    size_t bytes = (size_t)c->facts_cache_bytes, merged_bytes = bytes / MERGED_SHARE;
+    p->cache = facts_cache_new(bytes - merged_bytes, p->max_age_us, closed_max_age_us, hash_key);
+    p->merged = merged_cache_new(merged_bytes, hash_key);
     TAILQ_INIT(&p->names);
     TAILQ_INIT(&p->waiting);
     return p;
@@ -598,6 +593,7 @@ void prom_loader_free(struct prom_loader *p)
         return;
     while (!TAILQ_EMPTY(&p->names))
         names_drop(p, TAILQ_FIRST(&p->names));
+    merged_cache_free(p->merged);
     facts_cache_free(p->cache);
     free(p);
 }

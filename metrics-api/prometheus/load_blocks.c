@@ -69,8 +69,14 @@ void need_add(struct need_blocks *b, uint32_t series, enum facts_unit unit, enum
     }
 }
 
-void need_clear(struct need_blocks *b)
+void need_let_go(struct need_blocks *b, struct facts_cache *cache)
 {
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->v[i].filling)
+            facts_filling_drop(b->v[i].filling);
+        if (b->v[i].block)
+            facts_block_let_go(cache, b->v[i].block);
+    }
     free(b->v);
     free(b->table);
     *b = (struct need_blocks){0};

@@ -42,7 +42,7 @@ struct need_block *need_find(const struct need_blocks *b, uint32_t series, enum 
 // Adds those of [from_us, to_us).
 void need_add(struct need_blocks *b, uint32_t series, enum facts_unit unit, enum facts_group group,
               int64_t from_us, int64_t to_us);
-void need_clear(struct need_blocks *b); // none is in use or being read
+void need_let_go(struct need_blocks *b, struct facts_cache *cache); // leaves none
 // The rows of a series as far as they are there, in the arena. Hours that end up to spread_us (a
 // whole hour) stand for their minutes.
 struct facts_rows need_rows(const struct need_blocks *b, uint32_t series, const struct metric *m,
@@ -63,6 +63,8 @@ struct prom_loaded_own {
     struct arena arena; // labels, samples
     struct quantiles **quantiles;
     size_t quantile_count;
+    struct facts_cache *cache;
+    struct need_blocks blocks; // which the quantiles borrow
 };
 
 struct prom_load {
@@ -113,6 +115,7 @@ struct prom_loader {
     const struct freshness *freshness;
     struct metrics_stats *stats;
     struct facts_cache *cache;
+    struct merged_cache *merged;
     int64_t max_age_us;
     size_t load_bytes;     // of facts, of one load
     struct plan_kept kept; // as the last reading saw it

@@ -177,7 +177,7 @@ static void make_quantile(struct making *k, struct prom_loaded *out)
     }
     struct quantiles_spec spec = {l->spec.when, q->range_ms, q->offset_ms, k->through_us,
                                   l->loader->kept.hours_from_us};
-    struct quantiles *made = quantiles_new(&spec, v, w->n);
+    struct quantiles *made = quantiles_new(&spec, v, w->n, l->loader->merged);
     out->own->quantiles[w->quantile] = made;
     out->quantiles[w->quantile] = *quantiles_answer(made);
 }
@@ -388,6 +388,11 @@ static int make_query(struct making *k, struct prom_loaded *out)
     for (size_t i = 0; i < l->spec.select_count; i++)
         if (make_set(k, i, &out->sets[i]) != 0)
             return -1;
+    if (l->spec.quantile_count > 0) {
+        out->own->cache = l->loader->cache;
+        out->own->blocks = l->blocks;
+        l->blocks = (struct need_blocks){0};
+    }
     return 0;
 }
 
@@ -415,6 +420,7 @@ void prom_loaded_clear(struct prom_loaded *l)
     for (size_t i = 0; i < l->own->quantile_count; i++)
         quantiles_free(l->own->quantiles[i]);
     free(l->own->quantiles);
+    need_let_go(&l->own->blocks, l->own->cache);
     arena_free(&l->own->arena);
     free(l->own);
     *l = (struct prom_loaded){0};

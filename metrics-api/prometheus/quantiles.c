@@ -6,27 +6,84 @@
 
 #include <math.h>
 
-// Of a series: a row of its blocks of minutes, or the end.
+// Of the group's blocks: a row, or the end.
 struct place {
     size_t block, row;
 };
 
-// What is merged is one group's, in a window that slides over its minutes: those that enter are
-// added, those that leave taken off. Sums wrap, so that what is taken off is what was added,
-// whatever a database held.
+// Of the group that is asked for all series are summed minute by minute (merged.h), and what is
+// counted of it is a window that slides over the minutes: those that enter are added, those that
+// leave taken off. Sums wrap, so that what is taken off is what was added, whatever a database
+// held.
 struct quantiles {
     struct quantiles_spec spec;
+    struct merged_cache *merged;
     const struct quantiles_series **series; // by their groups
     size_t *starts;                         // where each group's begin; one more than groups
     struct labels *groups;
     struct promql_quantile_answer answer;
-    size_t group;                     // SIZE_MAX: none yet
-    int64_t from_us, to_us;           // of the minutes that are merged: where they begin
-    struct place *entering, *leaving; // the next row to enter and to leave, of the group's series
-    uint64_t windows, total;          // rows and values
-    uint64_t chunks[HIST_CHUNKS];     // sums of counts, so that finding a rank need not see all
+    size_t group; // SIZE_MAX: none yet
+    const struct facts_block **blocks;
+    bool *is_merged; // of each block: in use, else a series'
+    size_t block_count;
+    int64_t from_us, to_us;         // of the minutes that are counted: where they begin
+    struct place entering, leaving; // the next row to enter and to leave
+    uint64_t windows, total;        // rows and values
+    uint64_t chunks[HIST_CHUNKS];   // sums of counts, so that finding a rank need not see all
     uint64_t counts[HIST_COUNTS];
 };
+
+// ---- the group's blocks -------------------------------------------------------------------------
+
+static void group_leave(struct quantiles *q)
+{
+    for (size_t i = 0; i < q->block_count; i++)
+        if (q->is_merged[i])
+            merged_let_go(q->merged, q->blocks[i]);
+    free(q->blocks);
+    free(q->is_merged);
+    q->blocks = NULL;
+    q->is_merged = NULL;
+    q->block_count = 0;
+}
+
+// The blocks that come next and begin at the same time, of series whose next blocks these are.
+static size_t take_next(const struct quantiles_series *const *series, size_t n, size_t *next,
+                        const struct facts_block **same)
+{
+    int64_t start_us = INT64_MAX;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (next[i] < series[i]->rows.minute_count)
+            start_us = min_i64(start_us, series[i]->rows.minutes[next[i]]->start_us);
+    for (size_t i = 0; i < n; i++)
+        if (next[i] < series[i]->rows.minute_count &&
+            series[i]->rows.minutes[next[i]]->start_us == start_us)
+            same[count++] = series[i]->rows.minutes[next[i]++];
+    return count;
+}
+
+static void group_enter(struct quantiles *q, size_t group)
+{
+    const struct quantiles_series *const *series = &q->series[q->starts[group]];
+    size_t n = q->starts[group + 1] - q->starts[group], room = 0, count;
+    for (size_t i = 0; i < n; i++)
+        room += series[i]->rows.minute_count;
+    q->group = group;
+    q->blocks = xcalloc(room + 1, sizeof(*q->blocks));
+    q->is_merged = xcalloc(room + 1, sizeof(*q->is_merged));
+    size_t *next = xcalloc(n + 1, sizeof(*next));
+    const struct facts_block **same = xcalloc(n + 1, sizeof(*same));
+    while ((count = take_next(series, n, next, same)) > 0) {
+        bool several = count > 1;
+        q->is_merged[q->block_count] = several;
+        q->blocks[q->block_count++] = several ? merged_block(q->merged, same, count) : same[0];
+    }
+    free(next);
+    free(same);
+}
+
+// ---- the window ---------------------------------------------------------------------------------
 
 static void add(struct quantiles *q, const struct facts_hist *h, uint64_t sign)
 {
@@ -45,11 +102,10 @@ static void add(struct quantiles *q, const struct facts_hist *h, uint64_t sign)
 }
 
 // All rows from the place on that begin before until_us.
-static void advance(struct quantiles *q, const struct facts_rows *rows, struct place *p,
-                    int64_t until_us, uint64_t sign)
+static void advance(struct quantiles *q, struct place *p, int64_t until_us, uint64_t sign)
 {
-    for (; p->block < rows->minute_count; *p = (struct place){p->block + 1, 0}) {
-        const struct facts_block *b = rows->minutes[p->block];
+    for (; p->block < q->block_count; *p = (struct place){p->block + 1, 0}) {
+        const struct facts_block *b = q->blocks[p->block];
         for (; p->row < b->n; p->row++) {
             if (b->start_us + b->place[p->row] * US_PER_MIN >= until_us)
                 return;
@@ -58,20 +114,20 @@ static void advance(struct quantiles *q, const struct facts_rows *rows, struct p
     }
 }
 
-static struct place place_of(const struct facts_rows *rows, int64_t from_us)
+// The first row that begins at from_us or later.
+static struct place place_of(const struct quantiles *q, int64_t from_us)
 {
     struct place p = {0, 0};
-    from_us = max_i64(from_us, rows->minutes_from_us);
-    for (size_t end = rows->minute_count; p.block < end;) {
+    for (size_t end = q->block_count; p.block < end;) {
         size_t middle = p.block + (end - p.block) / 2;
-        if (rows->minutes[middle]->start_us + facts_block_us(FACTS_MINUTES) <= from_us)
+        if (q->blocks[middle]->start_us + facts_block_us(FACTS_MINUTES) <= from_us)
             p.block = middle + 1;
         else
             end = middle;
     }
-    if (p.block == rows->minute_count)
+    if (p.block == q->block_count)
         return p;
-    const struct facts_block *b = rows->minutes[p.block];
+    const struct facts_block *b = q->blocks[p.block];
     while (p.row < b->n && b->start_us + b->place[p.row] * US_PER_MIN < from_us)
         p.row++;
     return p;
@@ -79,14 +135,14 @@ static struct place place_of(const struct facts_rows *rows, int64_t from_us)
 
 static void begin_anew(struct quantiles *q, size_t group, int64_t from_us)
 {
-    q->group = group;
+    if (q->group != group) {
+        group_leave(q);
+        group_enter(q, group);
+    }
     q->windows = q->total = 0;
     memset(q->chunks, 0, sizeof(q->chunks));
     memset(q->counts, 0, sizeof(q->counts));
-    for (size_t i = q->starts[group]; i < q->starts[group + 1]; i++) {
-        struct place p = place_of(&q->series[i]->rows, from_us);
-        q->entering[i - q->starts[group]] = q->leaving[i - q->starts[group]] = p;
-    }
+    q->entering = q->leaving = place_of(q, from_us);
 }
 
 static void slide(struct quantiles *q, size_t group, int64_t from_us, int64_t to_us)
@@ -95,11 +151,8 @@ static void slide(struct quantiles *q, size_t group, int64_t from_us, int64_t to
         return;
     if (q->group != group || from_us < q->from_us || from_us >= q->to_us || to_us < q->to_us)
         begin_anew(q, group, from_us);
-    for (size_t i = q->starts[group]; i < q->starts[group + 1]; i++) {
-        const struct facts_rows *rows = &q->series[i]->rows;
-        advance(q, rows, &q->leaving[i - q->starts[group]], from_us, UINT64_MAX);
-        advance(q, rows, &q->entering[i - q->starts[group]], to_us, 1);
-    }
+    advance(q, &q->leaving, from_us, UINT64_MAX);
+    advance(q, &q->entering, to_us, 1);
     q->from_us = from_us;
     q->to_us = to_us;
 }
@@ -144,28 +197,27 @@ static int by_labels(const void *a, const void *b)
     return labels_compare((*x)->group, (*y)->group);
 }
 
-// The groups of q->series, which are sorted: how many, and of how many series the largest is.
-static size_t group_up(struct quantiles *q, size_t n, size_t *largest)
+// The groups of q->series, which are sorted: how many.
+static size_t group_up(struct quantiles *q, size_t n)
 {
     size_t groups = 0;
-    *largest = 0;
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || labels_compare(q->groups[groups - 1], q->series[i]->group) != 0) {
             q->starts[groups] = i;
             q->groups[groups++] = q->series[i]->group;
         }
-        size_t size = i + 1 - q->starts[groups - 1];
-        *largest = size > *largest ? size : *largest;
     }
     q->starts[groups] = n;
     return groups;
 }
 
 struct quantiles *quantiles_new(const struct quantiles_spec *spec,
-                                const struct quantiles_series *series, size_t n)
+                                const struct quantiles_series *series, size_t n,
+                                struct merged_cache *merged)
 {
     struct quantiles *q = xcalloc(1, sizeof(*q));
     q->spec = *spec;
+    q->merged = merged;
     q->group = SIZE_MAX;
     q->series = xcalloc(n + 1, sizeof(*q->series));
     q->starts = xcalloc(n + 1, sizeof(*q->starts));
@@ -173,10 +225,7 @@ struct quantiles *quantiles_new(const struct quantiles_spec *spec,
     for (size_t i = 0; i < n; i++)
         q->series[i] = &series[i];
     qsort(q->series, n, sizeof(*q->series), by_labels);
-    size_t largest, groups = group_up(q, n, &largest);
-    q->entering = xcalloc(largest + 1, sizeof(*q->entering));
-    q->leaving = xcalloc(largest + 1, sizeof(*q->leaving));
-    q->answer = (struct promql_quantile_answer){q->groups, groups, value, q};
+    q->answer = (struct promql_quantile_answer){q->groups, group_up(q, n), value, q};
     return q;
 }
 
@@ -184,11 +233,10 @@ void quantiles_free(struct quantiles *q)
 {
     if (!q)
         return;
+    group_leave(q);
     free(q->series);
     free(q->starts);
     free(q->groups);
-    free(q->entering);
-    free(q->leaving);
     free(q);
 }
 

@@ -5,12 +5,12 @@
 #ifndef STREAMLENS_PROMETHEUS_QUANTILES_H
 #define STREAMLENS_PROMETHEUS_QUANTILES_H
 
-#include "metrics-api/prometheus/facts.h"
+#include "metrics-api/prometheus/merged.h"
 #include "metrics-api/promql/promql.h"
 
 struct quantiles_series {
     struct labels group;    // without __name__ and le; of several series the same
-    struct facts_rows rows; // of FACTS_LATENCY or FACTS_TTFT; minutes alone are looked at
+    struct facts_rows rows; // of LATENCY or TTFT; minutes are looked at, all that there are
 };
 struct quantiles_spec {
     struct promql_when when;
@@ -19,9 +19,10 @@ struct quantiles_spec {
 };
 
 struct quantiles;
-// Borrows the series' labels and blocks.
+// Borrows the series with their labels and blocks, and the cache, of sums that are kept.
 struct quantiles *quantiles_new(const struct quantiles_spec *spec,
-                                const struct quantiles_series *series, size_t n);
+                                const struct quantiles_series *series, size_t n,
+                                struct merged_cache *merged);
 void quantiles_free(struct quantiles *q);
 // In seconds; the highest value of the bucket with rank ⌈φ·n⌉ (hist_quantile() without a maximum);
 // NaN where there are windows but no value, stale where there are none. Good as long as q.

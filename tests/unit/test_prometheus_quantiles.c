@@ -28,10 +28,19 @@ struct stored_series {
 static struct stored_series stored[SERIES_MAX];
 static struct quantiles_series series[SERIES_MAX];
 static size_t series_count;
+static struct hash_key hash_key;
+static struct merged_cache *merged;
 
 static void make(void)
 {
+    hash_key_init(&hash_key, "case", 4);
+    merged = merged_cache_new(1 << 20, &hash_key);
     series_count = 0;
+}
+
+static void clear(void)
+{
+    merged_cache_free(merged);
 }
 
 // A series {g="group"}.
@@ -40,8 +49,7 @@ static struct stored_series *add_series(const char *group)
     struct stored_series *s = &stored[series_count];
     memset(s, 0, sizeof(*s));
     s->label = (struct label){STR_LIT("g"), str_of(group)};
-    series[series_count++] = (struct quantiles_series){
-        {&s->label, 1}, {.minutes = s->list, .minutes_from_us = INT64_MIN}};
+    series[series_count++] = (struct quantiles_series){{&s->label, 1}, {.minutes = s->list}};
     return s;
 }
 
@@ -134,8 +142,7 @@ static double recorded(const struct quantiles_spec *spec, struct labels group, s
             int64_t begin_us = b->start_us + b->place[at] * US_PER_MIN;
             int64_t end_us = begin_us + US_PER_MIN;
             if (end_us <= (to_ms - spec->range_ms) * US_PER_MS || end_us > to_ms * US_PER_MS ||
-                end_us > spec->through_us || begin_us < spec->kept_from_us ||
-                begin_us < rows->minutes_from_us)
+                end_us > spec->through_us || begin_us < spec->kept_from_us)
                 continue;
             any = true;
             for (size_t k = 0; k < b->hists[at].n; k++)
@@ -173,8 +180,6 @@ static void fill(struct random *r, struct stored_series *s, int64_t base_us)
             index += 1 + random_below(r, random_chance(r, 50) ? 3 : 400);
         }
     }
-    if (random_chance(r, 30))
-        series[s - stored].rows.minutes_from_us = first_us + random_below(r, 60) * US_PER_MIN;
 }
 
 static struct quantiles_spec some_spec(struct random *r, int64_t base_us)
@@ -204,7 +209,7 @@ START_TEST(answers_are_those_of_all_values)
     for (int n = random_below(&r, SERIES_MAX + 1); n > 0; n--)
         fill(&r, add_series(groups[random_below(&r, ARRAY_LEN(groups))]), base_us);
     struct quantiles_spec spec = some_spec(&r, base_us);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     const struct promql_quantile_answer *a = quantiles_answer(q);
     for (size_t g = 0; g < a->group_count; g++)
         for (size_t step = 0; step < 60; step++) {
@@ -229,7 +234,7 @@ START_TEST(windows_count_where_they_end)
     for (int64_t minute = 10; minute < 20; minute++)
         add_values(s, minute, minute, 1); // stamped at minute + 1
     struct quantiles_spec spec = each_minute(2 * MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 10, 0.5, promql_stale());
     check(q, 0, 11, 1, 10e-6);
     check(q, 0, 12, 0, 10e-6);
@@ -239,7 +244,7 @@ START_TEST(windows_count_where_they_end)
     check(q, 0, 22, 0, promql_stale());
     quantiles_free(q);
     spec.when.start_ms = -1;
-    q = quantiles_new(&spec, series, series_count);
+    q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 11, 1, promql_stale());
     check(q, 0, 13, 0, 10e-6);
     quantiles_free(q);
@@ -254,7 +259,7 @@ START_TEST(windows_that_are_not_served_do_not_count)
     struct quantiles_spec spec = each_minute(60 * MS_PER_MIN);
     spec.kept_from_us = 12 * US_PER_MIN;
     spec.through_us = 15 * US_PER_MIN;
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 12, 0, promql_stale());
     check(q, 0, 30, 0, 12e-6);
     check(q, 0, 30, 1, 14e-6);
@@ -272,7 +277,7 @@ START_TEST(no_values_are_not_no_windows)
     add_empty(s, 10);
     add_values(s, 11, 7, 2);
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 10, 0.5, promql_stale());
     check(q, 0, 11, 0.5, NAN);
     check(q, 0, 12, 0.5, 7e-6);
@@ -287,7 +292,7 @@ START_TEST(the_highest_value_of_the_bucket)
     add_values(s, 0, 1000000, 1);
     add_values(s, 1, HIST_MAX_US, 1);
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 1, 0.5, (double)hist_highest(hist_index(1000000)) / 1e6);
     ck_assert_double_gt(ask(q, 0, 1, 0.5), 1);
     ck_assert_double_gt(ask(q, 0, 2, 0.5), 3600);
@@ -301,7 +306,7 @@ START_TEST(ranks_are_those_of_histograms)
     add_values(s, 0, 7, 7);
     add_values(s, 1, 100, 93);
     struct quantiles_spec spec = each_minute(2 * MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     check(q, 0, 2, 0.07, 7e-6); // ⌈0.07 · 100⌉ is 7, though the double is above
     check(q, 0, 2, 0.0701, 100e-6);
     check(q, 0, 2, 0, 7e-6);
@@ -317,7 +322,7 @@ START_TEST(groups_are_sorted_and_each_once)
         add_values(add_series(names[i]), 0, 1 + (int64_t)i, 1);
     series[1].group = (struct labels){NULL, 0};
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, series_count);
+    struct quantiles *q = quantiles_new(&spec, series, series_count, merged);
     const struct promql_quantile_answer *a = quantiles_answer(q);
     ck_assert_uint_eq(a->group_count, 3);
     ck_assert_uint_eq(a->groups[0].n, 0);
@@ -335,7 +340,7 @@ END_TEST
 START_TEST(without_series_there_are_no_groups_but_an_answer)
 {
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, NULL, 0);
+    struct quantiles *q = quantiles_new(&spec, NULL, 0, merged);
     ck_assert(quantiles_answer(q)->groups != NULL);
     ck_assert_uint_eq(quantiles_answer(q)->group_count, 0);
     quantiles_free(q);
@@ -352,10 +357,10 @@ START_TEST(nothing_overflows)
     add_values(&stored[0], 13, 8, 4);
     add_values(&stored[1], 13, 9, INT64_MAX);
     struct quantiles_spec spec = each_minute(MS_PER_MIN);
-    struct quantiles *q = quantiles_new(&spec, series, 2);
+    struct quantiles *q = quantiles_new(&spec, series, 2, merged);
     check(q, 0, 11, 0, 1e-6);
     quantiles_free(q);
-    q = quantiles_new(&spec, series, 3);
+    q = quantiles_new(&spec, series, 3, merged);
     ask(q, 0, 11, 1);
     check(q, 0, 12, 1, 9e-6); // what left is gone to the last one
     check(q, 0, 14, 1, 9e-6); // more than an int64
@@ -365,7 +370,7 @@ START_TEST(nothing_overflows)
         spec = each_minute(INT64_MAX / 1000000);
         spec.when.start_ms = ends[i];
         spec.offset_ms = i % 2 ? spec.range_ms : -spec.range_ms;
-        q = quantiles_new(&spec, series, 3);
+        q = quantiles_new(&spec, series, 3, merged);
         check(q, 0, 0, 1, promql_stale());
         quantiles_free(q);
     }
@@ -375,7 +380,7 @@ END_TEST
 int main(void)
 {
     TCase *tc = tcase_create("prometheus_quantiles");
-    tcase_add_checked_fixture(tc, make, NULL);
+    tcase_add_checked_fixture(tc, make, clear);
     tcase_add_loop_test(tc, answers_are_those_of_all_values, 0, 400);
     tcase_add_test(tc, windows_count_where_they_end);
     tcase_add_test(tc, windows_that_are_not_served_do_not_count);
