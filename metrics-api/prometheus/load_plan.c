@@ -23,7 +23,7 @@ static const struct metric *only_buckets(const struct promql_select *s)
     return only && only->source == METRIC_BUCKETS ? only : NULL;
 }
 
-struct samples_need load_need(const struct prom_load *l, const struct want *w)
+static struct samples_need need_anywhere(const struct prom_load *l, const struct want *w)
 {
     const struct promql_select *s = &l->spec.selects[w->select];
     // Which label sets there are: hours tell that as well as minutes do.
@@ -33,6 +33,15 @@ struct samples_need load_need(const struct prom_load *l, const struct want *w)
     }
     bool minutes_alone = w->quantile != SIZE_MAX || w->metric->gauge;
     return samples_need(minutes_alone, s->from_ms, s->to_ms);
+}
+
+struct samples_need load_need(const struct prom_load *l, const struct want *w)
+{
+    struct samples_need need = need_anywhere(l, w);
+    need.hours_from_us = max_i64(need.hours_from_us, l->names_from_us - US_PER_DAY);
+    need.minutes_from_us = max_i64(need.minutes_from_us, l->names_from_us);
+    need.to_us = min_i64(need.to_us, l->names_to_us);
+    return need;
 }
 
 bool load_range(const struct prom_load *l, int64_t now_us, int64_t *from_us, int64_t *to_us)
@@ -88,7 +97,8 @@ static int no_buckets(struct prom_load *l)
                    LOAD_MINUTES);
 }
 
-// What of a series a want needs. A series has nothing before its first window nor behind its last.
+// What of a series a want needs. A series has nothing before its first window; behind its last are
+// minutes that have samples all the same, once it is known that they have no window.
 static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
                         const struct samples_need *need)
 {
@@ -98,7 +108,8 @@ static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
     if (need->hours_from_us < minutes_us)
         need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, minutes_us);
     int64_t from_us = max_i64(minutes_us, name->first_us);
-    int64_t to_us = min_i64(need->to_us, name->last_us + US_PER_MIN);
+    int64_t last_us = name->last_us + (1 + SAMPLES_FILL_MINUTES) * US_PER_MIN;
+    int64_t to_us = min_i64(need->to_us, last_us);
     if (from_us < to_us)
         need_add(&l->blocks, at, FACTS_MINUTES, group, from_us, to_us);
 }
@@ -119,19 +130,9 @@ static bool needs_facts(const struct prom_load *l, const struct metric *m)
     }
 }
 
-// Within the range that has windows at all.
-static struct samples_need need_of(const struct prom_load *l, const struct want *w)
-{
-    struct samples_need need = load_need(l, w);
-    need.hours_from_us = max_i64(need.hours_from_us, l->names_from_us - US_PER_DAY);
-    need.minutes_from_us = max_i64(need.minutes_from_us, l->names_from_us);
-    need.to_us = min_i64(need.to_us, l->names_to_us);
-    return need;
-}
-
 static int need_want(struct prom_load *l, const struct want *w)
 {
-    struct samples_need need = need_of(l, w);
+    struct samples_need need = load_need(l, w);
     bool buckets = w->metric->source == METRIC_BUCKETS && w->quantile == SIZE_MAX;
     if (buckets && need.minutes_from_us < l->spread_us)
         return no_buckets(l);
@@ -189,7 +190,7 @@ static int64_t count_minutes(const struct prom_load *l)
     int64_t most[FACTS_GROUPS] = {0}, sum = 0;
     for (size_t i = 0; i < l->want_count; i++) {
         const struct want *w = &l->wants[i];
-        struct samples_need need = need_of(l, w);
+        struct samples_need need = load_need(l, w);
         int64_t from_us = max_i64(need.minutes_from_us, l->spread_us);
         int64_t minutes = from_us < need.to_us ? (need.to_us - from_us) / US_PER_MIN : 0;
         int64_t *of = &most[w->metric->group];
