@@ -54,8 +54,8 @@ START_TEST(money_ends_at_an_int64)
     struct facts_filling *b = filling(FACTS_HOURS, FACTS_COSTS);
     for (int hour = 23; hour >= 0; hour--) {
         struct fact_row row = {.window_start_us = DAY + hour * US_PER_HOUR,
-                               .cost = MONEY_MAX,
-                               .reported_cost = (money)INT64_MAX + 1};
+                               .cost = hour % 2 ? MONEY_MAX : (money)INT64_MAX + 1,
+                               .reported_cost = 7 * hour};
         int64_t value = 100 * hour;
 #define SET(name) row.name = value++;
         FACT_COSTS(SET)
@@ -74,7 +74,7 @@ START_TEST(money_ends_at_an_int64)
         ck_assert_int_eq(columns[FACTS_cost_request], INT64_MAX - hour);
         ck_assert_int_eq(columns[FACTS_cache_savings], INT64_MIN + (hour % 2 ? 0 : hour));
         ck_assert_int_eq(columns[FACTS_cost], INT64_MAX);
-        ck_assert_int_eq(columns[FACTS_reported_cost], INT64_MAX);
+        ck_assert_int_eq(columns[FACTS_reported_cost], 7 * hour);
     }
     facts_block_let_go(cache, block);
 }
