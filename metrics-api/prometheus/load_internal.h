@@ -126,7 +126,7 @@ struct prom_loader {
     struct prom_load *reading[PROM_LOADS_MAX];
 };
 
-// Which rows a want is made of.
+// Which rows a want is made of, within the range that may have windows at all.
 struct samples_need load_need(const struct prom_load *l, const struct want *w);
 // What of a load is wanted and where it lies, once the names are there. -1: e and failure.
 int load_plan(struct prom_load *l);

@@ -96,7 +96,7 @@ static int make_series(struct making *k, uint32_t at)
     const struct prom_load *l = k->l;
     const struct metric *m = k->want->metric;
     const struct promql_select *s = &l->spec.selects[k->want->select];
-    struct samples_need need = samples_need(m->gauge, s->from_ms, s->to_ms);
+    struct samples_need need = load_need(l, k->want);
     struct samples_spec spec = {
         .metric = m,
         .rows = need_rows(&l->blocks, at, m, &need, l->spread_us, &k->scratch),
@@ -166,8 +166,7 @@ static void make_quantile(struct making *k, struct prom_loaded *out)
     const struct prom_load *l = k->l;
     const struct want *w = k->want;
     const struct promql_quantile *q = &l->spec.quantiles[w->quantile];
-    const struct promql_select *s = &l->spec.selects[w->select];
-    struct samples_need need = samples_need(true, s->from_ms, s->to_ms);
+    struct samples_need need = load_need(l, w);
     struct quantiles_series *v = arena_array(k->arena, w->n + 1, sizeof(*v));
     for (size_t i = 0; i < w->n; i++) {
         const struct series_name *name = &l->names->series.v[w->series[i]];
