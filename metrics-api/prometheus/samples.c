@@ -69,12 +69,12 @@ static struct fact_list facts_of(const struct samples_spec *s, int64_t to, struc
     const struct facts_rows *rows = &s->rows;
     int64_t minutes = rows->minutes_from_us / US_PER_MS, through = s->through_us / US_PER_MS;
     int64_t kept = s->kept_from_us / US_PER_MS, looked_at = floor_to(near(s->from_ms) - 1, DAY);
-    struct fact_list l = {.day = floor_to(minutes - 1, DAY)};
+    struct fact_list l = {0};
     size_t most =
         rows_of(rows->hours, rows->hour_count) + rows_of(rows->minutes, rows->minute_count);
     l.v = arena_array(a, most, sizeof(*l.v));
     if (!s->metric->gauge)
-        add_facts(&l, rows->hours, rows->hour_count, max_i64(l.day, kept), minutes, looked_at);
+        add_facts(&l, rows->hours, rows->hour_count, kept, minutes, looked_at);
     l.hours = l.n;
     add_facts(&l, rows->minutes, rows->minute_count, max_i64(minutes, kept),
               min_i64(through - MINUTE, to) + 1, looked_at);
@@ -188,7 +188,7 @@ static size_t make_gauge(const struct samples_spec *spec, const struct fact_list
 static void count_up(struct counted *c, const struct fact_list *l, const struct stamps *s,
                      double *const *values)
 {
-    int64_t day = l->day;
+    int64_t day = INT64_MIN; // none yet
     size_t k = 0;
     for (size_t i = 0; i < s->n; i++) {
         for (; k < s->facts[i]; k++) {
@@ -212,16 +212,15 @@ static bool hides_midnight(const double *v, size_t i)
 }
 
 // Those from begin to end, with zeros where they are needed; and n again.
-static size_t add_zeros(const struct samples_spec *spec, const struct stamps *s, const double *v,
-                        size_t begin, size_t end, int64_t *t, double *with)
+static size_t add_zeros(const struct stamps *s, const double *v, size_t begin, size_t end,
+                        int64_t *t, double *with)
 {
     size_t n = 0, day = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (day < s->day_count && s->days[day] == i) {
-            int64_t zero = s->t[i - 1] + 1;
             day++;
-            if (hides_midnight(v, i) && zero >= spec->from_ms && zero <= spec->to_ms)
-                t[n++] = zero; // and 0
+            if (hides_midnight(v, i))
+                t[n++] = s->t[i - 1] + 1; // and 0; it lies in the range, since both were made
         }
         if (i >= begin && i < end) {
             t[n] = s->t[i];
@@ -248,7 +247,7 @@ static bool cut(const struct samples_spec *spec, const struct stamps *s, int64_t
         int64_t *t = arena_array(kept, out->n + zeros, sizeof(*t));
         double *with = arena_array(kept, out->n + zeros, sizeof(*with));
         *out = (struct samples){.t_ms = t, .v = with};
-        out->n = add_zeros(spec, s, v, begin, end, t, with);
+        out->n = add_zeros(s, v, begin, end, t, with);
     }
     return out->n > 0;
 }
@@ -265,7 +264,7 @@ static size_t make_counter(const struct samples_spec *spec, const struct fact_li
     counted_begin(&c, spec->metric, l, a, kept);
     double **values = arena_array(a, c.n, sizeof(*values));
     for (size_t j = 0; j < c.n; j++)
-        if (c.first[j] <= s.t[s.n - 1] && (!c.labels || !wants || wants(arg, c.labels[j])))
+        if (!c.labels || !wants || wants(arg, c.labels[j]))
             values[j] = arena_array(kept, s.n, sizeof(*values[j]));
     count_up(&c, l, &s, values);
     *out = arena_array(kept, c.n, sizeof(**out));

@@ -39,7 +39,7 @@ static void begin_buckets(struct counted *c, const struct fact_list *facts, stru
     c->limits = arena_array(a, c->n, sizeof(*c->limits));
     for (size_t i = 0; i < c->n; i++) {
         c->labels[i] = str_of(bounds->le[i]);
-        c->first[i] = k < facts->hours ? INT64_MIN : facts->v[k].start;
+        c->first[i] = facts->v[k].start;
         c->limits[i] = i < bounds->n ? hist_index(bounds->upper_us[i]) : HIST_COUNTS;
     }
 }
@@ -138,8 +138,7 @@ static uint32_t add_name(struct name_table *t, size_t place, struct str name)
 }
 
 // Of a fact that is not looked at a name that is not there is not counted: nothing shows it.
-static void add_count(struct name_table *t, const struct fact *f, int64_t first, struct str name,
-                      int64_t count)
+static void add_count(struct name_table *t, const struct fact *f, struct str name, int64_t count)
 {
     uint32_t number = OTHER_NUMBER;
     if (!str_eq(name, OTHER)) {
@@ -152,7 +151,7 @@ static void add_count(struct name_table *t, const struct fact *f, int64_t first,
             return;
     }
     if (f->looked_at)
-        t->v[number].first = min_i64(t->v[number].first, first);
+        t->v[number].first = min_i64(t->v[number].first, f->start);
     else if (t->v[number].first == INT64_MAX)
         return; // as above, the other one
     t->counts = grown(t->a, t->counts, t->count_n, &t->count_cap, sizeof(*t->counts));
@@ -160,7 +159,7 @@ static void add_count(struct name_table *t, const struct fact *f, int64_t first,
 }
 
 static void read_names(struct name_table *t, enum metric_source source, const struct fact *f,
-                       int64_t first, struct name_counts *scratch)
+                       struct name_counts *scratch)
 {
     struct str json = f->block->objects[2 * f->row + (source == METRIC_REASONS)];
     struct err e;
@@ -170,9 +169,9 @@ static void read_names(struct name_table *t, enum metric_source source, const st
         return; // no names, or no such object, which our tables do not have
     for (size_t i = 0; i < scratch->n; i++)
         if (scratch->v[i].count > 0)
-            add_count(t, f, first, str_of(scratch->v[i].name), scratch->v[i].count);
+            add_count(t, f, str_of(scratch->v[i].name), scratch->v[i].count);
     if (scratch->other > 0)
-        add_count(t, f, first, OTHER, scratch->other);
+        add_count(t, f, OTHER, scratch->other);
 }
 
 // Variants are the names in their order, the other one among them.
@@ -213,7 +212,7 @@ static void begin_names(struct counted *c, const struct fact_list *facts, struct
             if (f->looked_at != looked_at)
                 continue;
             c->named[k].at = t->count_n;
-            read_names(t, c->metric->source, f, k < facts->hours ? INT64_MIN : f->start, &scratch);
+            read_names(t, c->metric->source, f, &scratch);
             c->named[k].n = t->count_n - c->named[k].at;
         }
     name_counts_clear(&scratch);

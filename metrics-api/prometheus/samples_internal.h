@@ -24,11 +24,10 @@ struct fact {
     int64_t start;
 };
 
-// Those of a metric and series, ascending: hours, of one day, and then minutes.
+// Those of a metric and series, ascending: hours, and then minutes.
 struct fact_list {
     struct fact *v;
     size_t hours, n;
-    int64_t day; // that of the hours, or of the first minute looked for; when it begins
 };
 
 // The variants of a counter, counted up fact by fact. Exact: no sum of a day overflows a money.
@@ -36,7 +35,7 @@ struct counted {
     const struct metric *metric;
     size_t n;
     struct str *labels; // NULL: there is one, without a label
-    int64_t *first;     // no sample comes before: the start of the first minute that counts it
+    int64_t *first;     // no sample comes before: the start of the first fact that counts it
     money *sum;         // of what was added
     int *limits;        // of buckets: the greatest index of the histogram's that each has
     // Of names: what fact k counts is counts[named[k].at] and those behind.
