@@ -365,6 +365,8 @@ static int read_tenant(struct call *c, const struct question_rights *rights, str
             return err_set(e, "X-Scope-OrgID: this credential is of another tenant");
         tenant_id = rights->tenant;
     }
+    if (tenant_id.n > 0 && !label_name_valid(tenant_id))
+        return err_set(e, "X-Scope-OrgID: UTF-8 is wanted");
     if (tenant_id.n > 0) {
         c->tenant_id = xcalloc(tenant_id.n + 1, 1);
         memcpy(c->tenant_id, tenant_id.p, tenant_id.n);
@@ -421,7 +423,7 @@ void prom_api_answer(struct prom_api *p, struct http_exchange *x, enum prom_endp
     if (read_request(c, &e) != 0)
         end_bad(c, PROM_BAD_DATA, &e);
     else if (read_tenant(c, rights, &e) != 0)
-        end_bad(c, PROM_FORBIDDEN, &e);
+        end_bad(c, rights->any_tenant ? PROM_BAD_DATA : PROM_FORBIDDEN, &e);
     else
         begin(c);
 }

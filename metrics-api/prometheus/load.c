@@ -36,13 +36,15 @@ static void names_keep(struct prom_loader *p, struct names *n)
         names_drop(p, TAILQ_FIRST(&p->names));
 }
 
-// The value that every select wants of a label; p NULL: they do not agree on one.
+// The value that every select wants of a label; p NULL: they do not agree on one, or the database
+// would not take it.
 static struct str only_of_all(const struct prom_load *l, struct str label)
 {
     struct str only = {NULL, 0};
     for (size_t i = 0; i < l->spec.select_count; i++) {
         struct str value = selection_only(&l->spec.selects[i], label);
-        if (!value.p || (i > 0 && !str_eq(value, only)))
+        bool is_text = value.n == 0 || label_name_valid(value);
+        if (!value.p || !is_text || (i > 0 && !str_eq(value, only)))
             return (struct str){NULL, 0};
         only = value;
     }

@@ -319,7 +319,8 @@ class Keys(Case):
         other = self.grafana(key=self.keys["acme"], httpHeaderName2="X-Scope-OrgID", httpHeaderValue2="globex")
         sender = self.grafana(key=self.sender)
         for g, status, text in ((unknown, 401, "unauthorized: a valid credential is wanted"),
-                                (other, 403, "forbidden: X-Scope-OrgID"), (sender, 403, "forbidden: the credential lacks")):
+                                (other, 403, "forbidden: X-Scope-OrgID"),
+                                (sender, 403, "forbidden: the credential lacks")):
             result, message = g.health()
             self.assertEqual(result, "ERROR")
             self.assertRegex(message, rf"^{status} .* - There was an error returned querying the Prometheus API\.$")
