@@ -124,7 +124,6 @@ static void drop_greatest(struct name_table *t)
 static uint32_t add_name(struct name_table *t, size_t place, struct str name)
 {
     if (t->names == SAMPLES_NAMES_MAX) {
-        t->full = true;
         if (place == t->names)
             return OTHER_NUMBER;
         drop_greatest(t);
@@ -147,7 +146,7 @@ static void add_count(struct name_table *t, const struct fact *f, struct str nam
             number = t->sorted[place].number;
         else if (f->looked_at)
             number = add_name(t, place, name);
-        else if (!t->full)
+        else
             return;
     }
     if (f->looked_at)

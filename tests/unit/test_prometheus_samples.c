@@ -470,6 +470,20 @@ START_TEST(gauges_are_of_one_window_and_then_zero_once)
 }
 END_TEST
 
+START_TEST(hours_are_no_windows_of_a_gauge)
+{
+    requests("1 08:00", 3);
+    requests("1 10:59", 4);
+    spec.from_ms = at("1 11:00");
+    spec.rows = series_rows(&series, &spec, &arena); // of a counter
+    spec.from_ms = at("1 08:00");
+    spec.metric = metric_named("llm_minute_requests", NULL);
+    struct samples *all;
+    ck_assert_uint_eq(samples_make(&spec, NULL, NULL, &arena, &all), 1);
+    ck_assert_uint_eq(all[0].n, 2); // what it had, and 0
+}
+END_TEST
+
 START_TEST(gauges_end_where_all_is_closed)
 {
     spec.metric = metric_named("llm_minute_requests", NULL);
@@ -604,6 +618,7 @@ int main(void)
     tcase_add_test(t, buckets_have_what_is_not_above_their_bound);
     tcase_add_test(t, buckets_are_there_from_the_first_value_on_all_of_them);
     tcase_add_test(t, gauges_are_of_one_window_and_then_zero_once);
+    tcase_add_test(t, hours_are_no_windows_of_a_gauge);
     tcase_add_test(t, gauges_end_where_all_is_closed);
     tcase_add_test(t, columns_are_added_taken_away_and_divided_once);
     tcase_add_test(t, sums_do_not_end_at_64_bits);
