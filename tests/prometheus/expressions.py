@@ -20,8 +20,10 @@ RANGE_FUNCTIONS = ("sum_over_time", "avg_over_time", "min_over_time", "max_over_
                    "deriv")
 AGGREGATIONS = ("sum", "sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
 FUNCTIONS = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "deg", "rad", "atan", "sin", "cos", "tanh",
-             "timestamp", "hour", "minute", "day_of_week", "day_of_month", "days_in_month", "month", "year", "round")
-ARITHMETIC = ("+", "-", "*", "/", "^", "atan2")  # and % of a number: of two results rounding makes another
+             "timestamp", "round")
+# Of times alone: of what is none, such as NaN, 2.42 makes one.
+DATES = ("hour", "minute", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year")
+ARITHMETIC = ("+", "-", "*", "/", "^", "atan2")  # % is of counts alone: a rounding makes another result
 COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 
 COUNTERS = sorted({(c.name, c.label) for c in expected_samples.COUNTERS} |
@@ -92,7 +94,7 @@ class Maker:
         text, own = self.selector(GAUGES if rng.random() < 0.7 else COUNTERS, tail=f"[{rng.choice(RANGES)}]")
         kind = rng.random()
         if kind < 0.1:
-            return f"quantile_over_time({rng.choice((0, 0.5, 0.9, 1, 1.5, -1))}, {text})", own
+            return f"quantile_over_time({rng.choice((0, 0.5, 0.9, 1))}, {text})", own
         if kind < 0.15:
             return f"predict_linear({text}, {rng.choice((60, 600, -300))})", own
         return f"{rng.choice(RANGE_FUNCTIONS)}({text})", own
@@ -114,7 +116,7 @@ class Maker:
         else:
             by = f" by ({', '.join(labels)})"
         if labels is None and rng.random() < 0.12:
-            return f"quantile{by} ({rng.choice((0, 0.25, 0.5, 0.99, 1, 2))}, {inner})"
+            return f"quantile{by} ({rng.choice((0, 0.25, 0.5, 0.99, 1))}, {inner})"
         if labels is None and rng.random() < 0.06:
             return f'count_values{by} ("value", {self.selector(GAUGES)[0].replace("seconds", "count")})'
         return f"{rng.choice(AGGREGATIONS)}{by} ({inner})"
@@ -126,9 +128,10 @@ class Maker:
         if rng.random() < 0.3:
             operator = rng.choice(COMPARISONS) + rng.choice(("", " bool"))
         if kind < 0.25:
-            operator = rng.choice((operator, operator, "% 7 +"))
-            number = rng.choice(("2", "0.5", "1e3", "0", "-1", "time()", "scalar(sum(llm_minute_requests))", "60"))
-            if "%" not in operator and rng.random() < 0.4:
+            number = rng.choice(("2", "0.5", "1e3", "0", "-1", "time()", "scalar(sum(llm_minute_requests))", "7"))
+            if rng.random() < 0.1:
+                return f"{self.selector([('llm_minute_requests', None), ('llm_tokens_total', 'class')])[0]} % {number}"
+            if rng.random() < 0.4:
                 return f"{number} {operator} {self.any(depth - 1)}"
             return f"{self.any(depth - 1)} {operator} {number}"
         if kind < 0.5:
@@ -154,8 +157,11 @@ class Maker:
     def function(self, depth):
         rng = self.rng
         inner, kind = self.any(depth - 1), rng.random()
-        if kind < 0.45:
+        if kind < 0.4:
             return f"{rng.choice(FUNCTIONS)}({inner})"
+        if kind < 0.45:
+            time = rng.choice(("", f"timestamp({self.selector(GAUGES + COUNTERS)[0]})", "vector(time() - 86400 * 50)"))
+            return f"{rng.choice(DATES)}({time})"
         if kind < 0.6:
             return rng.choice((f"clamp({inner}, 0, 5)", f"clamp_min({inner}, 1)", f"clamp_max({inner}, 0.5)",
                                f"clamp({inner}, 3, 1)", f"round({inner}, 0.25)", f"-({inner})", f"({inner})", f"+{inner}"))
@@ -198,6 +204,9 @@ class Maker:
                                       "gen_ai_server_time_to_first_token_seconds_bucket"))
             # Not of a rate: interpolated by both alike.
             return f"histogram_quantile({self.rng.choice((0.5, 0.9, 0.99))}, sum by (le, model) ({bucket}))"
+        if kind < 0.17:
+            return self.rng.choice((f"quantile(2, {self.vector()[0]})", f"quantile(-0.1, {self.vector()[0]})",
+                                    f"quantile_over_time(1.1, {self.selector(GAUGES, tail='[5m]')[0]})"))
         if kind < 0.5:
             return self.aggregated(depth=2)
         return self.any(3)

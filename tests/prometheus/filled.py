@@ -40,18 +40,20 @@ class Filled:
 
     def count(self):
         """Half of what has no answer is given up on, the rest is in flight."""
-        s, traffic = self.stack, self.traffic
+        traffic = self.traffic
         for name in ("ingest-api", "processor"):
-            s.start(name)
+            self.stack.start(name)
         given_up, in_flight = traffic.open[::2], traffic.open[1::2]
-        sent = traffic.events + given_up
-        for at in range(0, len(sent), BATCH):
-            s.post_batch(sent[at:at + BATCH])
+        self.post(traffic.events + given_up)
         answered = len(traffic.events) // 2
-        s.wait_totals(requests=answered + len(given_up), responses=answered, unanswered=len(given_up), seconds=90)
-        s.post_batch(in_flight)
-        s.wait_totals(requests=answered + len(traffic.open))
-        s.services["processor"].terminate()
+        self.stack.wait_totals(requests=answered + len(given_up), responses=answered, unanswered=len(given_up), seconds=90)
+        self.post(in_flight)
+        self.stack.wait_totals(requests=answered + len(traffic.open))
+        self.stack.services["processor"].terminate()
+
+    def post(self, events):
+        for at in range(0, len(events), BATCH):
+            self.stack.post_batch(events[at:at + BATCH])
 
     def end_data(self):
         self.stack.sql(f"UPDATE streamlens_publisher SET closed_through = to_timestamp({self.through // 1000});"

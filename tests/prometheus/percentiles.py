@@ -4,7 +4,7 @@ import collections
 import math
 import re
 
-from compare import DURATION, MATCHER, MATCHES, seconds, unquoted
+from compare import DURATION, MATCHER, matched, seconds
 from expected_samples import FIRST, MINUTE, labels_of
 
 QUANTILE = re.compile(rf'histogram_quantile\(([\d.]+), sum(?: by \(([\w, ]*)\))? ?\((rate|increase)\(({FIRST}|\w+)_bucket'
@@ -25,7 +25,7 @@ class Percentiles:
             groups = collections.defaultdict(lambda: collections.defaultdict(list))
             for names, minutes in (self.traffic.firsts if first else self.traffic.durations).items():
                 labels = labels_of(names)
-                if all(MATCHES[kind](labels.get(label, ""), unquoted(value)) for label, kind, value in matchers):
+                if matched(labels, matchers):
                     group = tuple(sorted((n, labels[n]) for n in by))
                     for minute, values in minutes.items():
                         groups[group][(minute + 1) * MINUTE] += values

@@ -40,20 +40,27 @@ SERIES = [
     Series("initech", 'a "b"\\c', "modèle,é", range(-20, 20, 2), (1, 2)),
     Series("initech", CHAT, CLAUDE, [-1500, -1460, -1441], (2, 2)),  # retention has dropped it
 ]
+# What is sent when all that has been counted: to minutes that have rows and to some that have none, on both days.
+LATE = [
+    Series("acme", CHAT, GPT, [-395, -50, -49, -1, 0, 33, 430, 431, THROUGH - 40], (1, 3)),
+    Series("acme", "/late", GPT, [-700, 1, 500], (2, 2)),
+    Series("globex", BATCH, OWN, [-334, 100, 445, 460], (1, 2)),
+    Series("initech", "/midnight", GPT, [-2, 0, 202], (1, 1)),
+]
 # From and to: outside of it a class does not come.
 CLASSES = (("rate_limit", -DAY, DAY), ("timeout", -DAY, 0), ("overloaded", 55, 300), ("late one", 410, DAY))
 
 
 class Traffic:
-    """midnight: in minutes since 1970. durations: {(tenant, route, model): {minute: [µs]}}, times to first token
-    likewise."""
+    """midnight: in minutes since 1970; label: what ids begin with. durations: {(tenant, route, model): {minute: [µs]}},
+    times to first token likewise. open: requests without an answer."""
 
-    def __init__(self, rng, midnight):
-        self.rng, self.midnight, self.serial = rng, midnight, 0
+    def __init__(self, rng, midnight, label="d", every=None):
+        self.rng, self.midnight, self.label, self.serial = rng, midnight, label, 0
         self.durations = collections.defaultdict(lambda: collections.defaultdict(list))
         self.firsts = collections.defaultdict(lambda: collections.defaultdict(list))
         self.events, self.open = [], []
-        for series in SERIES:
+        for series in every or SERIES:
             for minute in series.minutes:
                 for _ in range(rng.randint(*series.requests)):
                     self.call(series, minute)
@@ -62,7 +69,7 @@ class Traffic:
         rng = self.rng
         self.serial += 1
         at_ms = (self.midnight + minute) * 60_000 + rng.randrange(60_000)
-        request = {"type": "request", "request_id": f"d-{self.serial:06}", "tenant_id": series.tenant,
+        request = {"type": "request", "request_id": f"{self.label}-{self.serial:06}", "tenant_id": series.tenant,
                    "route": series.route, "model": series.model, "timestamp": at_ms}
         if rng.random() < 0.02:
             self.open.append(request)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that change under a metrics-api that has them in memory: late events, a tenant that is deleted, days that are
+dropped. Soon after each its samples are those that the rows then give, of every metric."""
+import random
+import unittest
+
+from compare import Question, ask
+from expected_samples import DAY, MINUTE, expected, read_rows
+from filled import Filled
+from psql_session import Session
+from real_prometheus import Client
+from stack import wait_for
+from traffic import LATE, Traffic
+
+SEED = 20261123
+
+
+class Changes(unittest.TestCase):
+    def test_samples_follow_the_rows(self):
+        with Filled(SEED) as f, Session(f.stack.dsn) as sql:
+            client = Client(f.api.port)
+            self.addCleanup(client.close)
+            self.follow(f, sql, client)
+            hits = f.api.metric('streamlens_metrics_facts_cache_total{result="hit"}')
+            first = self.follow(f, sql, client)
+            self.assertGreater(f.api.metric('streamlens_metrics_facts_cache_total{result="hit"}'), hits)
+            self.send_late(f)
+            late = self.follow(f, sql, client)
+            self.assertGreater(late, first + 1000)
+            r = f.stack.admin("tenant", "delete", "globex", "--yes")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            without = self.follow(f, sql, client)
+            self.assertLess(without, late * 0.8)
+            sql(f"UPDATE streamlens_retention SET minutes_from = to_timestamp({f.midnight // 1000}); NOTIFY streamlens_flush, '*'")
+            self.assertLess(self.follow(f, sql, client), without * 0.8)
+
+    def send_late(self, f):
+        """And the publisher says how far data goes then."""
+        traffic = Traffic(random.Random(SEED), f.midnight // MINUTE, "late", LATE)
+        f.stack.start("processor")
+        before = f.stack.totals()
+        f.post(traffic.events + traffic.open)
+        more = len(traffic.events) // 2
+        f.stack.wait_totals(requests=before["requests"] + more + len(traffic.open), responses=before["responses"] + more)
+        f.stack.services["processor"].terminate()
+
+    def follow(self, f, sql, client):
+        """How many samples there are, once they are the rows'."""
+        through, kept_from = (int(n) * 1000 for n in sql(
+            "SELECT extract(epoch FROM closed_through)::bigint || ' ' || extract(epoch FROM minutes_from)::bigint"
+            " FROM streamlens_publisher, streamlens_retention")[0].split())
+        wanted = {name: {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
+                  for name, series in expected(read_rows(sql), through, kept_from).items()}
+        end = (f.midnight + DAY + 10 * MINUTE) / 1000
+        span = 2 * DAY // 1000 + 20 * 60
+
+        def different():
+            for name, series in wanted.items():
+                answer = ask(client, Question(f"{name}[{span}s]", end, end, None))
+                if answer.status != 200 or answer.points != series:
+                    return f"samples of {name} are others: {answer.text or list(answer.points.items())[:3]}"
+            return None
+        wait_for(lambda: different() is None or None, "samples of the rows", 15, 0.2)
+        return sum(len(points) for series in wanted.values() for points in series.values())
+
+
+if __name__ == "__main__":
+    unittest.main()
