@@ -154,17 +154,31 @@ static void end_too_large(struct call *c)
     end_bad(c, PROM_EXECUTION, &e);
 }
 
+// Who looks at a curve is to know what it is made of.
+static void tell_hours(struct promql_result *r, struct str infos[PROMQL_NOTES_MAX + 1])
+{
+    for (size_t i = 0; i < r->info_count; i++)
+        infos[i] = r->infos[i];
+    infos[r->info_count++] =
+        STR_LIT("StreamLens info: counted by the hour, and spread evenly over its minutes, since "
+                "these are too many, or no longer kept");
+    r->infos = infos;
+}
+
 static void evaluate(struct call *c, const struct prom_loaded *loaded)
 {
     struct promql_limits limits = limits_of(c);
     struct promql_input input = {loaded ? loaded->sets : NULL, loaded ? loaded->quantiles : NULL,
                                  c->api->hash_key};
     struct promql_result result = {0};
+    struct str infos[PROMQL_NOTES_MAX + 1];
     struct buf body = {0};
     struct err e;
     c->evaluated_until_us = clock_mono_us() + EVALUATION_US;
     enum promql_verdict verdict =
         promql_eval(c->queries[0], &c->when, &input, &limits, &result, &e);
+    if (verdict == PROMQL_OK && loaded && loaded->by_the_hour)
+        tell_hours(&result, infos);
     if (verdict != PROMQL_OK)
         end_refused(c, verdict, &e);
     else if (prom_write_result(&result, c->r.start_ms, c->r.limit, ANSWER_BYTES_MAX, &body) != 0)

@@ -52,6 +52,7 @@ struct prom_load_spec {
 struct prom_loaded {
     struct promql_series_set *sets;           // one a select
     struct promql_quantile_answer *quantiles; // one a quantile
+    bool by_the_hour;                         // hours were read for minutes
     struct labels *series;                    // sorted, each once
     size_t series_count;
     struct str *names; // likewise

@@ -381,6 +381,7 @@ static int make_query(struct making *k, struct prom_loaded *out)
     out->own->quantiles = xcalloc(l->spec.quantile_count + 1, sizeof(*out->own->quantiles));
     for (size_t i = 0; i < l->want_count; i++) {
         k->want = &l->wants[i];
+        out->by_the_hour |= load_need(l, k->want).minutes_from_us < l->spread_us;
         if (k->want->quantile != SIZE_MAX)
             make_quantile(k, out);
     }

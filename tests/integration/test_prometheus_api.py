@@ -348,6 +348,11 @@ class ByTheHour(WithApi):
         self.assertEqual([(t, int(v)) for t, v in found],
                          [(t, self.want(t - HOUR, t)) for t in range(self.last - 6 * 86400, self.last + 1, HOUR)])
 
+    def test_it_is_told(self):
+        for hours, told in ((6 * 24, True), (1, False)):
+            _, answer = self.api.call("query", query=f"sum(increase(llm_requests_total[{hours}h]))", time=self.last)
+            self.assertEqual([i for i in answer.get("infos", []) if "by the hour" in i] != [], told, answer)
+
     def test_counters_rise_with_the_hours(self):
         midnight = self.last // 86400 * 86400
         found = self.api.fine("query_range", query="sum(llm_requests_total)", start=self.last - 6 * 86400,
