@@ -196,7 +196,7 @@ class Parameters(Case):
         text = "llm_minute_requests"
         for _ in range(60):
             text = f'label_replace({text}, "route", "$1$1", "route", "(.*)")'
-        self.judged(self.c.post("query", {**GOOD["query"], "query": text}), "doubled 60 times", (400, 422))
+        self.judged(self.c.post("query", {**GOOD["query"], "query": text}), "doubled 60 times", (422, 503))
         text = "llm_minute_requests"
         for i in range(200):
             text = f'label_replace({text}, "l{i}", "x", "", "")'
