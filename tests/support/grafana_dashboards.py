@@ -17,8 +17,10 @@ FOLDER = os.path.join(ROOT, "deploy", "grafana", "dashboards")
 ALL = "$__all"  # the value that Grafana keeps for "All"
 POINTS = 800    # of a panel that does not say how many: about its width on a screen
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# What Grafana steps by, in seconds: the next one that leaves no more points than there may be.
-NICE = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 604800)
+# What Grafana steps by, in seconds, and up to which step that is taken for it: about half-way to the next.
+NICE = ((1, 1.5), (2, 3.5), (5, 7.5), (10, 12.5), (15, 17.5), (20, 25), (30, 45), (60, 90), (120, 210), (300, 450),
+        (600, 750), (900, 1050), (1200, 1500), (1800, 2700), (3600, 5400), (7200, 9000), (10800, 16200), (21600, 32400),
+        (43200, 86400), (86400, 604800), (604800, math.inf))
 
 
 def dashboards():
@@ -68,7 +70,7 @@ class Asked:
 
     def step(self, panel):
         wanted = (self.end - self.start) / panel.get("maxDataPoints", POINTS)
-        nice = next((n for n in NICE if n >= wanted), math.ceil(wanted))
+        nice = next(step for step, most in NICE if wanted <= most)
         return max(nice, seconds(panel.get("interval", "1s")), self.every_s)
 
     def promql(self, panel, target):
