@@ -104,9 +104,10 @@ def answering():
                   (quantile(0.99, "streamlens_ingest_ack_duration_seconds", "job"), "acknowledgement"),
                   (quantile(0.99, "streamlens_metrics_answer_duration_seconds", "job"), "question"),
                   (quantile(0.99, "streamlens_pg_query_duration_seconds", "job"), "query of {{job}}")),
-        over_time("Questions from the cache", "short", "Per second: answers that were there, that others were waiting "
-                  "for as well, and that the database was asked for.",
-                  (rate("streamlens_metrics_cache_total", "result"), "{{result}}"), stack=True),
+        over_time("Caches", "short", "Per second: answers of /v1, and blocks of minutes for /api/v1, that were there "
+                  "(hit), that others were waiting for as well (joined), that were read (miss).",
+                  (rate("streamlens_metrics_cache_total", "result"), "/v1 {{result}}"),
+                  (rate("streamlens_metrics_facts_cache_total", "result"), "/api/v1 {{result}}")),
         over_time("Memory", "bytes", "Of each process.",
                   (f"process_resident_memory_bytes{{{JOBS},{MINE}}}", "{{job}} {{instance}}")),
     ]
