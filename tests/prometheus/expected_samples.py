@@ -103,31 +103,54 @@ def buckets(counts, bounds):
     return {**have, "+Inf": sum(counts.values())} if counts else {}
 
 
-class Row:
-    """A window of a series; `minute` is where it begins."""
+VARIANTS = ((DURATION + "_bucket", "le"), (FIRST + "_bucket", "le"), ("llm_errors_total", "error_type"),
+            ("llm_finish_reasons_total", "gen_ai_response_finish_reasons"))
 
-    def __init__(self, have):
-        self.names = (have["tenant_id"], have["route"], have["model"])
-        self.minute = have["minute"]
-        self.facts = {name: int(have[name]) for name in COLUMNS}
-        histograms = (hdr_counts(bytes.fromhex((have[name] or "")[2:])) for name in ("latency_hdr", "ttft_hdr"))
-        latency, ttft = (buckets(counts, le) for counts, le in zip(histograms, (LE_LATENCY, LE_TTFT)))
-        # By what comes of it: the name and the label beyond those of all.
-        self.variants = {(DURATION + "_bucket", "le"): latency, (FIRST + "_bucket", "le"): ttft,
-                         ("llm_errors_total", "error_type"): have["error_classes"],
-                         ("llm_finish_reasons_total", "gen_ai_response_finish_reasons"): have["finish_reasons"]}
+
+class Row:
+    """A window of a series, a minute or an hour. minute: where it begins. variants: {(name, label): {value: count}}"""
+
+    def __init__(self, names, minute, facts, variants):
+        self.names, self.minute, self.facts, self.variants = names, minute, facts, dict(zip(VARIANTS, variants))
 
     def value(self, of):
         return sum(self.facts[n] for n in of.plus) - sum(self.facts[n] for n in of.minus)
 
 
-def read_rows(sql):
-    """All rows of llm_minute. sql: a psql_session."""
+def stored_row(have):
+    histograms = (hdr_counts(bytes.fromhex((have[name] or "")[2:])) for name in ("latency_hdr", "ttft_hdr"))
+    return Row((have["tenant_id"], have["route"], have["model"]), have["minute"],
+               {name: int(have[name]) for name in COLUMNS},
+               [*(buckets(counts, le) for counts, le in zip(histograms, (LE_LATENCY, LE_TTFT))), have["error_classes"],
+                have["finish_reasons"]])
+
+
+def read_rows(sql, table="llm_minute"):
+    """All rows. sql: a psql_session."""
     columns = ", ".join(f"{name}::text" for name in COLUMNS)
     lines = sql("SELECT row_to_json(x) FROM (SELECT tenant_id, route, model, (extract(epoch FROM window_start) / 60)"
                 f"::bigint AS minute, {columns}, latency_hdr, ttft_hdr, error_classes, finish_reasons"
-                " FROM llm_minute JOIN llm_series USING (series_id) ORDER BY series_id, window_start) x")
-    return [Row(json.loads(line)) for line in lines]
+                f" FROM {table} JOIN llm_series USING (series_id) ORDER BY series_id, window_start) x")
+    return [stored_row(json.loads(line)) for line in lines]
+
+
+def minutes_of(hour):
+    """What an hour counted, evenly: the first n minutes have n / 60 of it, in whole units. Maxima are the hour's, and
+    buckets there are none."""
+    def share(v, n):
+        cut = lambda parts: abs(v) * parts // 60
+        return (cut(n + 1) - cut(n)) * (1 if v >= 0 else -1)
+    for n in range(60):
+        facts = {name: v if "_max_" in name else share(v, n) for name, v in hour.facts.items()}
+        classes = ({name: share(count, n) for name, count in hour.variants[of].items() if share(count, n)}
+                   for of in VARIANTS[2:])
+        yield Row(hour.names, hour.minute + n, facts, [{}, {}, *classes])
+
+
+def served(minutes, hours, minutes_from):
+    """The rows that samples are made of; minutes_from: in ms, where those begin that are kept."""
+    kept = [row for row in minutes if row.minute * MINUTE >= minutes_from]
+    return kept + [row for hour in hours if hour.minute * MINUTE < minutes_from for row in minutes_of(hour)]
 
 
 # ---- samples ----
@@ -178,12 +201,12 @@ def labels_of(names, label=None, value=None):
     return {**labels, label: value} if label else labels
 
 
-def expected(rows, through, kept_from=None, looked_from=None):
-    """{metric's name: [(labels, [(stamp, value)])]}. through: the last stamp that is served; kept_from: where the first
-    minute that is kept begins; looked_from: a sample that is asked for, of whose day on variants are looked for."""
+def expected(rows, through, looked_from=None):
+    """{metric's name: [(labels, [(stamp, value)])]}. rows: served(); through: the last stamp that is served;
+    looked_from: the first stamp that is asked for, of whose day on variants are looked for."""
     series = collections.defaultdict(list)
     for row in rows:
-        if (row.minute + 1) * MINUTE <= through and (kept_from is None or row.minute * MINUTE >= kept_from):
+        if (row.minute + 1) * MINUTE <= through:
             series[row.names].append(row)
     found = collections.defaultdict(list)
     for names, own in sorted(series.items()):
@@ -206,6 +229,13 @@ def expected(rows, through, kept_from=None, looked_from=None):
             for value, minute in first.items():
                 add(name, counted.samples(counts[value], minute), 1, label, value)
     return found
+
+
+def cut(samples, after):
+    """Those behind a stamp."""
+    kept = {name: [(labels, [p for p in points if p[0] > after]) for labels, points in series]
+            for name, series in samples.items()}
+    return {name: [(labels, points) for labels, points in series if points] for name, series in kept.items()}
 
 
 # ---- for Prometheus ----

@@ -3,7 +3,7 @@
 import random
 import time
 
-from expected_samples import DAY, MINUTE, read_rows
+from expected_samples import DAY, MINUTE, expected, read_rows, served
 from psql_session import Session
 from stack import Stack
 from traffic import THROUGH, Traffic
@@ -13,7 +13,7 @@ BATCH = 2000
 
 class Filled:
     """To be entered. midnight, through and kept_from are ms since 1970; data ends at through, and retention has dropped
-    what is before kept_from."""
+    minutes before kept_from."""
 
     def __init__(self, seed):
         self.midnight = int(time.time() * 1000) // DAY * DAY - DAY
@@ -28,12 +28,15 @@ class Filled:
             self.count()
             self.end_data()
             with Session(self.stack.dsn) as sql:
-                self.rows = read_rows(sql)
+                self.rows, self.hours = read_rows(sql), read_rows(sql, "llm_hour")
             self.api = self.stack.start("metrics-api")
         except BaseException:
             self.stack.__exit__()
             raise
         return self
+
+    def expected(self, looked_from, through=None):
+        return expected(served(self.rows, self.hours, self.kept_from), through or self.through, looked_from)
 
     def __exit__(self, *_):
         self.stack.__exit__()

@@ -5,7 +5,7 @@ import random
 import unittest
 
 from compare import Question, ask
-from expected_samples import DAY, MINUTE, expected, read_rows
+from expected_samples import DAY, MINUTE, cut, expected, read_rows, served
 from filled import Filled
 from psql_session import Session
 from real_prometheus import Client
@@ -29,10 +29,15 @@ class Changes(unittest.TestCase):
             self.assertGreater(late, first + 1000)
             r = f.stack.admin("tenant", "delete", "globex", "--yes")
             self.assertEqual(r.returncode, 0, r.stderr)
-            without = self.follow(f, sql, client)
-            self.assertLess(without, late * 0.8)
-            sql(f"UPDATE streamlens_retention SET minutes_from = to_timestamp({f.midnight // 1000}); NOTIFY streamlens_flush, '*'")
-            self.assertLess(self.follow(f, sql, client), without * 0.8)
+            self.assertLess(self.follow(f, sql, client), late * 0.8)
+            self.keep_from(f.midnight, sql)
+            self.assertGreater(self.follow(f, sql, client), 10_000)
+            # So long a range is read by the hour.
+            self.keep_from(f.midnight - 60 * DAY, sql)
+            self.follow(f, sql, client, 50 * DAY)
+
+    def keep_from(self, at_ms, sql):
+        sql(f"UPDATE streamlens_retention SET minutes_from = to_timestamp({at_ms // 1000}); NOTIFY streamlens_flush, '*'")
 
     def send_late(self, f):
         """And the publisher says how far data goes then."""
@@ -44,19 +49,22 @@ class Changes(unittest.TestCase):
         f.stack.wait_totals(requests=before["requests"] + more + len(traffic.open), responses=before["responses"] + more)
         f.stack.services["processor"].terminate()
 
-    def follow(self, f, sql, client):
-        """How many samples there are, once they are the rows'."""
-        through, kept_from = (int(n) * 1000 for n in sql(
+    def follow(self, f, sql, client, long=0):
+        """How many samples there are, once they are the rows'. long: in ms, the range if it is read by the hour."""
+        through, minutes_from = (int(n) * 1000 for n in sql(
             "SELECT extract(epoch FROM closed_through)::bigint || ' ' || extract(epoch FROM minutes_from)::bigint"
             " FROM streamlens_publisher, streamlens_retention")[0].split())
+        start, end = f.kept_from + 6 * MINUTE, f.midnight + DAY + 10 * MINUTE
+        if long:
+            start, minutes_from = end - long, end
+        rows = served(read_rows(sql), read_rows(sql, "llm_hour"), minutes_from)
         wanted = {name: {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
-                  for name, series in expected(read_rows(sql), through, kept_from).items()}
-        end = (f.midnight + DAY + 10 * MINUTE) / 1000
-        span = 2 * DAY // 1000 + 20 * 60
+                  for name, series in cut(expected(rows, through, start + 1), start).items()
+                  if minutes_from <= start or not name.endswith("_bucket")}
 
         def different():
             for name, series in wanted.items():
-                answer = ask(client, Question(f"{name}[{span}s]", end, end, None))
+                answer = ask(client, Question(f"{name}[{(end - start) // 1000}s]", end / 1000, end / 1000, None))
                 if answer.status != 200 or answer.points != series:
                     return f"samples of {name} are others: {answer.text or list(answer.points.items())[:3]}"
             return None

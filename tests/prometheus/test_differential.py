@@ -14,7 +14,7 @@ import unittest
 import expressions
 import grafana_dashboards
 from compare import Known, Question, ask, differing, left_open, looks_back
-from expected_samples import DAY, DURATION, FIRST, LE_LATENCY, LE_TTFT, MINUTE, day_of, expected
+from expected_samples import DAY, DURATION, FIRST, LE_LATENCY, LE_TTFT, MINUTE, cut, day_of
 from filled import Filled
 from percentiles import QUANTILE, Errors, Percentiles
 from real_prometheus import Client, RealPrometheus
@@ -44,8 +44,8 @@ class Differential(unittest.TestCase):
         cls.enterClassContext(filled)
         began = time.monotonic()
         # Which classes and buckets there are depends on the day of the first sample that is asked for.
-        whole = expected(filled.rows, filled.through, filled.kept_from)
-        second = expected(filled.rows, filled.through, filled.kept_from, filled.midnight + 1)
+        whole = filled.expected(filled.kept_from + 1)
+        second = filled.expected(filled.midnight + 1)
         cls.samples = {day_of(filled.midnight): whole, day_of(filled.midnight + 1): cut(second, filled.midnight)}
         cls.real, port = {}, int(needed("SL_PORT_BASE"))
         for n, (day, samples) in enumerate(cls.samples.items()):
@@ -81,36 +81,44 @@ class Differential(unittest.TestCase):
 
     # ---- samples ----
 
-    def compare_samples(self, samples, end, span, **more):
-        """Raw ones, of every metric."""
+    def compare_samples(self, samples, start, end, **more):
+        """Raw ones behind start up to end, of every metric. How many there are."""
         count = 0
-        for name, series in samples.items():
-            answer = ask(self.ours, Question(f"{name}[{span}s]", end / 1000, end / 1000, None), **more)
-            self.assertEqual(answer.status, 200, answer.text)
-            wanted = {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
+        for name, series in cut(samples, start).items():
+            answer = ask(self.ours, Question(f"{name}[{(end - start) // 1000}s]", end / 1000, end / 1000, None), **more)
             with self.subTest(name=name):
+                self.assertEqual(answer.status, 200, answer.text)
+                wanted = {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
                 self.assertEqual(answer.points.keys(), wanted.keys())
                 for labels, points in wanted.items():
                     self.assertEqual(sorted(answer.points[labels].items()), sorted(points.items()), labels)
             count += answer.count()
+        self.assertGreater(count, 50_000)
         return count
 
     def test_samples_are_those_that_the_rows_give(self):
         f, (whole, second) = self.filled, self.samples.values()
-        self.assertEqual(self.compare_samples(whole, f.through + 600_000, 2 * DAY // 1000),
-                         sum(len(p) for s in whole.values() for _, p in s))
-        span = (f.through - f.midnight) // 1000
-        self.compare_samples(second, f.through, span)
+        self.compare_samples(whole, f.kept_from + 6 * MINUTE, f.through + 10 * MINUTE)
+        self.compare_samples(second, f.midnight, f.through)
         # A series that was counted the day before alone has samples of the second day, a class of it has none.
         self.assertLess(len(second["llm_errors_total"]), len(whole["llm_errors_total"]))
         self.assertTrue(any(t == f.midnight + 1 for s in second.values() for _, p in s for t, _ in p))
 
+    def test_where_minutes_are_dropped_samples_are_of_hours(self):
+        f = self.filled
+        samples = f.expected(f.kept_from)
+        for name in [name for name in samples if name.endswith("_bucket")]:
+            del samples[name]
+            answer = ask(self.ours, Question(f"{name}[1h]", f.kept_from / 1000 + 1800, f.kept_from / 1000 + 1800, None))
+            self.assertEqual((answer.status, answer.error), (422, "execution"), answer.text)
+        self.compare_samples(samples, f.kept_from - 6 * 60 * MINUTE, f.through)
+
     def test_open_windows_come_when_they_are_asked_for(self):
         f = self.filled
         end = f.midnight + DAY
-        every = expected(f.rows, end, f.kept_from)
-        more = self.compare_samples(every, end + MINUTE, 2 * DAY // 1000 + 120, open_windows="true")
-        self.assertGreater(more, sum(len(p) for s in self.samples[day_of(f.midnight)].values() for _, p in s))
+        closed = self.compare_samples(self.samples[day_of(f.midnight)], f.midnight - 60 * MINUTE, end)
+        opened = self.compare_samples(f.expected(f.kept_from + 1, end), f.midnight - 60 * MINUTE, end, open_windows="true")
+        self.assertGreater(opened, closed + 5000)
 
     def test_buckets_are_right_to_a_hundredth(self):
         """What is compared above is made of stored histograms; this is of the durations."""
@@ -129,10 +137,11 @@ class Differential(unittest.TestCase):
     # ---- expressions ----
 
     def start_for(self, text, rng, aside, spread=1):
-        """For which all selectors begin on one day, where that matters."""
+        """For which all selectors begin on one day, where that matters, and need no hours."""
         while True:
             start = self.at(rng.choice(STARTS) + rng.randrange(spread)) + aside
-            if not WITH_VARIANTS.search(text) or self.first_day(text, start) == self.first_day(text, start, False):
+            days = {self.first_day(text, start - 360), self.first_day(text, start), self.first_day(text, start, False)}
+            if not WITH_VARIANTS.search(text) or len(days) == 1 and days.issubset(self.real):
                 return start
 
     def questions(self, text, rng):
@@ -264,13 +273,6 @@ class Differential(unittest.TestCase):
                     questions.append(Question(text, start, start + POINTS * 60, 60))
                     questions.append(Question(text, start, None, None))
         self.check_quantiles(questions)
-
-
-def cut(samples, after):
-    """Those behind a stamp."""
-    kept = {name: [(labels, [p for p in points if p[0] > after]) for labels, points in series]
-            for name, series in samples.items()}
-    return {name: [(labels, points) for labels, points in series if points] for name, series in kept.items()}
 
 
 if __name__ == "__main__":
