@@ -105,11 +105,16 @@ static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
     const struct series_name *name = &l->names->series.v[at];
     enum facts_group group = w->metric->group;
     int64_t minutes_us = max_i64(need->minutes_from_us, min_i64(l->spread_us, need->to_us));
-    if (need->hours_from_us < minutes_us)
-        need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, minutes_us);
-    int64_t from_us = max_i64(minutes_us, name->first_us);
     int64_t last_us = name->last_us + (1 + SAMPLES_FILL_MINUTES) * US_PER_MIN;
-    int64_t to_us = min_i64(need->to_us, last_us);
+    // What its day has counted before, and then what stands for minutes.
+    if (need->hours_from_us < need->minutes_from_us)
+        need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, need->minutes_from_us);
+    int64_t from_us = max_i64(need->minutes_from_us, name->first_us);
+    int64_t to_us = min_i64(minutes_us, last_us);
+    if (from_us < to_us)
+        need_add(&l->blocks, at, FACTS_HOURS, group, from_us, to_us);
+    from_us = max_i64(minutes_us, name->first_us);
+    to_us = min_i64(need->to_us, last_us);
     if (from_us < to_us)
         need_add(&l->blocks, at, FACTS_MINUTES, group, from_us, to_us);
 }
