@@ -38,14 +38,15 @@ def numbers(result):
 class Source:
     """Prometheus' API on a port, asked as Grafana's data source asks."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, custom=""):
+        self.port, self.custom = port, custom  # customQueryParameters: behind the path, also of a POST
 
     def call(self, method, path, parameters):
         form = urllib.parse.urlencode(parameters)
         body, headers = None, {"Authorization": "Bearer "}  # as it is where there is no key
         if method == "POST":
             body, headers["Content-Type"] = form, "application/x-www-form-urlencoded"
+            path += "?" + self.custom if self.custom else ""
         else:
             path += "?" + form
         status, answer = http_call(self.port, method, path, body, headers)
@@ -132,7 +133,8 @@ class GrafanaTest(unittest.TestCase):
 
     def asked_of(self, name, i):
         values = {"tenant_id": ALL, "route": ALL, "model": ALL, **CHOICES[name][i]}
-        return Asked(self.first - 5 * MINUTE, time.time(), values)
+        # Up to soon after the traffic: what other tests send later is no part of it.
+        return Asked(self.first - 5 * MINUTE, self.first + (MINUTES + 1) * MINUTE + 7.5, values)
 
     def shown(self, source, asked, panel):
         """Of each target of the panel what it is answered."""
@@ -210,6 +212,13 @@ class GrafanaTest(unittest.TestCase):
             asked = self.asked_of(name, 0)
             for v in self.boards[name]["templating"]["list"][1:]:
                 self.assertEqual(source.variable(asked, v), sorted(wanted[v["name"]]), f"{name}: {v['name']}")
+
+    def test_the_minute_under_way(self):
+        """Is there for a source that asks for it, in a range that ends at now+1m."""
+        expr = 'sum(sum_over_time(llm_minute_requests{tenant_id="acme"}[2m]))'
+        source = Source(self.stack.services["metrics-api"].port, "open_windows=true")
+        self.stack.request("open", tenant_id="acme", model="own-llm")
+        wait_for(lambda: numbers(source.query(expr, None, time.time() + MINUTE, None)) == [1], "the minute under way")
 
     # ---- the services themselves ----
 
