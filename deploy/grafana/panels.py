@@ -118,7 +118,8 @@ def table(title, unit, description, key, columns, *, sort, link=None):
     overrides = [override(head, unit=its) for head, its, _ in columns if its != unit]
     if link:
         uid, variable_name = link
-        url = f"/d/{uid}?var-{variable_name}=${{__value.text:percentencode}}&${{__url_time_range}}"
+        url = (f"/d/{uid}?var-{variable_name}=${{__value.text:percentencode}}&${{datasource:queryparam}}"
+               "&${__url_time_range}")
         overrides.append(override(key, links=[{"title": "Look at it alone", "url": url}]))
         description += " A click on a name shows it alone."
     order = {key: 0, **{name: i for i, name in enumerate(heads, 1)}}
