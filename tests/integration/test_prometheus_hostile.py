@@ -419,6 +419,14 @@ class Heavy(Case):
             self.assertLess(most, self.MOST_BYTES)
             self.assertLess(slowest, self.SLOWEST_S)
 
+    def test_who_is_in_a_hurry(self):
+        asked = {"query": "sum by (le) (gen_ai_client_operation_duration_seconds_bucket offset 7m)", "time": NOW}
+        answer = self.client().get("query", {**asked, "timeout": "1ms"})
+        self.judged(answer, "1 ms", (503,))
+        self.assertEqual(json.loads(answer[2])["errorType"], "timeout")
+        self.assertGreaterEqual(int(answer[1]["Retry-After"]), 1)
+        self.assertEqual(self.judged(self.client().get("query", {**asked, "timeout": "60s"}), "a minute"), 200)
+
     def test_who_leaves_is_not_waited_for(self):
         target = "/api/v1/query_range?" + urllib.parse.urlencode(
             {"query": 'count_over_time({__name__=~".+"}[10y])', "start": NOW - 11000, "end": NOW, "step": 1})
