@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the benchmarks of the processor's core share: a clock, and made-up events.
+// What the benchmarks share: a clock, lines for tests/bench/run, and made-up events.
 #ifndef STREAMLENS_TESTS_BENCH_H
 #define STREAMLENS_TESTS_BENCH_H
 
 #include "common/core/buf.h"
 #include "common/core/event.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -15,6 +16,20 @@ static inline int64_t bench_cpu_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// A line for tests/bench/run, "bench NAME VALUE UNIT items=N", of what was measured on so many
+// items. The name has letters, digits and ._- alone, below 128 bytes.
+__attribute__((format(printf, 4, 5))) static inline void
+bench_tell(double value, const char *unit, size_t items, const char *name, ...)
+{
+    char text[128];
+    va_list args;
+    va_start(args, name);
+    vsnprintf(text, sizeof(text), name, args);
+    va_end(args);
+    printf("bench %s %.6g %s items=%zu\n", text, value, unit, items);
+    fflush(stdout); // it may be killed, and then what it has told is not lost
 }
 
 enum bench_style {

@@ -69,7 +69,7 @@ static size_t fold_all(struct fold *f, const struct cell **cells)
     return fold_finish(f, cells);
 }
 
-static void bench_fold(const char *what, int64_t step_us)
+static void bench_fold(const char *name, const char *what, int64_t step_us)
 {
     struct hash_key key;
     hash_key_init(&key, "seed", 4);
@@ -93,9 +93,10 @@ static void bench_fold(const char *what, int64_t step_us)
     }
     printf("fold %-22s %5d rows %6.0f ns a row, %5.1f ms, %5zu cells, %zu KiB\n", what, ROWS,
            (double)best_ns / ROWS, (double)best_ns / 1e6, n, bytes / 1024);
+    bench_tell((double)best_ns / 1e6, "ms", ROWS, "fold.%s", name);
 }
 
-static void bench_render(const char *what, enum render_format format)
+static void bench_render(const char *name, const char *what, enum render_format format)
 {
     struct buf out = {0}, scratch = {0};
     struct fields fields = {.bits = (UINT64_C(1) << FIELD_COUNT) - 1};
@@ -119,6 +120,7 @@ static void bench_render(const char *what, enum render_format format)
     }
     printf("write %-4s %5.0f ns a row to derive, %5.0f with writing, %zu bytes\n", what,
            (double)derived_ns / ROWS, (double)written_ns / ROWS, out.n / ROWS);
+    bench_tell((double)written_ns / ROWS, "ns", ROWS, "fold.write.%s", name);
     buf_free(&out);
     buf_free(&scratch);
 }
@@ -131,13 +133,13 @@ int main(void)
         for (int h = 0; h < HOURS; h++)
             make_row(&rows[s * HOURS + h], s, h);
     printf("%.0f filled buckets of latency a row\n", (double)filled / ROWS);
-    bench_fold("in one step", 0);
-    bench_fold("in days", US_PER_DAY);
-    bench_fold("in hours", US_PER_HOUR);
+    bench_fold("one", "in one step", 0);
+    bench_fold("days", "in days", US_PER_DAY);
+    bench_fold("hours", "in hours", US_PER_HOUR);
     for (int i = 0; i < ROWS; i++)
         rows[i].model = str_of(names[i / HOURS][2]);
-    bench_fold("in hours, a row each", US_PER_HOUR);
-    bench_render("JSON", RENDER_JSON);
-    bench_render("CSV", RENDER_CSV);
+    bench_fold("rows", "in hours, a row each", US_PER_HOUR);
+    bench_render("json", "JSON", RENDER_JSON);
+    bench_render("csv", "CSV", RENDER_CSV);
     return 0;
 }

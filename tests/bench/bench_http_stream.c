@@ -3,6 +3,7 @@
 // clients are another process. usage: bench_http_stream [CLIENTS [BYTES [ROUNDS]]]
 #include "common/core/buf.h"
 #include "common/io/http_server.h"
+#include "tests/bench/bench.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -40,6 +41,8 @@ static void report(void)
            "(%.2f in the server, %.2f in the kernel)\n",
            bench.clients, bench.event.n, bench.rounds, (user_s + system_s) * 1e6 / events,
            user_s * 1e6 / events, system_s * 1e6 / events);
+    bench_tell((user_s + system_s) * 1e6 / events, "us", (size_t)events, "http_stream.event");
+    bench_tell(system_s * 1e6 / events, "us", (size_t)events, "http_stream.kernel");
 }
 
 static void send_round(void)

@@ -3,20 +3,11 @@
 // a large one of made-up models, with a tenant that has cards of its own.
 #include "common/core/price.h"
 #include "common/core/timeunit.h"
-
-#include <stdio.h>
-#include <time.h>
+#include "tests/bench/bench.h"
 
 #define MODELS 2000
 #define VERSIONS 5
 #define CALLS 1000000
-
-static int64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static char *name_of(const char *prefix, int n)
 {
@@ -58,7 +49,7 @@ static struct catalogue *made_up(void)
     return c;
 }
 
-static void bench(const struct catalogue *c, const char *what, const char *tenant,
+static void bench(const struct catalogue *c, const char *name, const char *what, const char *tenant,
                   const char *model)
 {
     static const struct usage u = {
@@ -66,29 +57,32 @@ static void bench(const struct catalogue *c, const char *what, const char *tenan
     struct price_hit hit = {0};
     struct cost cost = {0};
     const struct usage_key key = {str_of(model), str_of(""), str_of(""), 0};
-    int64_t begin_ns = cpu_ns();
+    int64_t begin_ns = bench_cpu_ns();
     for (int i = 0; i < CALLS; i++)
         hit = catalogue_resolve(c, VERSIONS, i, str_of(tenant), str_of(model), str_of(""));
-    int64_t resolved_ns = cpu_ns();
+    int64_t resolved_ns = bench_cpu_ns();
     for (int i = 0; i < CALLS; i++)
         cost_add_usage(&cost, c, VERSIONS, i, str_of(tenant), &key, &u);
-    int64_t priced_ns = cpu_ns();
+    int64_t priced_ns = bench_cpu_ns();
     printf("%-34s %-9s %5.0f ns a resolve, %5.0f ns a line priced\n", what,
            price_step_name(hit.step), (double)(resolved_ns - begin_ns) / CALLS,
            (double)(priced_ns - resolved_ns) / CALLS);
+    bench_tell((double)(resolved_ns - begin_ns) / CALLS, "ns", CALLS, "price.resolve.%s", name);
+    bench_tell((double)(priced_ns - resolved_ns) / CALLS, "ns", CALLS, "price.line.%s", name);
 }
 
 int main(void)
 {
     struct catalogue *c = made_up();
-    bench(c, "own name", "other", "model-1234");
-    bench(c, "alias", "other", "nick-1234");
-    bench(c, "prefixes", "other", "openrouter/openai/model-1234");
-    bench(c, "prefix and suffix", "other", "us.anthropic.model-1234-20250929-v1:0");
-    bench(c, "nothing", "other", "us.anthropic.model-none-20250929-v1:0");
-    bench(c, "own name, tenant with cards", "acme", "model-1234");
-    bench(c, "discounted", "acme", "model-7");
-    bench(c, "nothing, tenant with cards", "acme", "us.anthropic.model-none-20250929-v1:0");
+    bench(c, "own", "own name", "other", "model-1234");
+    bench(c, "alias", "alias", "other", "nick-1234");
+    bench(c, "prefixes", "prefixes", "other", "openrouter/openai/model-1234");
+    bench(c, "affixes", "prefix and suffix", "other", "us.anthropic.model-1234-20250929-v1:0");
+    bench(c, "nothing", "nothing", "other", "us.anthropic.model-none-20250929-v1:0");
+    bench(c, "tenant.own", "own name, tenant with cards", "acme", "model-1234");
+    bench(c, "tenant.discounted", "discounted", "acme", "model-7");
+    bench(c, "tenant.nothing", "nothing, tenant with cards", "acme",
+          "us.anthropic.model-none-20250929-v1:0");
     catalogue_free(c);
     return 0;
 }

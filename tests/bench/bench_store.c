@@ -11,6 +11,7 @@
 #include "common/core/timeunit.h"
 #include "processor/publish_pg.h"
 #include "processor/window.h"
+#include "tests/bench/bench.h"
 #include "tests/integration/store_fixture.h"
 
 #define T0 INT64_C(1795241640000000)
@@ -56,9 +57,7 @@ static double ms(int64_t us)
 
 static double client_cpu_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+    return (double)bench_cpu_ns() / 1e6;
 }
 
 // Of the newest connection.
@@ -79,7 +78,8 @@ static double backend_cpu_ms(void)
     return (double)(user + system) * 1000 / (double)sysconf(_SC_CLK_TCK);
 }
 
-static void flush(struct writer *w)
+// How long it took, in ms.
+static double flush(struct writer *w)
 {
     double there_ms = backend_cpu_ms();
     int64_t t[4] = {clock_mono_us()};
@@ -97,6 +97,7 @@ static void flush(struct writer *w)
     printf("begin %6.1f  write %6.1f  commit %6.1f  total %6.1f ms, CPU in the server %6.1f ms\n",
            ms(t[1] - t[0]), ms(t[2] - t[1]), ms(t[3] - t[2]), ms(t[3] - t[0]),
            backend_cpu_ms() - there_ms);
+    return ms(t[3] - t[0]);
 }
 
 static size_t n = 10000;
@@ -159,7 +160,8 @@ START_TEST(measure)
     }
     w.flush.cells = cells;
     w.flush.cell_count = n;
-    double client_ms = 0, backend_ms = backend_cpu_ms();
+    double client_ms = 0, backend_ms = backend_cpu_ms(), took_ms[2] = {0};
+    size_t counted[2] = {0};
     for (int k = 0; k < flushes; k++) {
         for (size_t i = 0; i < n; i++)
             fill(&facts[i], (int)i, k);
@@ -167,11 +169,19 @@ START_TEST(measure)
         for (size_t i = 0; k % 12 == 0 && i < n; i++)
             cells[i].window_start_us += WINDOW_US;
         double before_ms = client_cpu_ms();
-        flush(&w);
+        took_ms[k % 12 == 0] += flush(&w);
+        counted[k % 12 == 0]++;
         client_ms += client_cpu_ms() - before_ms;
     }
+    backend_ms = backend_cpu_ms() - backend_ms;
     printf("CPU a flush: %.1f ms here, %.1f ms in the server\n", client_ms / flushes,
-           (backend_cpu_ms() - backend_ms) / flushes);
+           backend_ms / flushes);
+    for (int made = 0; made < 2; made++)
+        if (counted[made])
+            bench_tell(took_ms[made] / (double)counted[made], "ms", counted[made], "store.%zu.%s",
+                       n, made ? "new" : "existing");
+    bench_tell(client_ms / flushes, "ms", (size_t)flushes, "store.%zu.cpu", n);
+    bench_tell(backend_ms / flushes, "ms", (size_t)flushes, "store.%zu.cpu_server", n);
     publish(&w);
     for (size_t i = 0; i < n; i++) {
         facts_clear(&facts[i]);
