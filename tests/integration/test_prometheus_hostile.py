@@ -17,7 +17,7 @@ import urllib.parse
 
 import fact_rows
 from hostile_promql import LABELS, NOT_PROMQL, PARAMETERS, PATTERNS, RAW, UNENDING, mutated
-from stack import Stack
+from stack import Stack, wait_for
 
 SEED = 20261122
 HOUR = 1763636400  # 2025-11-20T11:00:00Z
@@ -434,6 +434,8 @@ class Heavy(Case):
             with socket.create_connection(("127.0.0.1", self.api.port), timeout=20) as s:
                 s.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self.assertEqual(self.judged(self.client().get("query", GOOD["query"]), "afterwards"), 200)
+        for of in ("waiting", "reading"):
+            wait_for(lambda of=of: self.api.metric(f"streamlens_metrics_loads_{of}") == 0, f"nobody {of}")
 
 
 if __name__ == "__main__":
