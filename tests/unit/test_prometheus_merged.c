@@ -276,6 +276,10 @@ START_TEST(what_has_no_room_is_summed_all_the_same)
     merged_let_go(small, held);
     merged_let_go(small, beside);
     merged_let_go(cache, first);
+    // What is too large for all of it sends nobody away.
+    add_count(&stored[0], 0, 9, 1);
+    merged_let_go(small, merged_block(small, blocks, 2));
+    ck_assert_uint_eq(merged_cache_bytes(small), merged_cache_bytes(cache));
     merged_cache_free(small);
 }
 END_TEST
