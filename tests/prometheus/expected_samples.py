@@ -238,6 +238,11 @@ def cut(samples, after):
     return {name: [(labels, points) for labels, points in series if points] for name, series in kept.items()}
 
 
+def as_points(name, series):
+    """Of one metric, as compare.Answer has them: {labels: {stamp: value}}."""
+    return {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
+
+
 # ---- for Prometheus ----
 
 

@@ -6,12 +6,12 @@ from traffic import BATCH, CHAT, CLAUDE, GPT, OWN
 
 PLAIN = {"tenant_id": ("acme", "globex", "initech"), "route": (CHAT, CHAT, BATCH, "/gap", "/once", "/new", "/edge"),
          "model": (GPT, CLAUDE, OWN), "service_name": (CHAT, BATCH), "gen_ai_request_model": (GPT, CLAUDE)}
-PATTERNS = {"tenant_id": ("acme|globex", ".*", "g.+", "[a-h].*", "nobody|initech"), "route": ("/[cb].*", ".+", "(/chat|/gap)"),
-            "model": ("gpt.*", "claude-.*|in-house.*", ".*-4.*", ""), "service_name": ("/.*",),
-            "gen_ai_request_model": ("g.*o", ".*")}
-OWN_VALUES = {"error_type": ("rate_limit", "timeout", "overloaded", "late one"), "class": ("input", "output", "reasoning"),
-              "gen_ai_token_type": ("input", "output"), "gen_ai_response_finish_reasons": ("stop", "length"),
-              "le": ("0.64", "1.28", "10.24", "0.5", "+Inf")}
+PATTERNS = {"tenant_id": ("acme|globex", ".*", "g.+", "[a-h].*", "nobody|initech"),
+            "route": ("/[cb].*", ".+", "(/chat|/gap)"), "model": ("gpt.*", "claude-.*|in-house.*", ".*-4.*", ""),
+            "service_name": ("/.*",), "gen_ai_request_model": ("g.*o", ".*")}
+OWN_VALUES = {"error_type": ("rate_limit", "timeout", "overloaded", "late one"),
+              "class": ("input", "output", "reasoning"), "gen_ai_token_type": ("input", "output"),
+              "gen_ai_response_finish_reasons": ("stop", "length"), "le": ("0.64", "1.28", "10.24", "0.5", "+Inf")}
 NAMES = ("tenant_id", "route", "model")
 RANGES = ("2m", "5m", "150s", "10m", "30m", "1h", "3h")
 COUNTER_FUNCTIONS = ("rate", "rate", "rate", "increase", "increase", "irate", "resets")
@@ -19,8 +19,8 @@ RANGE_FUNCTIONS = ("sum_over_time", "avg_over_time", "min_over_time", "max_over_
                    "last_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time", "changes", "idelta",
                    "deriv")
 AGGREGATIONS = ("sum", "sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
-FUNCTIONS = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "deg", "rad", "atan", "sin", "cos", "tanh",
-             "timestamp", "round")
+FUNCTIONS = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "deg", "rad", "atan", "sin", "cos",
+             "tanh", "timestamp", "round")
 # Of times alone: of what is none, such as NaN, 2.42 makes one.
 DATES = ("hour", "minute", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year")
 ARITHMETIC = ("+", "-", "*", "/", "^", "atan2")  # % is of counts alone: a rounding makes another result
@@ -32,21 +32,22 @@ COUNTERS = sorted({(c.name, c.label) for c in expected_samples.COUNTERS} |
                    ("llm_finish_reasons_total", "gen_ai_response_finish_reasons")}, key=str)
 GAUGES = sorted((c.name, None) for c in expected_samples.GAUGES)
 
-# Both must refuse these: what the one calls wrong is not to be an answer of the other. (Prometheus 3 takes some that 2.42
-# does not: names of labels in UTF-8, durations without a unit.)
+# Both must refuse these: what the one calls wrong is not to be an answer of the other. (Prometheus 3 takes some that
+# 2.42 does not: names of labels in UTF-8, durations without a unit.)
 REFUSED = (
     "", "llm_requests_total{", "sum(", "llm_requests_total[5m", "rate(llm_requests_total)", "sum_over_time(1)",
-    "llm_requests_total{tenant_id=~\"(\"}", "{tenant_id=\"\"}", "{}", "{route=~\".*\"}", "1 + \"a\"", "sum by (1) (x)",
+    'llm_requests_total{tenant_id=~"("}', '{tenant_id=""}', "{}", '{route=~".*"}', '1 + "a"', "sum by (1) (x)",
     "llm_minute_requests + on(tenant_id) llm_minute_requests", "llm_requests_total and 1", "nothing_of_that_name(1)",
     "llm_minute_requests * on(tenant_id) group_left llm_minute_requests", "rate(llm_requests_total[5m]) > bool",
-    "rate({__name__=~\"llm_(requests|responses)_total\"}[5m])", "round(1)", "label_replace(llm_requests_total, \"a\")",
-    "label_replace(llm_requests_total, \"to\", \"x\", \"route\", \"(\")", "topk(llm_requests_total, 1)", "llm_requests_total[0s]", "1 == 1", "llm_requests_total[5m] offset 1h[5m]",
-    "label_replace(sum by (route) (llm_minute_requests), \"route\", \"x\", \"route\", \".*\")", "sum(llm_requests_total) by (a) by (b)",
-    "-{__name__=~\"llm_minute_re.*\"}", "histogram_quantile(0.9)", "vector(\"a\")", "absent(1)", "count_values(1, x)",
-    "llm_requests_total{a=\"1\",}}", "scalar(1)", "5 5", "x{a!b}")
+    'rate({__name__=~"llm_(requests|responses)_total"}[5m])', "round(1)", 'label_replace(llm_requests_total, "a")',
+    'label_replace(llm_requests_total, "to", "x", "route", "(")', "topk(llm_requests_total, 1)",
+    "llm_requests_total[0s]", "1 == 1", "llm_requests_total[5m] offset 1h[5m]",
+    'label_replace(sum by (route) (llm_minute_requests), "route", "x", "route", ".*")',
+    "sum(llm_requests_total) by (a) by (b)", '-{__name__=~"llm_minute_re.*"}', "histogram_quantile(0.9)",
+    'vector("a")', "absent(1)", "count_values(1, x)", 'llm_requests_total{a="1",}}', "scalar(1)", "5 5", "x{a!b}")
 # Raw samples are an answer of instants alone.
-INSTANT_ONLY = ("llm_requests_total[5m]", "llm_minute_requests{tenant_id=\"acme\"}[1h]", "llm_errors_total[20m] offset 1h",
-                "{__name__=~\"llm_minute_(re|un).*\",route=\"/gap\"}[2h]", "\"a text\"")
+INSTANT_ONLY = ("llm_requests_total[5m]", 'llm_minute_requests{tenant_id="acme"}[1h]',
+                "llm_errors_total[20m] offset 1h", '{__name__=~"llm_minute_(re|un).*",route="/gap"}[2h]', '"a text"')
 
 
 class Maker:
@@ -67,8 +68,8 @@ class Maker:
                 found.append(f'{label}{kind}"{value}"')
         if own_label and rng.random() < 0.5:
             values = rng.sample(OWN_VALUES[own_label], 2)
-            found.append(rng.choice((f'{own_label}="{values[0]}"', f'{own_label}=~"{values[0]}|{values[1]}"'.replace("+", "."),
-                                     f'{own_label}!="{values[0]}"')))
+            pattern = "|".join(values).replace("+", ".")
+            found.append(own_label + rng.choice((f'="{values[0]}"', f'=~"{pattern}"', f'!="{values[0]}"')))
         if rng.random() < 0.05:
             found.append('no_such_label=""')
         return found
@@ -163,10 +164,11 @@ class Maker:
             time = rng.choice(("", f"timestamp({self.selector(GAUGES + COUNTERS)[0]})", "vector(time() - 86400 * 50)"))
             return f"{rng.choice(DATES)}({time})"
         if kind < 0.6:
-            return rng.choice((f"clamp({inner}, 0, 5)", f"clamp_min({inner}, 1)", f"clamp_max({inner}, 0.5)",
-                               f"clamp({inner}, 3, 1)", f"round({inner}, 0.25)", f"-({inner})", f"({inner})", f"+{inner}"))
+            return rng.choice(("clamp({}, 0, 5)", "clamp_min({}, 1)", "clamp_max({}, 0.5)", "clamp({}, 3, 1)",
+                               "round({}, 0.25)", "-({})", "({})", "+{}")).replace("{}", inner, 1)
         if kind < 0.7:
-            return f'label_replace({inner}, "to", "$1-x", "{rng.choice(NAMES)}", "{rng.choice(("(.*)", "/(.).*", "g(.+)o", ""))}")'
+            pattern = rng.choice(("(.*)", "/(.).*", "g(.+)o", ""))
+            return f'label_replace({inner}, "to", "$1-x", "{rng.choice(NAMES)}", "{pattern}")'
         if kind < 0.76:
             return f'label_join({inner}, "joined", "{rng.choice(("-", "", ", "))}", "route", "model", "none")'
         if kind < 0.84:
@@ -197,7 +199,8 @@ class Maker:
         if kind < 0.08:
             return self.top()
         if kind < 0.12:
-            names = self.rng.choice(("llm_minute_re.*", "llm_.*_tokens_total", ".*_seconds_sum", "llm_minute_(max|.*count).*"))
+            names = self.rng.choice(("llm_minute_re.*", "llm_.*_tokens_total", ".*_seconds_sum",
+                                     "llm_minute_(max|.*count).*"))
             return f'count by (__name__) ({{__name__=~"{names}",{self.rng.choice(NAMES)}!="x"}})'
         if kind < 0.15:
             bucket = self.rng.choice(("gen_ai_client_operation_duration_seconds_bucket",

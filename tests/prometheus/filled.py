@@ -49,7 +49,7 @@ class Filled:
         given_up, in_flight = traffic.open[::2], traffic.open[1::2]
         self.post(traffic.events + given_up)
         answered = len(traffic.events) // 2
-        self.stack.wait_totals(requests=answered + len(given_up), responses=answered, unanswered=len(given_up), seconds=90)
+        self.stack.wait_totals(90, requests=answered + len(given_up), responses=answered, unanswered=len(given_up))
         self.post(in_flight)
         self.stack.wait_totals(requests=answered + len(traffic.open))
         self.stack.services["processor"].terminate()

@@ -7,7 +7,7 @@ import re
 from compare import DURATION, MATCHER, matched, seconds
 from expected_samples import FIRST, MINUTE, labels_of
 
-QUANTILE = re.compile(rf'histogram_quantile\(([\d.]+), sum(?: by \(([\w, ]*)\))? ?\((rate|increase)\(({FIRST}|\w+)_bucket'
+QUANTILE = re.compile(r'histogram_quantile\(([\d.]+), sum(?: by \(([\w, ]*)\))? ?\((rate|increase)\((\w+)_bucket'
                       rf'(\{{(?:[^"{{}}]|"(?:\\.|[^"\\])*")*\}})?\[({DURATION})\]\)\)\)')
 
 
@@ -58,4 +58,5 @@ class Errors:
         return sum(self.all) / len(self.all)
 
     def __str__(self):
-        return f"{len(self.all)} percentiles, mean error {100 * self.mean():.3f} %, greatest {100 * max(self.all):.2f} %"
+        return (f"{len(self.all)} percentiles, mean error {100 * self.mean():.3f} %,"
+                f" greatest {100 * max(self.all):.2f} %")

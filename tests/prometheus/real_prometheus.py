@@ -50,16 +50,25 @@ class RealPrometheus:
 
 
 class Client:
-    """Asks in POST form, on one connection."""
+    """Asks on one connection."""
 
-    def __init__(self, port, headers=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.headers = {**FORM, **(headers or {})}
+    def __init__(self, port):
+        self.connection, self.asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60), 0
 
     def ask(self, endpoint, **params):
-        """(status, decoded answer)"""
-        body = urllib.parse.urlencode(params, doseq=True)
-        self.connection.request("POST", "/api/v1/" + endpoint, body, self.headers)
+        """(status, decoded answer), in POST form as Grafana, or now and then as a GET."""
+        self.asked += 1
+        return self.get(endpoint, **params) if self.asked % 4 == 0 else self.send("POST", endpoint, **params)
+
+    def get(self, endpoint, **params):
+        return self.send("GET", endpoint, **params)
+
+    def send(self, method, endpoint, **params):
+        path, form = "/api/v1/" + endpoint, urllib.parse.urlencode(params, doseq=True)
+        if method == "GET":
+            self.connection.request(method, f"{path}?{form}")
+        else:
+            self.connection.request(method, path, form, FORM)
         answer = self.connection.getresponse()
         return answer.status, json.loads(answer.read())
 

@@ -5,7 +5,7 @@ import random
 import unittest
 
 from compare import Question, ask
-from expected_samples import DAY, MINUTE, cut, expected, read_rows, served
+from expected_samples import DAY, MINUTE, as_points, cut, expected, read_rows, served
 from filled import Filled
 from psql_session import Session
 from real_prometheus import Client
@@ -37,7 +37,8 @@ class Changes(unittest.TestCase):
             self.follow(f, sql, client, 50 * DAY)
 
     def keep_from(self, at_ms, sql):
-        sql(f"UPDATE streamlens_retention SET minutes_from = to_timestamp({at_ms // 1000}); NOTIFY streamlens_flush, '*'")
+        sql(f"UPDATE streamlens_retention SET minutes_from = to_timestamp({at_ms // 1000});"
+            " NOTIFY streamlens_flush, '*'")
 
     def send_late(self, f):
         """And the publisher says how far data goes then."""
@@ -45,8 +46,9 @@ class Changes(unittest.TestCase):
         f.stack.start("processor")
         before = f.stack.totals()
         f.post(traffic.events + traffic.open)
-        more = len(traffic.events) // 2
-        f.stack.wait_totals(requests=before["requests"] + more + len(traffic.open), responses=before["responses"] + more)
+        answers = len(traffic.events) // 2
+        f.stack.wait_totals(requests=before["requests"] + answers + len(traffic.open),
+                            responses=before["responses"] + answers)
         f.stack.services["processor"].terminate()
 
     def follow(self, f, sql, client, long=0):
@@ -58,8 +60,8 @@ class Changes(unittest.TestCase):
         if long:
             start, minutes_from = end - long, end
         rows = served(read_rows(sql), read_rows(sql, "llm_hour"), minutes_from)
-        wanted = {name: {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
-                  for name, series in cut(expected(rows, through, start + 1), start).items()
+        wanted = {name: as_points(name, series) for name, series in
+                  cut(expected(rows, through, start + 1), start).items()
                   if minutes_from <= start or not name.endswith("_bucket")}
 
         def different():

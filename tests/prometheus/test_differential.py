@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """metrics-api's PromQL against Debian's Prometheus on the same windows: traffic is counted by the real services, what
 samples it must give is told apart from the code (expected_samples.py) and loaded into Prometheus, and both are asked
-the same. SL_SEED gives other expressions, SL_EXPRESSIONS how many."""
+the same. SL_SEED gives other traffic and expressions, SL_EXPRESSIONS how many of these."""
 import collections
 import math
 import os
@@ -14,7 +14,7 @@ import unittest
 import expressions
 import grafana_dashboards
 from compare import Known, Question, ask, differing, left_open, looks_back
-from expected_samples import DAY, DURATION, FIRST, LE_LATENCY, LE_TTFT, MINUTE, cut, day_of
+from expected_samples import DAY, DURATION, FIRST, LE_LATENCY, LE_TTFT, MINUTE, as_points, cut, day_of
 from filled import Filled
 from percentiles import QUANTILE, Errors, Percentiles
 from real_prometheus import Client, RealPrometheus
@@ -22,7 +22,6 @@ from stack import needed
 
 SEED = int(os.environ.get("SL_SEED", "20261122"))
 EXPRESSIONS = int(os.environ.get("SL_EXPRESSIONS", "1000"))
-TRAFFIC_SEED = 20261122
 # Where ranges begin, in minutes from midnight: before, over and behind it, at the end of data, where little is.
 STARTS = (-30, -20, -10, -5, -90, -300, -1200, 5, 20, 60, 130, 250, 400, 650, 690)
 STEPS = (15, 60, 37, 300, 3600)
@@ -31,6 +30,8 @@ POINTS = 40
 ASIDE = 30.5
 # These take the length of the range for more than which samples are in it.
 BY_LENGTH = re.compile(r"\b(rate|increase|delta)\(")
+# Of dashboards whose variable has one value only.
+ONE_VALUE = {"tenant": {"tenant_id": "acme"}, "model": {"model": "gpt-4o"}}
 WITH_VARIANTS = re.compile(r"_bucket|llm_errors_total|llm_finish_reasons_total|__name__=~")
 
 
@@ -40,7 +41,7 @@ class Differential(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         print(f"seed {SEED}")
-        cls.filled = filled = Filled(TRAFFIC_SEED)
+        cls.filled = filled = Filled(SEED)
         cls.enterClassContext(filled)
         began = time.monotonic()
         # Which classes and buckets there are depends on the day of the first sample that is asked for.
@@ -85,10 +86,10 @@ class Differential(unittest.TestCase):
         """Raw ones behind start up to end, of every metric. How many there are."""
         count = 0
         for name, series in cut(samples, start).items():
-            answer = ask(self.ours, Question(f"{name}[{(end - start) // 1000}s]", end / 1000, end / 1000, None), **more)
+            answer = ask(self.ours, Question(f"{name}[{end - start}ms]", end / 1000, end / 1000, None), **more)
             with self.subTest(name=name):
                 self.assertEqual(answer.status, 200, answer.text)
-                wanted = {tuple(sorted({"__name__": name, **labels}.items())): dict(points) for labels, points in series}
+                wanted = as_points(name, series)
                 self.assertEqual(answer.points.keys(), wanted.keys())
                 for labels, points in wanted.items():
                     self.assertEqual(sorted(answer.points[labels].items()), sorted(points.items()), labels)
@@ -100,6 +101,7 @@ class Differential(unittest.TestCase):
         f, (whole, second) = self.filled, self.samples.values()
         self.compare_samples(whole, f.kept_from + 6 * MINUTE, f.through + 10 * MINUTE)
         self.compare_samples(second, f.midnight, f.through)
+        self.compare_samples(whole, f.midnight - 1, f.through)  # midnight's sample is of the day before
         # A series that was counted the day before alone has samples of the second day, a class of it has none.
         self.assertLess(len(second["llm_errors_total"]), len(whole["llm_errors_total"]))
         self.assertTrue(any(t == f.midnight + 1 for s in second.values() for _, p in s for t, _ in p))
@@ -117,7 +119,8 @@ class Differential(unittest.TestCase):
         f = self.filled
         end = f.midnight + DAY
         closed = self.compare_samples(self.samples[day_of(f.midnight)], f.midnight - 60 * MINUTE, end)
-        opened = self.compare_samples(f.expected(f.kept_from + 1, end), f.midnight - 60 * MINUTE, end, open_windows="true")
+        opened = self.compare_samples(f.expected(f.kept_from + 1, end), f.midnight - 60 * MINUTE, end,
+                                      open_windows="true")
         self.assertGreater(opened, closed + 5000)
 
     def test_buckets_are_right_to_a_hundredth(self):
@@ -155,8 +158,8 @@ class Differential(unittest.TestCase):
     def check(self, asked):
         """Counts of what was compared. asked: [(question, the text for Prometheus)]"""
         seen, wrong, answered = collections.Counter(), [], set()
-        for question, theirs in asked:
-            ours, other = self.both(question, theirs)
+        for question, text in asked:
+            ours, other = self.both(question, text)
             found = self.known[self.day(question)].excuse(question, ours, other, differing(ours, other))
             seen["answers" if ours.status == 200 else "refusals"] += 1
             seen["points"] += ours.count()
@@ -165,8 +168,9 @@ class Differential(unittest.TestCase):
             if question.step is None and re.match(r"sort(_desc)?\(|topk|bottomk", question.text) and not found:
                 self.check_order(question, ours)
             if found:
-                labels, t, mine, other_value = found[0]
-                wrong.append(f"{question}: {len(found)} of {other.count()}: {dict(labels)} at {t}: {mine}, not {other_value}")
+                labels, t, mine, theirs = found[0]
+                wrong.append(f"{question}: {len(found)} of {other.count()}: {dict(labels)} at {t}: {mine}, not"
+                             f" {theirs}")
         for known in self.known.values():
             seen.update({f"excused: {name}": n for name, n in known.excused.items()})
             known.excused.clear()
@@ -207,19 +211,50 @@ class Differential(unittest.TestCase):
             self.assertEqual((ours.status, ours.error), (400, "bad_data"))
             self.assertEqual((ours.status, ours.error), (other.status, other.error))
 
+    # ---- names ----
+
+    def test_names(self):
+        """Of series, labels and values of labels, over the days that minutes are kept of: Prometheus tells by the block
+        what there is, and ours classes by the day."""
+        f, rng, counts = self.filled, random.Random(SEED), collections.Counter()
+        span = {"start": f.kept_from / 1000 + 360, "end": f.through / 1000}
+        possible = {labels for name, series in f.expected(f.kept_from + 1, f.midnight + DAY).items()
+                    for labels in as_points(name, series)}
+        maker = expressions.Maker(rng)
+        for _ in range(80):
+            matches = [maker.selector(expressions.GAUGES + expressions.COUNTERS, offsets=False)[0]
+                       for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+            exact = matches and not any(map(WITH_VARIANTS.search, matches))
+            label = rng.choice(("__name__", "le", "class", "error_type", "no_label", *expressions.PLAIN))
+            for what in ("series", "labels", f"label/{label}/values")[not matches:]:
+                mine, theirs = (self.names(client, what, {"match[]": matches, **span})
+                                for client in (self.ours, self.real[day_of(f.midnight)]))
+                self.assertEqual([one for one in theirs if one not in mine], [], (what, matches))
+                more = [one for one in mine if one not in theirs]
+                if what == "series":  # whether a histogram has a value is not looked up
+                    more = [one for one in more if one not in possible and "_bucket" not in one[0][1]]
+                if what == "series" or exact:
+                    self.assertEqual(more, [], (what, matches))
+                counts[what.split("/")[0]] += len(theirs)
+        print(dict(counts))
+        self.assertGreater(min(counts.values()), 100)
+
+    def names(self, client, what, params):
+        status, body = client.get(what, **params)
+        self.assertEqual((status, body["status"]), (200, "success"), (what, params))
+        return sorted(tuple(sorted(labels.items())) for labels in body["data"]) if what == "series" else body["data"]
+
     # ---- dashboards ----
 
     def dashboard_queries(self):
         """[(text, start, end, step)] as Grafana asks them, with all variables open and with one value each."""
-        start, end, found = self.at(-180), self.at(175), {}
+        found = {}
         for values in (dict.fromkeys(("tenant_id", "route", "model"), grafana_dashboards.ALL),
                        {"tenant_id": "acme", "route": ["/chat", "/batch"], "model": ["gpt-4o"]}):
-            asked = grafana_dashboards.Asked(int(start), int(end), values)
             for name, panel, target in grafana_dashboards.queries("prometheus"):
-                if "llm_" in target["expr"] or "gen_ai_" in target["expr"]:
-                    single = {**values, name: "acme" if name == "tenant" else "gpt-4o"}
-                    asked.values = {**values, **{n: single[d] for d, n in (("tenant", "tenant_id"), ("model", "model"))
-                                                 if d == name}}
+                if re.search(r"\b(llm|gen_ai)_", target["expr"]):
+                    asked = grafana_dashboards.Asked(int(self.at(-180)), int(self.at(175)),
+                                                     {**values, **ONE_VALUE.get(name, {})})
                     found[asked.promql(panel, target)] = None
         return list(found)
 
@@ -265,7 +300,7 @@ class Differential(unittest.TestCase):
         for family in (DURATION, FIRST):
             for by in ("", "le", "le, model", "tenant_id, le", "le, tenant_id, route, model"):
                 for phi in (0.5, 0.9, 0.95, 0.99):
-                    matchers = rng.choice(("", "{}", '{tenant_id="acme"}', '{route=~"/chat|/batch"}', '{model!="none"}'))
+                    matchers = rng.choice(("", "{}", '{tenant_id="acme"}', '{route=~"/chat|/batch"}', '{model!="x"}'))
                     text = (f"histogram_quantile({phi}, sum by ({by or 'le'}) ({rng.choice(('rate', 'increase'))}"
                             f"({family}_bucket{matchers}[{rng.choice(('2m', '5m', '10m', '1h'))}])))")
                     self.assertTrue(QUANTILE.fullmatch(text), text)
@@ -273,6 +308,19 @@ class Differential(unittest.TestCase):
                     questions.append(Question(text, start, start + POINTS * 60, 60))
                     questions.append(Question(text, start, None, None))
         self.check_quantiles(questions)
+
+    def test_percentiles_where_minutes_are_dropped_are_of_hours(self):
+        f = self.filled
+        for back in (1, 2):
+            hour = f.kept_from // MINUTE - 60 * back
+            durations = [us for whose, minutes in f.traffic.durations.items() if whose[1] == "/old"
+                         for minute in range(hour, hour + 60) for us in minutes.get(minute, ())]
+            for phi in (0.5, 0.9, 0.99):
+                text = f'histogram_quantile({phi}, sum by (le) (rate({DURATION}_bucket{{route="/old"}}[20m])))'
+                answer = ask(self.ours, Question(text, 60 * (hour + 45) + ASIDE, None, None))
+                (point,) = answer.points[()].values()
+                truth = sorted(durations)[math.ceil(phi * len(durations)) - 1] / 1e6
+                self.assertLessEqual(abs(point - truth) / truth, 0.01, (text, back))
 
 
 if __name__ == "__main__":

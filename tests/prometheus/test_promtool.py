@@ -23,8 +23,8 @@ class Promtool(unittest.TestCase):
         start = f"to_timestamp({FIRST})"
         fact_rows.partitions(s, [start])
         nth = f"(extract(epoch FROM window_start - {start})::bigint / 60)"
-        for table, times in (("llm_minute", f"SELECT {start} + i * interval '1 min' FROM generate_series(0, {MINUTES - 1}) i"),
-                             ("llm_hour", f"SELECT date_trunc('hour', {start})")):
+        minutes = f"SELECT {start} + i * interval '1 min' FROM generate_series(0, {MINUTES - 1}) i"
+        for table, times in (("llm_minute", minutes), ("llm_hour", f"SELECT date_trunc('hour', {start})")):
             requests = f"100 + {nth}" if table == "llm_minute" else str(sum(range(100, 100 + MINUTES)))
             fact_rows.rows(s, table, "SELECT series_id FROM llm_series", times, requests=requests,
                            errors="1", error_classes="""'{"timeout": 1}'""")
@@ -70,8 +70,8 @@ class Promtool(unittest.TestCase):
     def test_labels(self):
         asked = (f"--start={FIRST}", f"--end={LAST}")
         self.assertEqual(self.query("labels", *asked, self.url, "tenant_id"), ["acme", "globex"])
-        self.assertEqual(self.query("labels", *asked, "--match=llm_errors_total{tenant_id='globex'}", self.url, "route"),
-                         ["/b"])
+        of_globex = "--match=llm_errors_total{tenant_id='globex'}"
+        self.assertEqual(self.query("labels", *asked, of_globex, self.url, "route"), ["/b"])
         self.assertIn("llm_requests_total", self.query("labels", *asked, self.url, "__name__"))
 
     def test_what_is_wrong_is_told_in_words(self):
