@@ -10,6 +10,7 @@ void freshness_up(struct freshness *f)
 {
     f->listening = true;
     f->all = ++f->now;
+    f->first_minutes[f->now % FRESHNESS_RECENT] = 0;
 }
 
 void freshness_down(struct freshness *f)
@@ -46,6 +47,8 @@ static bool mark_ranges(struct freshness *f, const char *s)
         if (last - first >= left)
             return false;
         left -= last - first + 1;
+        int64_t *first_minute = &f->first_minutes[f->now % FRESHNESS_RECENT];
+        *first_minute = min_i64(*first_minute, from);
         for (int64_t p = first; p <= last; p++) {
             f->places[p % FRESHNESS_PLACES] = f->now;
             f->strides[p % FRESHNESS_PLACES / FRESHNESS_STRIDE] = f->now;
@@ -57,9 +60,12 @@ static bool mark_ranges(struct freshness *f, const char *s)
 
 void freshness_notify(struct freshness *f, const char *payload)
 {
-    f->now++;
-    if (!mark_ranges(f, payload))
-        f->all = f->now;
+    int64_t *first_minute = &f->first_minutes[++f->now % FRESHNESS_RECENT];
+    *first_minute = INT64_MAX;
+    if (mark_ranges(f, payload))
+        return;
+    f->all = f->now;
+    *first_minute = 0;
 }
 
 bool freshness_holds(const struct freshness *f, uint64_t since, int64_t from_us, int64_t to_us,
@@ -83,4 +89,18 @@ bool freshness_holds(const struct freshness *f, uint64_t since, int64_t from_us,
         p += together ? FRESHNESS_STRIDE : 1;
     }
     return true;
+}
+
+bool freshness_changed(const struct freshness *f, uint64_t since, int64_t until_us)
+{
+    if (!f->listening)
+        return false;
+    if (f->now - since > FRESHNESS_RECENT)
+        return true;
+    for (uint64_t n = since + 1; n <= f->now; n++) {
+        int64_t minute = f->first_minutes[n % FRESHNESS_RECENT];
+        if (minute <= MINUTE_MAX && minute * US_PER_MIN < until_us)
+            return true;
+    }
+    return false;
 }

@@ -11,7 +11,8 @@
 // which is harmless.
 #define FRESHNESS_PLACE_US INT64_C(600000000)
 #define FRESHNESS_PLACES 65536
-#define FRESHNESS_STRIDE 16 // places that are looked at together: a day is nine times as many
+#define FRESHNESS_RECENT 256 // notifications that are told apart by the minute
+#define FRESHNESS_STRIDE 16  // places that are looked at together: a day is nine times as many
 
 // Zeroed it does not listen: nothing holds.
 struct freshness {
@@ -21,6 +22,7 @@ struct freshness {
     uint64_t windows; // the last that named windows
     uint64_t places[FRESHNESS_PLACES];
     uint64_t strides[FRESHNESS_PLACES / FRESHNESS_STRIDE]; // the last of any place of each
+    int64_t first_minutes[FRESHNESS_RECENT];               // that each of the last ones named
 };
 
 void freshness_up(struct freshness *f); // from now on all is heard; before, anything may have been
@@ -32,5 +34,9 @@ void freshness_notify(struct freshness *f, const char *payload);
 // as none of them was named, of others as long as nothing was heard at all.
 bool freshness_holds(const struct freshness *f, uint64_t since, int64_t from_us, int64_t to_us,
                      bool closed);
+// Whether windows that begin before until_us may have changed since then: to the minute, so that
+// flushes into the minute under way are none of those that are closed. While nothing is heard
+// nobody can tell, and it is false.
+bool freshness_changed(const struct freshness *f, uint64_t since, int64_t until_us);
 
 #endif

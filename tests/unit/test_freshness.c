@@ -43,6 +43,46 @@ START_TEST(nothing_holds_while_nothing_is_heard)
 }
 END_TEST
 
+START_TEST(changes_are_known_to_the_minute)
+{
+    fresh();
+    uint64_t since = f.now;
+    freshness_notify(&f, "");
+    ck_assert(!freshness_changed(&f, since, INT64_MAX));
+    freshness_notify(&f, "120-123 67-67");
+    ck_assert(freshness_changed(&f, since, 67 * US_PER_MIN + 1));
+    ck_assert(!freshness_changed(&f, since, 67 * US_PER_MIN)); // it begins there
+    ck_assert(!freshness_changed(&f, f.now, INT64_MAX));
+    since = f.now;
+    freshness_notify(&f, "99-99");
+    freshness_notify(&f, "200-200");
+    ck_assert(freshness_changed(&f, since, 100 * US_PER_MIN));
+    ck_assert(!freshness_changed(&f, since + 1, 100 * US_PER_MIN));
+    since = f.now;
+    freshness_notify(&f, "*");
+    ck_assert(freshness_changed(&f, since, 1));
+    since = f.now;
+    freshness_up(&f);
+    ck_assert(freshness_changed(&f, since, 1));
+    freshness_notify(&f, "5-5");
+    freshness_down(&f); // nobody can tell
+    ck_assert(!freshness_changed(&f, since, INT64_MAX));
+}
+END_TEST
+
+START_TEST(of_many_notifications_the_last_ones_are_known)
+{
+    fresh();
+    uint64_t since = f.now;
+    for (int i = 0; i < FRESHNESS_RECENT; i++)
+        freshness_notify(&f, "500-500");
+    ck_assert(!freshness_changed(&f, since, 500 * US_PER_MIN));
+    freshness_notify(&f, "500-500");
+    ck_assert(freshness_changed(&f, since, 500 * US_PER_MIN)); // the first of them is forgotten
+    ck_assert(!freshness_changed(&f, since + 1, 500 * US_PER_MIN));
+}
+END_TEST
+
 START_TEST(closed_windows_hold_until_one_of_them_is_named)
 {
     fresh();
@@ -187,6 +227,8 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_test(t, nothing_holds_while_nothing_is_heard);
     tcase_add_test(t, closed_windows_hold_until_one_of_them_is_named);
+    tcase_add_test(t, changes_are_known_to_the_minute);
+    tcase_add_test(t, of_many_notifications_the_last_ones_are_known);
     tcase_add_test(t, windows_are_told_apart_by_ten_minutes);
     tcase_add_test(t, ranges_of_any_length_hold_as_their_parts_do);
     tcase_add_test(t, open_windows_hold_until_anything_is_heard);
