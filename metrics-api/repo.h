@@ -64,7 +64,8 @@ struct repo_request *repo_facts(struct repo *r, const struct question *q, const 
                                 int wants, repo_row_fn on_row, repo_done done, void *arg);
 // What exists: of each name (by the endpoint a series, tenant, route or model) its names, and in
 // window_start_us and window_end_us the starts of its first and last window of the range, in
-// `requests` how many series it has. The first q->limit + 1 by name, behind q->after.
+// `requests` how many series it has. The first q->limit + 1 by name, behind q->after. Of meta there
+// is closed_through_us, and that only where there are names.
 struct repo_request *repo_names(struct repo *r, const struct question *q, repo_row_fn on_row,
                                 repo_done done, void *arg);
 

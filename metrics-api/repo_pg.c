@@ -287,6 +287,7 @@ static int read_name(struct repo_request *req, const PGresult *r, int i)
     struct fact_row row = {.tenant_id = name_at(r, i, COLUMN_TENANT),
                            .route = name_at(r, i, COLUMN_ROUTE),
                            .model = name_at(r, i, COLUMN_MODEL)};
+    req->meta.closed_through_us = time_or(r, i, COLUMN_NAMES_CLOSED, INT64_MIN);
     if (pg_column_time(r, i, COLUMN_FIRST, &row.window_start_us) &&
         pg_column_time(r, i, COLUMN_LAST, &row.window_end_us) &&
         pg_column_i64(r, i, COLUMN_SERIES, &row.requests))

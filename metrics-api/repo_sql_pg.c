@@ -218,15 +218,14 @@
     " AND window_start >= coalesce((SELECT minutes_from FROM streamlens_retention), '-infinity')"  \
     " ORDER BY window_start " order " LIMIT 1)) u) " name
 #define NAMES(whose, columns, keys, prefixed, behind)                                              \
-    "WITH " MINE(whose,                                                                            \
-                 OF_NAMES " AND ($4::text IS NULL OR " prefixed ")"                                \
-                          " AND ($8::text IS NULL OR " behind                                      \
-                          ")") " SELECT " columns                                                  \
-                               ", min(first.first), max(last.last), count(*) FROM mine s" SEEN(    \
-                                   "first", "ASC", "min")                                          \
-                                   SEEN("last", "DESC",                                            \
-                                        "max") " WHERE first.first IS NOT NULL GROUP BY " keys     \
-                                               " ORDER BY " keys " LIMIT $7::int8"
+    "WITH " MINE(whose, OF_NAMES                                                                   \
+                 " AND ($4::text IS NULL OR " prefixed ")"                                         \
+                 " AND ($8::text IS NULL OR " behind                                               \
+                 ")") " SELECT " columns ", min(first.first), max(last.last), count(*),"           \
+                      " (SELECT closed_through FROM streamlens_publisher)"                         \
+                      " FROM mine s" SEEN("first", "ASC", "min") SEEN(                             \
+                          "last", "DESC", "max") " WHERE first.first IS NOT NULL GROUP BY " keys   \
+                                                 " ORDER BY " keys " LIMIT $7::int8"
 #define NAMES_OF_SERIES(whose)                                                                     \
     NAMES(whose, "s.tenant_id, s.route, s.model", "s.tenant_id, s.route, s.model",                 \
           "starts_with(route, $4) OR starts_with(model, $4)",                                      \

@@ -70,6 +70,7 @@ enum repo_column {
     COLUMN_FIRST = COLUMN_WINDOW_US,
     COLUMN_LAST,
     COLUMN_SERIES,
+    COLUMN_NAMES_CLOSED, // timestamptz: as META_CLOSED_THROUGH, of the same snapshot
 };
 
 // What a look says of itself.
