@@ -174,11 +174,12 @@ int main(int argc, char **argv)
         if (run(&app, &e) < 0)
             exit_code = service_failed(&e);
         stream_free(app.routes.stream);
-        // Requests that still wait are answered by repo_free(): the server ends after it.
+        // Requests that still wait are answered by repo_free() and prom_loader_free(): the server
+        // ends after them.
         repo_free(app.routes.repo);
         pg_listen_free(app.listen);
-        prom_api_free(app.routes.prometheus);
         prom_loader_free(app.prom_loader);
+        prom_api_free(app.routes.prometheus);
         serve_free(app.routes.serve);
         answerer_free(app.answerer);
         http_server_free(app.server);

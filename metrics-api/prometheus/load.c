@@ -9,6 +9,8 @@
 #define PLANS_MAX 3    // of a load
 #define LOAD_SHARE 4   // of ANSWER_MEMORY_BYTES: facts of one load
 #define MERGED_SHARE 4 // of FACTS_CACHE_BYTES: sums of histograms
+#define PASSES_MAX 4   // of a load, where rows change while it reads
+#define WORK_US (2 * US_PER_S)
 
 // ---- names --------------------------------------------------------------------------------------
 
@@ -120,6 +122,21 @@ static void series_let_go(struct prom_load *l)
         if (l->handles[i])
             facts_series_let_go(cache, l->handles[i]);
     free(l->handles);
+    l->handles = NULL;
+}
+
+// Nothing it was brought is its any more.
+static void begin_anew(struct prom_load *l)
+{
+    blocks_let_go(l);
+    series_let_go(l);
+    if (l->names)
+        names_let_go(l->names);
+    l->names = NULL;
+    arena_free(&l->arena);
+    l->want_count = l->planned = 0;
+    l->last_series = 0;
+    l->has_read = false;
 }
 
 static void load_free(struct prom_load *l)
@@ -131,16 +148,14 @@ static void load_free(struct prom_load *l)
         TAILQ_REMOVE(&p->waiting, l, link);
         p->stats->loads_waiting = (int64_t)--p->waiting_count;
     }
+    if (l->goes_on)
+        TAILQ_REMOVE(&p->going_on, l, link);
+    TAILQ_REMOVE(&p->loads, l, all);
     if (l->has_turn)
         turn_release(l);
-    blocks_let_go(l);
-    series_let_go(l);
-    if (l->names)
-        names_let_go(l->names);
-    event_free(l->now);
+    begin_anew(l);
     event_free(l->deadline);
     free(l->wants);
-    arena_free(&l->arena);
     free(l);
     p->stats->facts_cache_bytes =
         (int64_t)(facts_cache_bytes(p->cache) + merged_cache_bytes(p->merged));
@@ -232,7 +247,16 @@ static struct question question_of(const struct prom_load *l)
     };
 }
 
-static void go_on(struct prom_load *l);
+// Not at once: one load at a time works for long, and whoever else has something to do comes
+// between, the notifications of what is being read among them.
+static void go_on_soon(struct prom_load *l)
+{
+    struct prom_loader *p = l->loader;
+    struct timeval at_once = {0, 0};
+    l->goes_on = true;
+    TAILQ_INSERT_TAIL(&p->going_on, l, link);
+    event_add(p->next, &at_once);
+}
 
 static int on_name(void *arg, const struct fact_row *row)
 {
@@ -241,7 +265,7 @@ static int on_name(void *arg, const struct fact_row *row)
     return 0;
 }
 
-static void on_names(void *arg, enum repo_status status, UNUSED const struct repo_meta *meta,
+static void on_names(void *arg, enum repo_status status, const struct repo_meta *meta,
                      const struct err *e)
 {
     struct prom_load *l = arg;
@@ -249,8 +273,9 @@ static void on_names(void *arg, enum repo_status status, UNUSED const struct rep
         end_bad(l);
         return;
     }
+    l->names->closed_through_us = meta->closed_through_us;
     names_keep(l->loader, l->names);
-    go_on(l);
+    go_on_soon(l);
 }
 
 static void ask_names(struct prom_load *l)
@@ -259,6 +284,7 @@ static void ask_names(struct prom_load *l)
     struct question q = question_of(l);
     names_add(&q.routes, only_route(l));
     names_add(&q.models, only_model(l));
+    l->has_read = true;
     l->names = xcalloc(1, sizeof(*l->names));
     l->names->uses = 1;
     l->names->since = p->freshness->now;
@@ -306,7 +332,7 @@ static void on_facts(void *arg, enum repo_status status, const struct repo_meta 
         b->block = facts_filling_end(b->filling, meta->closed_through_us);
         b->filling = NULL;
     }
-    go_on(l);
+    go_on_soon(l);
 }
 
 // The spans of blocks that are to be read: a bit a block, and then the runs.
@@ -373,6 +399,7 @@ static void ask_facts(struct prom_load *l)
     };
     struct prom_loader *p = l->loader;
     struct plan plan = {0};
+    l->has_read = true;
     l->since = p->freshness->now;
     l->read_us = clock_mono_us();
     for (size_t i = 0; i < l->blocks.n; i++) {
@@ -433,6 +460,7 @@ static bool turn_ask(struct prom_load *l)
         end_bad(l);
         return false;
     }
+    begin_anew(l); // there may be many, for long, and what it needs another then
     l->waits = true;
     TAILQ_INSERT_TAIL(&p->waiting, l, link);
     p->stats->loads_waiting = (int64_t)++p->waiting_count;
@@ -449,7 +477,7 @@ static void wake_next(struct prom_loader *p)
         p->stats->loads_waiting = (int64_t)--p->waiting_count;
         l->waits = false;
         turn_take(l);
-        event_active(l->now, EV_TIMEOUT, 0);
+        go_on_soon(l);
     }
 }
 
@@ -506,8 +534,16 @@ static bool must_plan(const struct prom_load *l)
     return l->planned == 0 || (other && l->planned < PLANS_MAX);
 }
 
+// Of what is shown; what it was brought in one go cannot have changed meanwhile.
+static bool has_changed(const struct prom_load *l)
+{
+    return l->has_read && freshness_changed(l->loader->freshness, l->begun_at, load_through(l));
+}
+
 static void go_on(struct prom_load *l)
 {
+    if (!l->names)
+        l->begun_at = l->loader->freshness->now;
     if (!have_names(l))
         return;
     if (!l->handles)
@@ -522,20 +558,42 @@ static void go_on(struct prom_load *l)
     }
     find_blocks(l);
     l->reading = next_group(l);
-    if (l->reading == FACTS_GROUPS)
+    if (l->reading != FACTS_GROUPS) {
+        if (turn_ask(l))
+            ask_facts(l);
+    } else if (has_changed(l) && ++l->passes < PASSES_MAX) {
+        begin_anew(l);
+        go_on_soon(l);
+    } else {
         end_fine(l);
-    else if (turn_ask(l))
-        ask_facts(l);
+    }
 }
 
-static void on_now(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
+bool load_expired(struct prom_load *l)
 {
-    struct prom_load *l = arg;
-    if (load_range(l, l->now_us, &l->names_from_us, &l->names_to_us)) {
-        go_on(l);
+    if (clock_mono_us() < l->work_until_us)
+        return false;
+    l->failure = PROM_TIMEOUT;
+    (void)err_set(&l->e, "query timed out in query execution");
+    return true;
+}
+
+static void on_next(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
+{
+    struct prom_loader *p = arg;
+    struct timeval at_once = {0, 0};
+    struct prom_load *l = TAILQ_FIRST(&p->going_on);
+    if (!l) // it left
         return;
-    }
-    end_fine(l); // nothing is asked of any time that has windows
+    TAILQ_REMOVE(&p->going_on, l, link);
+    l->goes_on = false;
+    if (!TAILQ_EMPTY(&p->going_on))
+        event_add(p->next, &at_once);
+    l->work_until_us = clock_mono_us() + WORK_US;
+    if (load_range(l, l->now_us, &l->names_from_us, &l->names_to_us))
+        go_on(l);
+    else
+        end_fine(l); // nothing is asked of any time that has windows
 }
 
 static void on_deadline(UNUSED evutil_socket_t fd, UNUSED short what, void *arg)
@@ -556,11 +614,11 @@ struct prom_load *prom_load_begin(struct prom_loader *p, const struct prom_load_
     l->arg = arg;
     l->now_us = clock_wall_us();
     l->tenant_id = spec->tenant_id.p ? spec->tenant_id : only_of_all(l, STR_LIT("tenant_id"));
-    l->now = event_new(p->base, -1, 0, on_now, l);
     l->deadline = event_new(p->base, -1, 0, on_deadline, l);
     struct timeval after = {spec->timeout_us / US_PER_S, spec->timeout_us % US_PER_S};
     event_add(l->deadline, &after);
-    event_active(l->now, EV_TIMEOUT, 0);
+    TAILQ_INSERT_TAIL(&p->loads, l, all);
+    go_on_soon(l);
     return l;
 }
 
@@ -585,7 +643,10 @@ struct prom_loader *prom_loader_new(struct event_base *base, struct repo *repo,
     p->cache = facts_cache_new(bytes - merged_bytes, p->max_age_us, closed_max_age_us, hash_key);
     p->merged = merged_cache_new(merged_bytes, hash_key);
     TAILQ_INIT(&p->names);
+    TAILQ_INIT(&p->loads);
     TAILQ_INIT(&p->waiting);
+    TAILQ_INIT(&p->going_on);
+    p->next = event_new(base, -1, 0, on_next, p);
     return p;
 }
 
@@ -593,6 +654,13 @@ void prom_loader_free(struct prom_loader *p)
 {
     if (!p)
         return;
+    struct prom_load *l;
+    while ((l = TAILQ_FIRST(&p->loads))) {
+        l->failure = PROM_UNAVAILABLE;
+        (void)err_set(&l->e, "the service ends");
+        end_bad(l);
+    }
+    event_free(p->next);
     while (!TAILQ_EMPTY(&p->names))
         names_drop(p, TAILQ_FIRST(&p->names));
     merged_cache_free(p->merged);

@@ -24,7 +24,8 @@ struct prom_loader;
 struct prom_loader *prom_loader_new(struct event_base *base, struct repo *repo,
                                     const struct config *c, const struct hash_key *hash_key,
                                     const struct freshness *freshness, struct metrics_stats *stats);
-void prom_loader_free(struct prom_loader *p); // no load is under way any more
+// The repo is gone by then. Loads that still wait end with PROM_UNAVAILABLE from within this call.
+void prom_loader_free(struct prom_loader *p);
 
 enum prom_load_what {
     PROM_LOAD_SAMPLES, // of a query: `sets` and `quantiles`

@@ -68,16 +68,23 @@ struct prom_loaded_own {
 };
 
 struct prom_load {
-    TAILQ_ENTRY(prom_load) link; // in the loader's list of those who wait
+    TAILQ_ENTRY(prom_load) all;  // in the loader's list of all
+    TAILQ_ENTRY(prom_load) link; // of those who wait, or of those who are to go on
     struct prom_loader *loader;
     struct prom_load_spec spec;
     struct str tenant_id; // the scope's; p NULL: all
     prom_load_done done;
     void *arg;
-    struct event *now, *deadline;
+    struct event *deadline;
     int64_t now_us; // wall clock, at its begin
     struct repo_request *pending;
-    bool waits, has_turn;
+    bool waits, goes_on, has_turn;
+    // Rows that change while it reads: what of it was read before they did, and what after, do not
+    // belong together, and then it begins anew. begun_at: freshness when it did.
+    uint64_t begun_at;
+    unsigned passes;
+    bool has_read;
+    int64_t work_until_us; // of the turn it has on the event loop
 
     struct names *names; // in use; NULL: not there yet
     int64_t names_from_us, names_to_us;
@@ -104,7 +111,7 @@ struct names {
     struct buf key;
     size_t uses; // one is the list's
     uint64_t since;
-    int64_t read_us;
+    int64_t read_us, closed_through_us;
     struct series_names series;
 };
 
@@ -121,8 +128,9 @@ struct prom_loader {
     struct plan_kept kept; // as the last reading saw it
     TAILQ_HEAD(names_list, names) names;
     size_t names_count;
-    TAILQ_HEAD(load_list, prom_load) waiting;
+    TAILQ_HEAD(load_list, prom_load) loads, waiting, going_on;
     size_t waiting_count;
+    struct event *next; // one load goes on, and then whoever else has something to do
     struct prom_load *reading[PROM_LOADS_MAX];
 };
 
@@ -130,6 +138,10 @@ struct prom_loader {
 struct samples_need load_need(const struct prom_load *l, const struct want *w);
 // What of a load is wanted and where it lies, once the names are there. -1: e and failure.
 int load_plan(struct prom_load *l);
+// Windows that end up to there are shown.
+int64_t load_through(const struct prom_load *l);
+// Whether it has kept everybody waiting for long enough: e and failure.
+bool load_expired(struct prom_load *l);
 // The range of windows that any select of it needs, in whole hours; false: none.
 bool load_range(const struct prom_load *l, int64_t now_us, int64_t *from_us, int64_t *to_us);
 // Labels, samples and percentiles of what was read. -1: e and failure.

@@ -23,9 +23,14 @@ struct making {
 
 // Windows that a block was read without knowing of, since they were open, are not shown; another
 // block that was read later may know more of them.
-static int64_t closed_through(const struct prom_load *l)
+// A series that came later is not among the names, either.
+int64_t load_through(const struct prom_load *l)
 {
+    if (l->spec.open)
+        return time_floor_us(l->now_us, US_PER_MIN) + US_PER_MIN;
     int64_t through_us = INT64_MAX;
+    if (l->names && l->names->closed_through_us < l->names_to_us)
+        through_us = l->names->closed_through_us;
     for (size_t i = 0; i < l->blocks.n; i++) {
         const struct need_block *b = &l->blocks.v[i];
         if (b->block && b->block->closed_through_us < b->to_us)
@@ -136,7 +141,7 @@ static int make_set(struct making *k, size_t select, struct promql_series_set *o
         if (k->want->select != select || k->want->quantile != SIZE_MAX)
             continue;
         for (size_t j = 0; j < k->want->n; j++)
-            if (make_series(k, k->want->series[j]) != 0)
+            if (load_expired(k->l) || make_series(k, k->want->series[j]) != 0)
                 return -1;
     }
     struct promql_series *v = arena_array(k->arena, k->n + 1, sizeof(*v));
@@ -399,9 +404,7 @@ static int make_query(struct making *k, struct prom_loaded *out)
 int load_make(struct prom_load *l, struct prom_loaded *out)
 {
     *out = (struct prom_loaded){.own = xcalloc(1, sizeof(*out->own))};
-    struct making k = {.l = l, .arena = &out->own->arena};
-    k.through_us =
-        l->spec.open ? time_floor_us(l->now_us, US_PER_MIN) + US_PER_MIN : closed_through(l);
+    struct making k = {.l = l, .arena = &out->own->arena, .through_us = load_through(l)};
     int rc = 0;
     if (l->spec.what == PROM_LOAD_SAMPLES)
         rc = make_query(&k, out);

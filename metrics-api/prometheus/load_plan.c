@@ -216,8 +216,11 @@ int load_plan(struct prom_load *l)
                        SERIES_NAMES_MAX);
     }
     l->want_count = 0;
-    for (size_t i = 0; i < l->spec.select_count; i++)
+    for (size_t i = 0; i < l->spec.select_count; i++) {
+        if (load_expired(l))
+            return -1;
         plan_select(l, i);
+    }
     l->kept_from_us = l->loader->kept.minutes_from_us;
     l->spread_us = time_floor_us(max_i64(l->kept_from_us, 0), US_PER_HOUR);
     // The hours that windows may still be open of are read as minutes in any case.
