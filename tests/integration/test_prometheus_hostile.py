@@ -10,6 +10,7 @@ import json
 import os
 import random
 import socket
+import struct
 import threading
 import time
 import unittest
@@ -427,13 +428,30 @@ class Heavy(Case):
         self.assertGreaterEqual(int(answer[1]["Retry-After"]), 1)
         self.assertEqual(self.judged(self.client().get("query", {**asked, "timeout": "60s"}), "a minute"), 200)
 
+    @unittest.skipIf(SANITIZED, "there are fewer series then")
+    def test_what_is_too_much_says_of_what(self):
+        for query, steps, status, says in (
+                ("sort(-llm_minute_requests)", 11000, 422, "too many samples"),
+                ("llm_minute_requests or llm_errors_total", 1500, 422, "larger than 32 MiB"),
+                ("+".join(f"sum(quantile_over_time(0.{i}, llm_minute_requests[1h]))" for i in range(1, 30)), 3600, 503,
+                 "timed out in expression evaluation")):
+            begun = self.api.cpu_seconds()
+            asked = {"query": query, "start": NOW - steps, "end": NOW, "step": 1}
+            self.refused(self.client().get("query_range", asked), query[:40], says, status=status)
+            self.assertLess(self.api.cpu_seconds() - begun, self.SLOWEST_S, query[:40])
+
     def test_who_leaves_is_not_waited_for(self):
-        target = "/api/v1/query_range?" + urllib.parse.urlencode(
-            {"query": 'count_over_time({__name__=~".+"}[10y])', "start": NOW - 11000, "end": NOW, "step": 1})
-        for _ in range(30):
+        gone = 'streamlens_metrics_answers_total{result="client_gone"}'
+        before = self.api.metric(gone)
+        for i in range(30):
+            target = "/api/v1/query_range?" + urllib.parse.urlencode({
+                "query": f"count_over_time(llm_minute_requests[1h] offset {i}m)", "start": NOW - 11000, "end": NOW,
+                "step": 2})
             with socket.create_connection(("127.0.0.1", self.api.port), timeout=20) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
                 s.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self.assertEqual(self.judged(self.client().get("query", GOOD["query"]), "afterwards"), 200)
+        self.assertGreater(self.api.metric(gone) - before, 10)
         for of in ("waiting", "reading"):
             wait_for(lambda of=of: self.api.metric(f"streamlens_metrics_loads_{of}") == 0, f"nobody {of}")
 
