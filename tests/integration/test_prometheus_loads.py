@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What queries of /api/v1 read while rows change, the service ends, or many wait for the same."""
+import socket
+import threading
+import time
+import unittest
+import urllib.parse
+
+from psql_session import Session
+from stack import wait_for
+from test_prometheus_api import MINUTE, WithApi
+
+READING = "streamlens_metrics_loads_reading"
+WAITING = "streamlens_metrics_loads_waiting"
+# Facts are read with what is lost, names without.
+FACTS_WAIT = "LOCK TABLE streamlens_gap"
+
+
+class Between(WithApi):
+    """A series begins, and its first window closes, after names were read and before facts are."""
+
+    def ask(self, query, meanwhile, **params):
+        found = []
+        with Session(self.stack.dsn) as sql, Session(self.stack.dsn) as locks:
+            locks("BEGIN; " + FACTS_WAIT)
+            asking = threading.Thread(target=lambda: found.append(self.api.value(query, **params)))
+            asking.start()
+            wait_for(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'streamlens_gap'::regclass"),
+                     "facts to be asked for")
+            sql(meanwhile)
+            locks("COMMIT")
+            asking.join(30)
+        return found[0]
+
+    def sum_when(self, series, at, row_at, told):
+        self.db.series(series, series, tenant=f"t{series}")
+        self.db.series(series + 1, series + 1, tenant=f"t{series}")
+        self.db.minutes(series, series, begin=at, end=at + MINUTE, requests="3")
+        self.db.minutes(series, series, begin=at - MINUTE, end=at, requests="40")
+        self.db.close(at)
+        self.addCleanup(self.db.close, self.db.now)
+        self.stack.sql("CREATE TABLE IF NOT EXISTS one AS SELECT * FROM llm_minute LIMIT 1")
+        return self.ask(f'sum(sum_over_time(llm_minute_requests{{tenant_id="t{series}"}}[5m]))',
+                        "BEGIN; INSERT INTO llm_minute SELECT (jsonb_populate_record(one, jsonb_build_object('series_id',"
+                        f" {series + 1}, 'window_start', to_timestamp({row_at}), 'requests', 4))).* FROM one;"
+                        f" UPDATE streamlens_publisher SET closed_through = to_timestamp({at + MINUTE});"
+                        f" {told}; COMMIT", time=at + MINUTE)
+
+    def test_no_window_shows_without_all_its_series(self):
+        self.assertEqual(self.sum_when(100, self.db.now, self.db.now, "SELECT 1"), 40)
+
+    def test_what_was_told_meanwhile_is_read_again(self):
+        late = self.db.now - MINUTE
+        told = f"NOTIFY streamlens_flush, '{late // MINUTE}-{late // MINUTE}'"
+        self.assertEqual(self.sum_when(200, self.db.now, late, told), 47)
+
+    def test_blocks_from_memory_are_as_new_as_those_that_are_read(self):
+        """Half an hour is kept, and then requests are moved from there to what is yet to be read."""
+        begin = self.db.now - 60 * MINUTE
+        self.assertEqual(self.api.value('sum(sum_over_time(llm_minute_requests{model="m1"}[30m]))',
+                                        time=begin + 30 * MINUTE), 30)
+        here, there = begin + 5 * MINUTE, begin + 45 * MINUTE
+        told = " ".join(f"{at // MINUTE}-{at // MINUTE}" for at in (here, there))
+        self.assertEqual(self.ask('sum(sum_over_time(llm_minute_requests{model="m1"}[60m]))',
+                                  "BEGIN; UPDATE llm_minute SET requests = requests +"
+                                  f" CASE WHEN window_start = to_timestamp({here}) THEN 1000 ELSE -1000 END WHERE series_id"
+                                  f" = 1 AND window_start IN (to_timestamp({here}), to_timestamp({there}));"
+                                  f" NOTIFY streamlens_flush, '{told}'; COMMIT", time=self.db.now), 60)
+
+
+class Many(WithApi):
+    env = {"QUERY_TIMEOUT_MS": "30000", "PG_POOL_SIZE": "8"}
+
+    @classmethod
+    def fill(cls):
+        cls.db.series(1, 200)
+        cls.db.minutes(1, 200)
+
+    def ask_all(self, n, query):
+        path = "/api/v1/query_range?" + urllib.parse.urlencode(
+            {"query": query, "start": self.db.begin + 1800, "end": self.db.now, "step": 5})
+        asking = []
+        for _ in range(n):
+            asking.append(socket.create_connection(("127.0.0.1", self.api.service.port)))
+            asking[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return asking
+
+    def test_1_others_are_answered_between_many_that_wait_for_the_same(self):
+        self.db.told(self.db.begin, self.db.now)
+        with self.stack.holding("LOCK TABLE llm_series"):
+            asking = self.ask_all(60, "sum(rate(llm_requests_total[30m]))")
+            wait_for(lambda: self.api.service.metric(WAITING) == 59, "all but one to wait")
+        longest, begun = 0, time.monotonic()
+        while self.api.service.metric(WAITING) > 0:
+            before = time.monotonic()
+            self.assertEqual(self.api.service.get("/livez", 30)[0], 200)
+            longest = max(longest, time.monotonic() - before)
+        took = time.monotonic() - begun
+        for s in asking:
+            with s, s.makefile("rb") as f:
+                self.assertIn(b"200 OK", f.readline())
+        print(f"{took:.1f} s, others at most {longest:.2f} s")
+        self.assertLess(longest, took / 3)
+
+    def test_2_all_that_wait_end_with_the_service(self):
+        self.db.told(self.db.begin, self.db.now)
+        with self.stack.holding("LOCK TABLE llm_series"):
+            asking = self.ask_all(20, "sum(llm_requests_total)")
+            wait_for(lambda: self.api.service.metric(WAITING) == 19, "all but one to wait")
+            self.api.service.process.terminate()
+            self.assertEqual(self.api.service.terminate(), 0)  # the second time it does not wait for them
+            for s in asking:
+                with s, s.makefile("rb") as f:
+                    self.assertIn(f.readline().partition(b" ")[2][:3], (b"503", b""))
+        self.assertNotIn("ERROR: ", self.api.service.log())  # of sanitizers
+
+
+if __name__ == "__main__":
+    unittest.main()
