@@ -9,6 +9,7 @@
 
 #define BLOCKS_MAX 12
 #define FILLED_MAX 40
+#define CACHE_BYTES (1 << 16)
 
 struct stored {
     struct facts_block block;
@@ -25,7 +26,7 @@ static struct merged_cache *cache;
 static void make(void)
 {
     hash_key_init(&hash_key, "case", 4);
-    cache = merged_cache_new(1 << 20, &hash_key);
+    cache = merged_cache_new(CACHE_BYTES, &hash_key);
     block_count = 0;
 }
 
@@ -230,23 +231,23 @@ START_TEST(memory_is_bounded_and_what_was_not_used_for_longest_leaves)
     const struct facts_block *kept = sum(2);
     size_t one = merged_cache_bytes(cache);
     ck_assert_uint_gt(one, 100);
-    fill(1, 2000);
-    ck_assert_uint_eq(merged_cache_bytes(cache), 2000 * one);
-    fill(2000, 20000);
-    ck_assert_uint_le(merged_cache_bytes(cache), 1 << 20);
-    ck_assert_uint_gt(merged_cache_bytes(cache), (1 << 20) - one);
+    fill(1, 100);
+    ck_assert_uint_eq(merged_cache_bytes(cache), 100 * one);
+    fill(100, 1000);
+    ck_assert_uint_le(merged_cache_bytes(cache), CACHE_BYTES);
+    ck_assert_uint_gt(merged_cache_bytes(cache), CACHE_BYTES - one);
     stored[0].block.serial = 1;
     stored[1].block.serial = 2;
     ck_assert_ptr_eq(sum(2), kept); // in use all the time
     merged_let_go(cache, kept);
     merged_let_go(cache, kept);
     stored[0].count[0][0] = 50; // who sums anew finds this
-    size_t most = (1 << 20) / one;
-    fill(20000 - most + 2, 20000 - most + 3);
+    size_t most = CACHE_BYTES / one;
+    fill(1000 - most + 2, 1000 - most + 3);
     const struct facts_block *newest = sum(2);
     ck_assert_int_eq(count_at(newest, 0, 5), 1);
     merged_let_go(cache, newest);
-    fill(30000, 30000 + most - 1);
+    fill(3000, 3000 + most - 1);
     stored[0].block.serial = 1;
     stored[1].block.serial = 2;
     const struct facts_block *gone = sum(2);
