@@ -3,19 +3,22 @@
 import sys
 import time
 
+from bench_lines import tell
 from load import mib, request_batches, say, seconds, send
 from stack import Stack, wait_for
 
 LIVE = 'streamlens_processor_partitions{state="live"}'
 
 
-def report(processor, n, before):
+def report(processor, n, before, name):
     table = processor.metric("streamlens_processor_join_bytes")
     resident = processor.resident_bytes()
     say("resident", mib(resident), "bounded")
     say("join tables", mib(table))
     say("bytes a live join in the tables", f"{table / n:.0f}")
     say("bytes a live join of resident memory", f"{(resident - before) / n:.0f}")
+    tell(f"joins.{name}.table", table / n, "B", n)
+    tell(f"joins.{name}.resident", (resident - before) / n, "B", n)
 
 
 def main():
@@ -30,7 +33,7 @@ def main():
         send(s, request_batches(0, n))
         s.wait_totals(300, requests=n, in_flight=n)
         say(f"{n} requests in the rows after", seconds(time.monotonic() - began))
-        report(processor, n, before)
+        report(processor, n, before, "live")
         print("after SIGKILL and replay:")
         processor.kill()
         began = time.monotonic()
@@ -38,7 +41,7 @@ def main():
         wait_for(lambda: processor.metric(LIVE) == 12, "the partitions", 120)
         say("live again after", seconds(time.monotonic() - began))
         say("records replayed", f"{processor.metric('streamlens_processor_replayed_records_total'):.0f}")
-        report(processor, n, before)
+        report(processor, n, before, "replayed")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ __other__, and the sums are exact."""
 import sys
 import time
 
-from load import mib, request_batches, response_batches, say, seconds, send
+from bench_lines import tell
+from load import MIB, mib, request_batches, response_batches, say, seconds, send
 from stack import Stack, wait_for
 
 FLUSH = "streamlens_processor_flush_duration_seconds"
@@ -44,6 +45,8 @@ def main():
             measure(s, processor, f"turn {turn + 1}: its answer", response_batches(first, n), responses=first + n)
         rows = int(s.sql("SELECT count(DISTINCT (route, model)) FROM llm_metrics"))
         other = s.sql("SELECT sum(requests) || ' ' || sum(responses) FROM llm_metrics WHERE route = '__other__'")
+        tell("models.resident", processor.resident_bytes() / MIB, "MiB", n)
+        tell("models.rows", rows, "series", n)
         say("series with rows", rows, min(n, CAP) + (n > CAP))
         say("requests and answers of __other__", other, "as many as one another")
         say("series over the cap, looked up", f"{processor.metric('streamlens_processor_series_over_cap_total'):.0f}")

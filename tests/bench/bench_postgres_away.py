@@ -4,7 +4,8 @@ bench_postgres_away.py [SECONDS [PAIRS_A_SECOND]]."""
 import sys
 import time
 
-from load import Steady, mib, say, seconds
+from bench_lines import tell
+from load import MIB, Steady, mib, say, seconds
 from pg_proxy import PgProxy
 from stack import Stack, wait_for
 
@@ -39,10 +40,15 @@ def main():
             print("PostgreSQL is back:")
             back = time.monotonic()
             wait_for(lambda: s.totals()["responses"] >= behind, "what had come meanwhile", 300)
-            say("counted what had come meanwhile after", seconds(time.monotonic() - back))
+            caught_up = time.monotonic() - back
+            say("counted what had come meanwhile after", seconds(caught_up))
+            tell("postgres_away.caught_up", caught_up, "s", 2 * behind)
+            tell("postgres_away.resident", processor.resident_bytes() / MIB, "MiB", 2 * behind)
             sample(processor, began, load)
         s.wait_totals(120, requests=load.sent, responses=load.sent, in_flight=0)
-        say("records replayed", f"{processor.metric('streamlens_processor_replayed_records_total') - replayed:.0f}", 0)
+        replayed = processor.metric("streamlens_processor_replayed_records_total") - replayed
+        say("records replayed", f"{replayed:.0f}", 0)
+        tell("postgres_away.replayed", replayed, "records", 2 * load.sent)
         sample(processor, began, load)
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from bench_lines import tell
 from load import say, seconds, send
 from stack import Stack, iso, wait_for
 
@@ -126,13 +127,15 @@ def real_minutes(s, series, minutes):
     for q in (50, 99, 100):
         say(f"from the closing predicate to readable, p{q}", f"{percentile(late, q):.2f} s",
             "3 s" if q == 99 else None)
+        tell(f"publish.readable.p{q}", percentile(late, q), "s", len(late))
     sizes = [len(json.loads(line)["payload"]) for _, line in seen.lines]
     say("a record's value, mean", f"{sum(sizes) / len(sizes):.0f} bytes")
     say("records a row, mean", f"{sum(counts.values()) / len(counts):.2f}")
     say("records a row, most", max(counts.values()), 4)
+    tell("publish.records_a_row.most", max(counts.values()), "records", len(counts))
 
 
-def alone(s, what, rows, begin):
+def alone(s, name, what, rows, begin):
     """Nothing but publishing: the time, and the CPU of the process."""
     p = s.services["processor"]
     before, cpu, began = p.metric(PUBLISHED), p.cpu_seconds(), time.monotonic()
@@ -141,6 +144,7 @@ def alone(s, what, rows, begin):
     took, used = time.monotonic() - began, p.cpu_seconds() - cpu
     say(f"{what}: time", seconds(took))
     say(f"{what}: CPU of the processor", f"{used:.2f} s = {used / rows * 1e6:.0f} us each")
+    tell(f"publish.again.{name}.cpu", used / rows * 1e6, "us", rows)
 
 
 def again(s, first, last):
@@ -156,13 +160,14 @@ def main():
         s.start("processor")
         real_minutes(s, series, minutes)
         first = int(s.sql("SELECT extract(epoch FROM min(window_start)) FROM llm_window").split(".")[0])
-        alone(s, f"{series + HOT} rows of one minute again", series + HOT, lambda: again(s, first, first + 60))
+        alone(s, "minute", f"{series + HOT} rows of one minute again", series + HOT,
+              lambda: again(s, first, first + 60))
         start = first - 60 * (series + 10)
         send(s, ["\n".join(event("request", 10 ** 9 + i, 0, start + 60 * i) for i in range(k, min(k + 1000, series)))
                  for k in range(0, series, 1000)])
         wait_for(lambda: s.sql("SELECT count(*) FROM llm_metrics WHERE publish_seq > 0"
                                f" AND window_start < to_timestamp({first})") == str(series), "old minutes", 300)
-        alone(s, f"{series} minutes of one row again", series, lambda: again(s, start - 60, first))
+        alone(s, "row", f"{series} minutes of one row again", series, lambda: again(s, start - 60, first))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ replay and 10 s: each is printed."""
 import sys
 import time
 
+from bench_lines import tell
 from load import Steady, request_batches, response_batches, say, seconds, send
 from stack import Stack, wait_for
 
@@ -28,7 +29,7 @@ def wait_current(s, seconds_):
     wait_for(lambda: lag_s(s) < FLUSH_S + 2, "current rows", seconds_, 0.1)
 
 
-def measure(s, began, owners, replayed_before, session_s):
+def measure(s, name, began, owners, replayed_before, session_s):
     """`owners` come to own all partitions. The phases from `began` on, and their sum beside the target."""
     def owned():
         return total(owners, LIVE) + total(owners, REPLAYING) == PARTITIONS
@@ -44,7 +45,11 @@ def measure(s, began, owners, replayed_before, session_s):
     say("  records replayed", f"{replayed:.0f}")
     if live - found > 0.5:
         say("  records replayed a second, all together", f"{replayed / (live - found):.0f}")
+        tell(f"recovery.{name}.replay", replayed / (live - found) / 1e6, "M/s", replayed)
     say("  caught up and flushed after that", seconds(current - live), seconds(MORE_S))
+    tell(f"recovery.{name}.taken_over", found - began, "s")
+    tell(f"recovery.{name}.caught_up", current - live, "s")
+    tell(f"recovery.{name}.current", current - began, "s")
     say("  rows current again after", seconds(current - began), seconds(session_s + (live - found) + MORE_S))
 
 
@@ -68,7 +73,7 @@ def main():
             replayed = total(survivors, REPLAYED)
             began = time.monotonic()
             three[1].kill()
-            measure(s, began, survivors, replayed, SESSION_S)
+            measure(s, "one", began, survivors, replayed, SESSION_S)
 
             print("all are killed, and started again at once:")
             s.start("processor-2")
@@ -80,7 +85,7 @@ def main():
             three = [s.start(name, ready=False) for name in names]
             for p in three:
                 p.wait_port()
-            measure(s, began, three, 0, SESSION_S)
+            measure(s, "all", began, three, 0, SESSION_S)
         s.wait_totals(120, requests=before + load.sent, responses=before + load.sent, in_flight=0)
         print("every event is counted once")
 

@@ -13,6 +13,7 @@ import sys
 import time
 
 import fact_rows
+from bench_lines import tell
 from load import Steady, say
 from own_postgres import OwnPostgres
 from stack import Stack, needed, wait_for
@@ -70,7 +71,7 @@ def add_prices(stack, price):
     assert r.returncode == 0, r.stderr
 
 
-def measure(stack, postgres, what, rows, days, *args):
+def measure(stack, postgres, name, what, rows, days, *args):
     cpu, own, began = server_cpu(postgres), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     r = subprocess.run([stack.program("admin"), "reprice", "--json", f"--from={FROM}",
                         f"--to={stack.sql(END.format(days=days))}", *args], env=stack.env, capture_output=True,
@@ -87,6 +88,8 @@ def measure(stack, postgres, what, rows, days, *args):
         say(f"{what}: of that, after the difference", f"{result['seconds']:.1f} s")
     say(f"{what}: CPU a row, tool", f"{used / rows * 1e6:.1f} us")
     say(f"{what}: CPU a row, PostgreSQL", f"{served / rows * 1e6:.1f} us")
+    tell(f"reprice.{name}.cpu", used / rows * 1e6, "us", rows)
+    tell(f"reprice.{name}.cpu_server", served / rows * 1e6, "us", rows)
 
 
 END = ("SELECT to_char((timestamptz '" + FROM + "' + interval '{days} days') AT TIME ZONE 'UTC',"
@@ -132,12 +135,12 @@ def main():
             add_prices(s, 2)
             rows = series * days * 24 * minutes
             with live(s, pairs):
-                measure(s, postgres, "dry run", rows, days, "--dry-run")
-                measure(s, postgres, "all change", rows, days)
+                measure(s, postgres, "dry_run", "dry run", rows, days, "--dry-run")
+                measure(s, postgres, "all", "all change", rows, days)
                 add_prices(s, 3)
-                measure(s, postgres, "one model changes", rows, days)
-                measure(s, postgres, "nothing changes", rows, days)
-                measure(s, postgres, "one model", rows, days, "--model=model-3", "--dry-run")
+                measure(s, postgres, "one_model", "one model changes", rows, days)
+                measure(s, postgres, "nothing", "nothing changes", rows, days)
+                measure(s, postgres, "one_model_dry_run", "one model", rows, days, "--model=model-3", "--dry-run")
             sums(s)
     finally:
         postgres.stop()

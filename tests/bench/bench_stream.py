@@ -9,6 +9,7 @@ import sys
 import time
 
 import fact_rows
+from bench_lines import tell
 from load import say
 from psql_session import Session
 from stack import Stack
@@ -74,6 +75,8 @@ def main():
         sent = api.metric("streamlens_stream_rows_total")
         say(f"{clients} clients, {rows} rows, {rounds} rounds: bytes a row", f"{got / sent:.0f}")
         say("CPU a row and client", f"{cpu * 1e6 / sent:.2f} us", "the kernel's share of it")
+        tell("stream.row.cpu", cpu * 1e6 / sent, "us", sent)
+        tell("stream.last_client", sorted(waits)[len(waits) // 2] * 1000, "ms", rounds)
         say("rows a second and core", f"{sent / cpu:,.0f}")
         say("from the transaction until the last client has it, median", f"{sorted(waits)[len(waits) // 2] * 1000:.0f} ms")
         say("clients that were too slow", f"{api.metric('streamlens_stream_behind_total'):.0f}", "0")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to measure: the programs of this directory with the sizes that the targets are of, and what is promised
+of the values that they tell (bench_lines.py). A value that is not named here has no target, and is shown all the same.
+Where what limits a value is a value itself, it stands beside it in the table."""
+import re
+import typing
+
+from bench_lines import Value, read
+
+PROCESSOR, INGEST = "processor/streamlens-processor", "ingest-api/streamlens-ingest-api"
+METRICS, ADMIN = "metrics-api/streamlens-metrics-api", "deploy/admin/streamlens-admin"
+KERNEL = "the kernel, for a round trip: see floor"
+POSTGRES = "PostgreSQL: see cpu_server"
+
+
+class Target(typing.NamedTuple):
+    value: float
+    unit: str  # as the program tells it
+    limit: str  # what keeps it from being better
+    promise: str = "README.md"  # where the target is from: that of this directory, or a line of the project's design
+    at_least: bool = False  # else at most
+
+
+class Measure(typing.NamedTuple):
+    what: str
+    command: list  # "{build}": the build directory
+    targets: dict  # of values by their names: each must be told
+    builds: tuple = ()  # targets of ninja
+    services: bool = False  # wants the broker and the database
+    read: typing.Callable = read  # {name: Value} of what it printed
+
+
+def design(line, value, unit, limit, at_least=False):
+    return Target(value, unit, limit, f"design: {line}", at_least)
+
+
+def in_process(what, program, targets):
+    return Measure(what, [f"{{build}}/tests/bench/{program}"], targets, (f"tests/bench/{program}",))
+
+
+def script(what, file, targets, arguments=(), builds=()):
+    return Measure(what, ["python3", file, *arguments], targets, (ADMIN, *builds), True)
+
+
+def read_dashboard(text):
+    """bench_dashboard.py says its figures of metrics-api to people alone."""
+    found = {}
+    for what, time, own, server in re.findall(
+            r"^metrics-api +(first|again|a minute later).*? (\d+) ms, CPU +(\d+) ms \+ +(\d+) ms", text, re.M):
+        name = "dashboard." + what.split()[-1]
+        for kind, value in (("time", time), ("cpu", own), ("cpu_server", server)):
+            found[f"{name}.{kind}"] = Value(f"{name}.{kind}", float(value), "ms")
+    return found
+
+
+CORE = design("processor core in process", 200, "ns", "misses of the cache in the tables of joins and series")
+PARSE = Target(100, "ns", "one pass over the bytes: see scanner")
+BROKER_CPU = design("processor against a real broker", 0.65, "us", "librdkafka's fetching, 0.25 us of it")
+FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
+QUESTION = "metrics-api, 60 windows of one series"
+WEEK = design("7 days, one tenant, grouped by model, p99", 100, "ms",
+              "rows to read and histograms to merge: see cpu_server and cpu")
+FOLD = Target(25, "ms", "buckets of two histograms a row, and new cells")
+RENDER = Target(3000, "ns", "72 fields a row, as text")
+CATALOGUE = Target(1000, "ns", "a look-up a spelling of the name")
+JOINS = {f"joins.{when}.{what}": None for when in ("live", "replayed") for what in ("table", "resident")}
+
+MEASURES = {
+    "core": in_process(
+        "an event through the processor's core in process", "bench_core",
+        {f"core.{how}.{style}": CORE for how in ("live", "replay") for style in ("compact", "spaced")}),
+    "event": in_process(
+        "reading an event", "bench_event",
+        {f"event.event_parse.{kind}.{style}": PARSE for kind in ("request", "response")
+         for style in ("compact", "spaced")}),
+    "fold": in_process(
+        "rows summed into cells, and written", "bench_fold",
+        {**{f"fold.{step}": FOLD for step in ("one", "days", "hours", "rows")},
+         "fold.write.json": RENDER, "fold.write.csv": RENDER}),
+    "promql": in_process(
+        "PromQL over 200 series and 360 steps", "bench_promql",
+        {"promql.sum": Target(1, "ms", "an addition a series and step")}),
+    "quantiles": in_process(
+        "percentiles of merged histograms", "bench_quantiles",
+        {"quantiles.groups1.minutes5.anew": Target(25, "ms", "reading every bucket once"),
+         "quantiles.groups1.minutes5.kept": Target(1, "ms", "a walk over the buckets a step")}),
+    "price": in_process(
+        "finding a price, and pricing a usage line", "bench_price",
+        {f"price.{what}.{name}": CATALOGUE for what in ("resolve", "line")
+         for name in ("own", "alias", "prefixes", "affixes", "nothing")}),
+    "http_stream": in_process(
+        "an event to each of 1,000 clients that stream", "bench_http_stream",
+        {"http_stream.event": Target(9, "us", "the kernel, see http_stream.kernel")}),
+    "store": Measure(
+        "a flush of 10,000 changed series", ["{build}/tests/bench/bench_store"],
+        {"store.10000.new": FLUSH, "store.10000.existing": FLUSH}, ("tests/bench/bench_store",), True),
+    "ingest": script(
+        "an event over HTTP into the log", "ingest",
+        {"ingest.ingest-api.c256.b1": design("ingest, one event per POST, c=256", 10, "us", KERNEL),
+         "ingest.ingest-api.c64.b500": design(
+             "ingest, batches of 500", 1.67, "us", "reading the event, and librdkafka's producing, 0.65 us"),
+         "ingest.floor.c256.b1": None},
+        ("--connections", "64,256", "--batches", "1,500", "--rounds", "1"), (INGEST, "tests/bench/floor_http")),
+    "replay": script(
+        "a backlog on a real broker, and the same after SIGKILL", "replay",
+        {"replay.backlog.cpu": BROKER_CPU, "replay.again.1.cpu": BROKER_CPU,
+         "replay.again.1.rate": design(
+             "restart to caught up", 1, "M/s", "the cores that broker and processor share", True)},
+        ("--times", "1"), (PROCESSOR, "tests/bench/fill_kafka")),
+    "questions": script(
+        "questions to metrics-api, from the cache and without it", "questions",
+        {"questions.uncached.c1.p50": design(QUESTION, 1, "ms", "PostgreSQL alone takes 0.3 ms"),
+         "questions.uncached.c8.rate": design(QUESTION, 3000, "/s", POSTGRES, True),
+         "questions.cached.c16.rate": design(QUESTION, 30000, "/s", "the kernel, for a round trip", True),
+         "questions.week.p99.p95": WEEK},
+        ("--rounds", "1"), (METRICS, "tests/interop/hist_tool")),
+    "dashboard": script(
+        "a refresh of the overview dashboard over 6 h of 200 series", "bench_dashboard.py",
+        {f"dashboard.{when}.time": Target(300, "ms", "its queries on one core: see cpu and cpu_server")
+         for when in ("again", "later")},
+        ("--no-prometheus",), (METRICS, "tests/interop/hist_tool"))._replace(read=read_dashboard),
+    "stream": script(
+        "a changed row to each of 1,000 clients of /v1/stream", "bench_stream.py", {"stream.row.cpu": None},
+        (), (METRICS,)),
+    "joins": script(
+        "memory with a million requests that wait", "bench_joins.py", JOINS, (), (INGEST, PROCESSOR)),
+    "models": script(
+        "a tenant with 100,000 models", "bench_models.py",
+        {"models.rows": Target(10001, "series", "the cap of a tenant's series"), "models.resident": None},
+        (), (INGEST, PROCESSOR)),
+    "postgres_away": script(
+        "a minute without PostgreSQL under load", "bench_postgres_away.py",
+        {"postgres_away.replayed": Target(0, "records", "nothing"), "postgres_away.resident": None},
+        (), (INGEST, PROCESSOR)),
+    "recovery": script(
+        "one of three processors killed under load, then all", "bench_recovery.py",
+        {f"recovery.{who}.caught_up": Target(10, "s", "a flush interval of 5 s") for who in ("one", "all")},
+        (), (INGEST, PROCESSOR)),
+    "publish": script(
+        "a minute's rows from closing to readable", "bench_publish.py",
+        {"publish.readable.p99": Target(3, "s", "the publisher's next look, and a transaction of the log"),
+         "publish.records_a_row.most": Target(4, "records", "late answers: each changes the row again")},
+        (), (INGEST, PROCESSOR)),
+    "reprice": script(
+        "pricing 240,000 rows anew", "bench_reprice.py",
+        {"reprice.all.cpu_server": Target(20, "us", "an update of a row, with its histograms")},
+        ("1000", "5", "2"), (INGEST, PROCESSOR)),
+}
