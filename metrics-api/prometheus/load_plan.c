@@ -141,6 +141,8 @@ static int need_want(struct prom_load *l, const struct want *w)
     bool buckets = w->metric->source == METRIC_BUCKETS && w->quantile == SIZE_MAX;
     if (buckets && need.minutes_from_us < l->spread_us)
         return no_buckets(l);
+    if (load_expired(l))
+        return -1;
     for (size_t i = 0; i < w->n; i++) {
         size_t before = l->blocks.n;
         need_series(l, w, w->series[i], &need);
