@@ -89,6 +89,7 @@ class Arithmetic(unittest.TestCase):
 
     def test_the_ratio_is_the_median_s(self):
         self.assertAlmostEqual(summary.summary(values(1, 20, 30), MOST)["ratio"], 2)
+        self.assertAlmostEqual(summary.summary(values(1, 1500, 9000), LEAST)["ratio"], 2)
 
     def test_what_a_run_left_out(self):
         targets = {"a.b": MOST, "c": None}
@@ -233,7 +234,8 @@ class TheMachine(unittest.TestCase):
         self.assertEqual(machine.cpu(""), {"cpu": "unknown", "mhz": "unknown"})
         self.assertEqual(machine.kafka("<artifactId>kafka_2.13</artifactId>\n  <version>4.1.1</version>"),
                          "4.1.1 (of deploy/local)")
-        self.assertEqual(machine.said("false"), "unknown")
+        self.assertEqual(machine.said("sh", "-c", "echo one; exit 1"), "unknown")
+        self.assertEqual(machine.said("no-such-program"), "unknown")
         self.assertEqual(machine.said("printf", "one\\ntwo\\n"), "one")
 
     def test_it_is_json_and_names_no_secret(self):
