@@ -105,7 +105,9 @@ static void need_series(struct prom_load *l, const struct want *w, uint32_t at,
     const struct series_name *name = &l->names->series.v[at];
     enum facts_group group = w->metric->group;
     int64_t minutes_us = max_i64(need->minutes_from_us, min_i64(l->spread_us, need->to_us));
-    int64_t last_us = name->last_us + (1 + SAMPLES_FILL_MINUTES) * US_PER_MIN;
+    // What begins with an hour may be one: of dropped minutes.
+    int64_t last_length_us = name->last_us % US_PER_HOUR == 0 ? US_PER_HOUR : US_PER_MIN;
+    int64_t last_us = name->last_us + last_length_us + SAMPLES_FILL_MINUTES * US_PER_MIN;
     // What its day has counted before, and then what stands for minutes.
     if (need->hours_from_us < need->minutes_from_us)
         need_add(&l->blocks, at, FACTS_HOURS, group, need->hours_from_us, need->minutes_from_us);
