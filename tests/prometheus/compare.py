@@ -124,7 +124,7 @@ class Known:
         """Of the differences those that have no name."""
         rest = []
         for difference in found:
-            for name in ("start_of_rate", "ties", "name_after_atan2", "spread_of_infinity"):
+            for name in ("start_of_rate", "ties", "spread_of_infinity"):
                 if difference[1] is not None and getattr(self, name)(question, ours, theirs, difference):
                     self.excused[name] += 1
                     break
@@ -140,14 +140,6 @@ class Known:
         at = lambda answer: sorted((p[difference[1]] for p in answer.points.values() if difference[1] in p), key=str)
         mine, other = at(ours), at(theirs)
         return len(mine) == len(other) and all(map(same, mine, other))
-
-    def name_after_atan2(self, question, ours, theirs, difference):
-        """2.42 leaves the metric's name on it, as of no other operator."""
-        def value(answer):
-            return next((points[t] for labels, points in answer.points.items() if t in points and
-                         [p for p in labels if p[0] != "__name__"] == wanted), None)
-        t, wanted = difference[1], [p for p in difference[0] if p[0] != "__name__"]
-        return "atan2" in question.text and same(value(ours), value(theirs))
 
     def spread_of_infinity(self, question, _ours, _theirs, difference):
         """Where a value is infinite, or NaN alone, 2.42 may say that it does not deviate."""

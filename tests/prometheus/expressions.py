@@ -19,11 +19,12 @@ RANGE_FUNCTIONS = ("sum_over_time", "avg_over_time", "min_over_time", "max_over_
                    "last_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time", "changes", "idelta",
                    "deriv")
 AGGREGATIONS = ("sum", "sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
-FUNCTIONS = ("abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "deg", "rad", "atan", "sin", "cos",
-             "tanh", "timestamp", "round")
+FUNCTIONS = ("abs", "exp", "ln", "log2", "log10", "sqrt", "deg", "rad", "atan", "tanh", "timestamp")
+OF_SAMPLES = ("ceil", "floor", "round", "sgn", "sin", "cos")  # of others rounding makes another result
 # Of times alone: of what is none, such as NaN, 2.42 makes one.
 DATES = ("hour", "minute", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year")
-ARITHMETIC = ("+", "-", "*", "/", "^", "atan2")  # % is of counts alone: a rounding makes another result
+ARITHMETIC = ("+", "-", "*", "/", "^")  # and % of samples
+NAMELESS = (*ARITHMETIC, "atan2")       # of aggregations: 2.42 leaves the metric's name on atan2 alone
 COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 
 COUNTERS = sorted({(c.name, c.label) for c in expected_samples.COUNTERS} |
@@ -122,12 +123,15 @@ class Maker:
             return f'count_values{by} ("value", {self.selector(GAUGES)[0].replace("seconds", "count")})'
         return f"{rng.choice(AGGREGATIONS)}{by} ({inner})"
 
+    def operator(self, arithmetic):
+        if self.rng.random() < 0.3:
+            return self.rng.choice(COMPARISONS) + self.rng.choice(("", " bool"))
+        return self.rng.choice(arithmetic[:4] if self.rng.random() < 0.7 else arithmetic)
+
     def binary(self, depth):
         rng = self.rng
         kind = rng.random()
-        operator = rng.choice(ARITHMETIC[:4] if rng.random() < 0.7 else ARITHMETIC)
-        if rng.random() < 0.3:
-            operator = rng.choice(COMPARISONS) + rng.choice(("", " bool"))
+        operator = self.operator(NAMELESS if 0.25 <= kind < 0.65 else ARITHMETIC)
         if kind < 0.25:
             number = rng.choice(("2", "0.5", "1e3", "0", "-1", "time()", "scalar(sum(llm_minute_requests))", "7"))
             if rng.random() < 0.1:
@@ -158,14 +162,16 @@ class Maker:
     def function(self, depth):
         rng = self.rng
         inner, kind = self.any(depth - 1), rng.random()
-        if kind < 0.4:
+        if kind < 0.37:
             return f"{rng.choice(FUNCTIONS)}({inner})"
+        if kind < 0.4:
+            return f"{rng.choice(OF_SAMPLES)}({self.selector(GAUGES + COUNTERS)[0]})"
         if kind < 0.45:
             time = rng.choice(("", f"timestamp({self.selector(GAUGES + COUNTERS)[0]})", "vector(time() - 86400 * 50)"))
             return f"{rng.choice(DATES)}({time})"
         if kind < 0.6:
             return rng.choice(("clamp({}, 0, 5)", "clamp_min({}, 1)", "clamp_max({}, 0.5)", "clamp({}, 3, 1)",
-                               "round({}, 0.25)", "-({})", "({})", "+{}")).replace("{}", inner, 1)
+                               "-({})", "({})", "+{}")).replace("{}", inner, 1)
         if kind < 0.7:
             pattern = rng.choice(("(.*)", "/(.).*", "g(.+)o", ""))
             return f'label_replace({inner}, "to", "$1-x", "{rng.choice(NAMES)}", "{pattern}")'

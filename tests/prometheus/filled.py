@@ -15,10 +15,11 @@ class Filled:
     """To be entered. midnight, through and kept_from are ms since 1970; data ends at through, and retention has dropped
     minutes before kept_from."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, api_env=None):
         self.midnight = int(time.time() * 1000) // DAY * DAY - DAY
         self.through = self.midnight + THROUGH * MINUTE
         self.kept_from = self.midnight - DAY
+        self.api_env = api_env
         self.traffic = Traffic(random.Random(seed), self.midnight // MINUTE)
         self.stack = Stack(env={"JOIN_TTL_MS": "1000", "JOIN_SKEW_MS": "500"})
 
@@ -29,7 +30,7 @@ class Filled:
             self.end_data()
             with Session(self.stack.dsn) as sql:
                 self.rows, self.hours = read_rows(sql), read_rows(sql, "llm_hour")
-            self.api = self.stack.start("metrics-api")
+            self.api = self.stack.start("metrics-api", env=self.api_env)
         except BaseException:
             self.stack.__exit__()
             raise

@@ -17,7 +17,8 @@ SEED = 20261123
 
 class Changes(unittest.TestCase):
     def test_samples_follow_the_rows(self):
-        with Filled(SEED) as f, Session(f.stack.dsn) as sql:
+        # What is in memory does not become too old meanwhile.
+        with Filled(SEED, {"CACHE_MAX_AGE_MS": "3600000"}) as f, Session(f.stack.dsn) as sql:
             client = Client(f.api.port)
             self.addCleanup(client.close)
             self.follow(f, sql, client)

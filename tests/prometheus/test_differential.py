@@ -115,6 +115,18 @@ class Differential(unittest.TestCase):
             self.assertEqual((answer.status, answer.error), (422, "execution"), answer.text)
         self.compare_samples(samples, f.kept_from - 6 * 60 * MINUTE, f.through)
 
+    def test_a_range_inside_of_one_dropped_hour(self):
+        """Also as the first question of all, when the service does not know yet what retention has dropped."""
+        f = self.filled
+        fresh = Client(f.stack.start("metrics-api-2").port)
+        self.addCleanup(fresh.close)
+        end = f.kept_from - 15 * MINUTE
+        samples = cut(f.expected(f.kept_from, end), end - 20 * MINUTE)
+        for client in (fresh, self.ours):
+            for name in ("llm_minute_requests", "llm_minute_max_latency_seconds", "llm_requests_total"):
+                answer = ask(client, Question(name + "[20m]", end / 1000, end / 1000, None))
+                self.assertEqual(answer.points, as_points(name, samples[name]))
+
     def test_open_windows_come_when_they_are_asked_for(self):
         f = self.filled
         end = f.midnight + DAY
@@ -286,6 +298,9 @@ class Differential(unittest.TestCase):
             self.assertEqual((mine.status, other.status), (200, 200), question)
             for t in sorted({t for points in mine.points.values() for t in points}):
                 truth = self.percentiles.truth(question.text, t)
+                unfounded = [group for group, points in mine.points.items() if math.isfinite(points.get(t, math.nan))
+                             and group not in truth]
+                self.assertEqual(unfounded, [], (question, t))
                 for group, value in truth.items():
                     self.assertIn(t, mine.points.get(group, ()), (question, group))
                     ours.add(mine.points[group][t], value)
@@ -295,7 +310,7 @@ class Differential(unittest.TestCase):
                         theirs.add(estimate, value)
         print(f"ours: {ours}; Prometheus': {theirs}")
         self.assertLess(ours.mean(), theirs.mean() / 5)
-        self.assertGreater(len(ours.all), 20 * len(questions))
+        self.assertGreater(len(ours.all), 15 * len(questions))
 
     def test_percentiles_are_nearer_to_the_truth(self):
         rng, questions = random.Random(SEED), []
@@ -306,7 +321,7 @@ class Differential(unittest.TestCase):
                     text = (f"histogram_quantile({phi}, sum by ({by or 'le'}) ({rng.choice(('rate', 'increase'))}"
                             f"({family}_bucket{matchers}[{rng.choice(('2m', '5m', '10m', '1h'))}])))")
                     self.assertTrue(QUANTILE.fullmatch(text), text)
-                    start = self.at(rng.choice((-300, -30, -20, 5, 100))) + ASIDE
+                    start = self.at(rng.choice((-300, -30, -20, 5, 100, 670, 690))) + ASIDE
                     questions.append(Question(text, start, start + POINTS * 60, 60))
                     questions.append(Question(text, start, None, None))
         self.check_quantiles(questions)
