@@ -364,11 +364,13 @@ int hist_decode_add(struct hist *h, const void *p, size_t size, struct err *e)
 {
     assert(h);
     struct hist_filled filled[HIST_COUNTS + 1];
-    int64_t total;
+    int64_t total = 0;
     int n = decode(p, size, filled, &total, e);
     if (n < 0)
         return -1;
     for (int i = 0; i < n; i++) {
+        // decode() has filled n of them.
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign)
         int index = filled[i].index;
         uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
         *to = add_count(*to, (uint64_t)filled[i].count);
