@@ -94,6 +94,30 @@ START_TEST(blocks_are_told_apart_by_all_that_they_are_of)
 }
 END_TEST
 
+// Sums of blocks are kept by their serials (merged.h).
+START_TEST(no_two_blocks_have_the_same_serial)
+{
+    struct facts_series *other =
+        facts_cache_series(cache, STR_LIT("acme"), STR_LIT("/chat"), STR_LIT("claude"));
+    const struct facts_block *blocks[] = {
+        fill(series, 0, 1, 0, ALWAYS_CLOSED), fill(series, 0, 2, 1, ALWAYS_CLOSED),
+        fill(series, 0, 3, 0, ALWAYS_CLOSED), // and is not kept
+        fill(series, 1, 4, 0, ALWAYS_CLOSED), fill(other, 0, 5, 0, ALWAYS_CLOSED)};
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++) {
+        ck_assert_uint_ne(blocks[i]->serial, 0);
+        for (size_t k = 0; k < i; k++)
+            ck_assert_uint_ne(blocks[i]->serial, blocks[k]->serial);
+    }
+    uint64_t serial = blocks[1]->serial;
+    for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
+        facts_block_let_go(cache, blocks[i]);
+    const struct facts_block *found = find_at(0, 1);
+    ck_assert_uint_eq(found->serial, serial);
+    facts_block_let_go(cache, found);
+    facts_series_let_go(cache, other);
+}
+END_TEST
+
 START_TEST(many_series_and_blocks_are_found)
 {
     enum { SERIES = 700, BLOCKS = 3 };
@@ -606,6 +630,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, blocks_are_told_apart_by_all_that_they_are_of);
+    tcase_add_test(t, no_two_blocks_have_the_same_serial);
     tcase_add_test(t, many_series_and_blocks_are_found);
     tcase_add_test(t, closed_ones_hold_until_their_ten_minutes_are_named);
     tcase_add_test(t, open_ones_hold_until_anything_is_heard);
