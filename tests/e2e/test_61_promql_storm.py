@@ -74,11 +74,13 @@ class World:
                 fact_rows.rows(stack, "llm_hour", of, f"SELECT to_timestamp({hour})", requests=str(100 * n),
                                cost_pusd=f"{100 * n}::bigint * 1000000000000")
         fact_rows.rows(stack, "llm_minute", "SELECT 1", f"SELECT to_timestamp({MIDNIGHT + 86400})")
-        stack.sql(FUNCTIONS.replace("llm_minute LIMIT 1", f"llm_minute WHERE window_start = to_timestamp({MIDNIGHT + 86400})"))
+        stack.sql(FUNCTIONS.replace("llm_minute LIMIT 1",
+                                    f"llm_minute WHERE window_start = to_timestamp({MIDNIGHT + 86400})"))
         stack.sql("UPDATE one_hour SET latency_hdr = NULL; DELETE FROM llm_minute WHERE window_start ="
                   f" to_timestamp({MIDNIGHT + 86400})")
         stack.sql(f"UPDATE streamlens_publisher SET closed_through = to_timestamp({CLOSED});"
-                  f" UPDATE streamlens_retention SET minutes_from = to_timestamp({BEGIN}), hours_from = to_timestamp({BEGIN})")
+                  f" UPDATE streamlens_retention SET minutes_from = to_timestamp({BEGIN}),"
+                  f" hours_from = to_timestamp({BEGIN})")
 
     def transact(self, sql, statements, starts, what):
         """With what a flush tells."""
@@ -92,7 +94,8 @@ class World:
     def new_series(self, tenant):
         self.next_series += 1
         return self.next_series, ("INSERT INTO llm_series (series_id, tenant_id, route, model) OVERRIDING SYSTEM VALUE"
-                                  f" VALUES ({self.next_series}, '{tenant}', 'n{self.next_series}', 'm{self.rng.randrange(MODELS)}')")
+                                  f" VALUES ({self.next_series}, '{tenant}', 'n{self.next_series}',"
+                                  f" 'm{self.rng.randrange(MODELS)}')")
 
     def window(self, end):
         """Rather one of the last minutes, as late events are."""
@@ -166,7 +169,7 @@ class World:
                 if once and time.monotonic() > until - seconds / 2:
                     what, once = [once], None
                 self.rng.choice(what)(sql)
-                if self.rng.random() < 0.2: # a pause, as there is between flushes
+                if self.rng.random() < 0.2:  # a pause, as there is between flushes
                     time.sleep(self.rng.random() / 5)
 
     def fence(self, sql):
@@ -192,8 +195,8 @@ QUESTIONS = {
     f"{COUNTED} - {FLOW}": lambda v, last: v == 0,
 }
 OTHERS = [f'histogram_quantile(0.9, sum by (le, model) (rate({BUCKET}{{tenant_id="steady"}}[30m])))',
-          f'sum by (le) (rate({BUCKET}[20m]))', 'sum by (error_type) (rate(llm_errors_total[10m]))', 'llm_minute_responses',
-          'sum by (tenant_id) (increase(gen_ai_usage_cost_USD_sum[30m]))']
+          f'sum by (le) (rate({BUCKET}[20m]))', 'sum by (error_type) (rate(llm_errors_total[10m]))',
+          'llm_minute_responses', 'sum by (tenant_id) (increase(gen_ai_usage_cost_USD_sum[30m]))']
 
 
 class Watcher(threading.Thread):
