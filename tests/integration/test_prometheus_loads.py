@@ -42,7 +42,8 @@ class Between(WithApi):
         self.stack.sql("CREATE TABLE IF NOT EXISTS one AS SELECT * FROM llm_minute LIMIT 1")
         return self.ask(f'sum(sum_over_time(llm_minute_requests{{tenant_id="t{series}"}}[5m]))',
                         "BEGIN; INSERT INTO llm_minute SELECT (jsonb_populate_record(one, jsonb_build_object("
-                        f"'series_id', {series + 1}, 'window_start', to_timestamp({row_at}), 'requests', 4))).* FROM one;"
+                        f"'series_id', {series + 1}, 'window_start', to_timestamp({row_at}), 'requests', 4))).*"
+                        " FROM one;"
                         f" UPDATE streamlens_publisher SET closed_through = to_timestamp({at + MINUTE});"
                         f" {told}; COMMIT", time=at + MINUTE)
 
@@ -64,7 +65,8 @@ class Between(WithApi):
         self.assertEqual(self.ask('sum(sum_over_time(llm_minute_requests{model="m1"}[60m]))',
                                   "BEGIN; UPDATE llm_minute SET requests = requests +"
                                   f" CASE WHEN window_start = to_timestamp({here}) THEN 1000 ELSE -1000 END"
-                                  f" WHERE series_id = 1 AND window_start IN (to_timestamp({here}), to_timestamp({there}));"
+                                  f" WHERE series_id = 1 AND window_start"
+                                  f" IN (to_timestamp({here}), to_timestamp({there}));"
                                   f" NOTIFY streamlens_flush, '{told}'; COMMIT", time=self.db.now), 60)
 
 
