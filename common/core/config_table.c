@@ -223,7 +223,7 @@ const struct setting config_settings[] = {
      .help = "Memory for answers that still hold: those to which no flush has changed anything, as "
              "PostgreSQL's notifications tell. 0: none are kept."},
     {.name = "FACTS_CACHE_BYTES", .programs = METRICS,
-     NUMBER(facts_cache_bytes, 256 * MIB, 0, INT64_C(1) << 40),
+     NUMBER(facts_cache_bytes, 512 * MIB, 0, INT64_C(1) << 40),
      .help = "Memory for minutes that queries of /api/v1 have read and that still hold. 0: none are "
              "kept."},
     {.name = "CACHE_MAX_AGE_MS", .programs = METRICS,

@@ -6,6 +6,9 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 
+// In all, the wait for others that read included; as long as Grafana waits. Each statement has
+// QUERY_TIMEOUT_MS.
+#define TIMEOUT_US (30 * US_PER_S)
 #define RETRY_AFTER_S "1"
 #define GZIP_LEAST 1024      // what is smaller fits into a packet or two
 #define GZIP_MOST (1u << 20) // 10 ms at level 1, while everybody waits
@@ -16,7 +19,6 @@
 struct prom_api {
     struct prom_loader *loader;
     const struct hash_key *hash_key;
-    int64_t query_timeout_us;
     int gzip_level;
     struct metrics_stats *stats;
 };
@@ -252,7 +254,7 @@ static void wait_for(struct call *c, enum prom_load_what what,
         .quantile_count = quantile_count,
         .when = c->when,
         .samples_max = SAMPLES_MAX,
-        .timeout_us = c->api->query_timeout_us,
+        .timeout_us = TIMEOUT_US,
     };
     if (c->r.timeout_ms > 0)
         spec.timeout_us = min_i64(spec.timeout_us, c->r.timeout_ms * US_PER_MS);
@@ -448,7 +450,6 @@ struct prom_api *prom_api_new(struct prom_loader *loader, const struct config *c
     struct prom_api *p = xcalloc(1, sizeof(*p));
     p->loader = loader;
     p->hash_key = hash_key;
-    p->query_timeout_us = c->query_timeout_ms * US_PER_MS;
     p->gzip_level = (int)c->http_gzip_level;
     p->stats = stats;
     return p;
