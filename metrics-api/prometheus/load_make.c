@@ -220,8 +220,11 @@ static size_t find_variants(struct making *k, uint32_t at, struct str **names)
     size_t n = 0, place = m->source == METRIC_ERRORS ? 0 : 1;
     *names = arena_array(&l->arena, FOUND_MAX, sizeof(**names));
     for (size_t i = 0; i < rows.hour_count; i++)
-        for (size_t r = 0; r < rows.hours[i]->n; r++)
-            find_in_row(rows.hours[i]->objects[2 * r + place], *names, &n, k->arena);
+        for (size_t r = 0; r < rows.hours[i]->n; r++) {
+            int64_t hour_us = rows.hours[i]->start_us + rows.hours[i]->place[r] * US_PER_HOUR;
+            if (hour_us >= need.hours_from_us && hour_us < need.minutes_from_us)
+                find_in_row(rows.hours[i]->objects[2 * r + place], *names, &n, k->arena);
+        }
     return n;
 }
 

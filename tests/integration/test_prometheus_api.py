@@ -371,6 +371,17 @@ class ByTheHour(WithApi):
             for _, v in values:
                 self.assertAlmostEqual(float(v), want, delta=0.011 * want, msg=query)
 
+    def test_classes_are_listed_of_the_hours_asked_for(self):
+        at = self.last - 5 * HOUR
+        self.stack.sql("UPDATE llm_hour SET error_classes = '{\"late\": 1, \"once\": 1}' WHERE series_id = 1"
+                       f" AND window_start = to_timestamp({at})")
+        self.db.told(at, at + HOUR)
+        for hours, want in ((2, ["late"]), (6, ["late", "once"])):
+            q = urllib.parse.urlencode({"start": self.last - hours * HOUR, "end": self.last,
+                                        "match[]": 'llm_errors_total{route="/r1"}'})
+            answer = json.loads(self.api.raw("GET", f"/api/v1/label/error_type/values?{q}")[2])
+            self.assertEqual(answer["data"], want)
+
     def test_buckets_are_not_served_by_the_hour(self):
         status, answer = self.api.call("query", query=f"sum by (le) (increase({BUCKETS}[6d]))", time=self.last)
         self.assertEqual((status, answer["errorType"]), (422, "execution"))
