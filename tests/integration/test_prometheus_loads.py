@@ -71,7 +71,7 @@ class Between(WithApi):
 
 
 class Many(WithApi):
-    env = {"QUERY_TIMEOUT_MS": "30000", "PG_POOL_SIZE": "8"}
+    env = {"QUERY_TIMEOUT_MS": "30000", "PG_POOL_SIZE": "8", "HTTP_DRAIN_TIMEOUT_MS": "1000"}
 
     @classmethod
     def fill(cls):
@@ -102,15 +102,15 @@ class Many(WithApi):
             with s, s.makefile("rb") as f:
                 self.assertIn(b"200 OK", f.readline())
         print(f"{took:.1f} s, others at most {longest:.2f} s")
-        self.assertLess(longest, took / 3)
+        # All of it, if all went on in one turn; a busy machine has others' turns between.
+        self.assertLess(longest, max(took / 2, 0.5))
 
     def test_2_all_that_wait_end_with_the_service(self):
         self.db.told(self.db.begin, self.db.now)
         with self.stack.holding("LOCK TABLE llm_series"):
             asking = self.ask_all(20, "sum(llm_requests_total)")
             wait_for(lambda: self.api.service.metric(WAITING) == 19, "all but one to wait")
-            self.api.service.process.terminate()
-            self.assertEqual(self.api.service.terminate(), 0)  # the second time it does not wait for them
+            self.assertEqual(self.api.service.terminate(), 0)  # it waits for them, but not for long
             for s in asking:
                 with s, s.makefile("rb") as f:
                     self.assertIn(f.readline().partition(b" ")[2][:3], (b"503", b""))
