@@ -209,13 +209,14 @@ class Up(unittest.TestCase):
                 self.assertIn('"requests":1,', done.stdout)
 
     def test_05_then_any_question_of_the_readme(self):
-        shell, sql = self.readme("Any question")
+        shell, promql, sql = self.readme("Any question")
         self.assertEqual(shell.count("curl -sSN"), 1)
-        shell = shell.replace("curl -sSN", "! timeout 2 curl -sSN")
+        shell = shell.replace("curl -sSN", "! timeout 2 curl -sSN") + promql
         done = subprocess.run(["bash", "-ec", shell], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
-        for words in ('"p99.9_latency_ms":', "window_start,", '"summary":{', '"top":[{', "event:"):
+        for words in ('"p99.9_latency_ms":', "window_start,", '"summary":{', '"top":[{', "event:",
+                      '"status":"success","data":{"resultType":"vector"'):
             self.assertIn(words, done.stdout)
         done = subprocess.run(["bash", "-c", f'. "{HOME}/env"; psql -X -v ON_ERROR_STOP=1 "$POSTGRES_DSN"'], input=sql,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
