@@ -8,10 +8,9 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "metrics-api/cache.h"
+#include "metrics-api/compress.h"
 
-#define RETRY_AFTER_S "1"    // the pool tries again at least that often
-#define GZIP_LEAST 1024      // what is smaller fits into a packet or two
-#define GZIP_MOST (1u << 20) // 10 ms at level 1, while everybody waits
+#define RETRY_AFTER_S "1" // the pool tries again at least that often
 #define FLIGHT_BUCKETS 1024
 
 // One who waits.
@@ -108,8 +107,7 @@ static void add_about(struct http_exchange *x, const struct answer_about *about)
 static void reply(struct serve *s, struct http_exchange *x, struct cached *c, bool in_cache)
 {
     const struct buf *body = &c->answer.body;
-    bool may_zip = s->gzip_level > 0 && body->n >= GZIP_LEAST && body->n <= GZIP_MOST;
-    bool zip = may_zip && http_accepts_gzip(x);
+    bool zip = compress_pays(s->gzip_level, body->n) && http_accepts_gzip(x);
     const char *etag = zip ? c->etag_gzip : c->etag;
     http_add_header(x, "ETag", etag);
     // Always to be asked about: what is long past may be priced anew.

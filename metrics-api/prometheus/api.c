@@ -5,13 +5,12 @@
 #include "common/core/timeunit.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "metrics-api/compress.h"
 
 // In all, the wait for others that read included; as long as Grafana waits. Each statement has
 // QUERY_TIMEOUT_MS.
 #define TIMEOUT_US (30 * US_PER_S)
 #define RETRY_AFTER_S "1"
-#define GZIP_LEAST 1024      // what is smaller fits into a packet or two
-#define GZIP_MOST (1u << 20) // 10 ms at level 1, while everybody waits
 #define ANSWER_BYTES_MAX (32u << 20)
 #define SAMPLES_MAX 10000000         // of a query, in memory; 160 MB
 #define EVALUATION_US (2 * US_PER_S) // while everybody waits
@@ -52,11 +51,10 @@ static void call_free(struct call *c)
 static void reply(struct prom_api *p, struct http_exchange *x, int status, const struct buf *body)
 {
     struct buf zipped = {0};
-    bool may_zip = p->gzip_level > 0 && body->n >= GZIP_LEAST && body->n <= GZIP_MOST;
     http_add_header(x, "Cache-Control", "private, no-cache");
     if (p->gzip_level > 0)
         http_add_header(x, "Vary", "Accept-Encoding");
-    if (may_zip && http_accepts_gzip(x)) {
+    if (compress_pays(p->gzip_level, body->n) && http_accepts_gzip(x)) {
         gzip_compress((struct str){body->p, body->n}, p->gzip_level, &zipped);
         http_add_header(x, "Content-Encoding", "gzip");
         body = &zipped;

@@ -5,7 +5,7 @@
 #include "common/io/clock.h"
 #include "common/io/fact_row_pg.h"
 
-#define NAMES_KEPT 32  // lists of names
+#define NAMES_KEPT 32  // lists of names; one of 20,000 series takes some 4 MB
 #define PLANS_MAX 3    // of a load
 #define LOAD_SHARE 4   // of ANSWER_MEMORY_BYTES: facts of one load
 #define MERGED_SHARE 4 // of FACTS_CACHE_BYTES: sums of histograms

@@ -5,7 +5,7 @@
 #include "common/core/name_counts.h"
 #include "common/core/timeunit.h"
 
-#define FOUND_MAX 256 // error classes, or finish reasons, of a series
+#define FOUND_MAX 256 // error classes, or finish reasons, that are listed of a series
 
 struct making {
     struct prom_load *l;
@@ -21,9 +21,9 @@ struct making {
     size_t select_seen; // plus 1
 };
 
-// Windows that a block was read without knowing of, since they were open, are not shown; another
-// block that was read later may know more of them.
-// A series that came later is not among the names, either.
+// Windows that were open when a block of them was read are not shown, whatever blocks that were
+// read later know of them; nor what closed after the names were read, which lack series that came
+// later.
 int64_t load_through(const struct prom_load *l)
 {
     if (l->spec.open)
