@@ -63,12 +63,16 @@ WEEK = design("7 days, one tenant, grouped by model, p99", 100, "ms",
 FOLD = Target(25, "ms", "buckets of two histograms a row, and new cells")
 RENDER = Target(3000, "ns", "72 fields a row, as text")
 CATALOGUE = Target(1000, "ns", "a look-up a spelling of the name")
+GROWTH = Target(2, "times", "misses of the cache: the tables outgrow it")
 JOINS = {f"joins.{when}.{what}": None for when in ("live", "replayed") for what in ("table", "resident")}
 
 MEASURES = {
     "core": in_process(
         "an event through the processor's core in process", "bench_core",
         {f"core.{how}.{style}": CORE for how in ("live", "replay") for style in ("compact", "spaced")}),
+    "scaling": in_process(
+        "an event in process as live joins, series and tenants grow by 10 and 100", "bench_scaling",
+        {f"scaling.{what}.ratio": GROWTH for what in ("joins", "series", "tenants")}),
     "event": in_process(
         "reading an event", "bench_event",
         {f"event.event_parse.{kind}.{style}": PARSE for kind in ("request", "response")
