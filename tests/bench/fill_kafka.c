@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills the two input topics with made-up pairs, in batches.
-//
-//   fill_kafka BROKERS TOPIC_PREFIX PAIRS RECORDS_PER_BATCH
-//
-// The last line on standard output: events, and how many of them a batch held, as the client
-// library counted what it sent.
-#include "tests/bench/bench.h"
+// Fills the two input topics with made-up pairs (traffic.h), in batches, or sends them at a steady
+// rate. The last line on standard output: events, how many of them a batch held, as the client
+// library counted what it sent, and how late the latest was sent.
+#include "tests/bench/traffic.h"
 
+#include <getopt.h>
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/core/timeunit.h"
 
 #define FLUSH_MS 120000
-#define SPAN_MS 100000 // how long ago the first pair was asked, at most
+#define SPAN_US (100 * US_PER_S) // how long ago the first pair was asked, where no rate is given
+#define PAIRS_PER_S 10000.0      // then, by what they say of themselves
+#define PAUSE_NS 1000000         // between looks at what is due
 
 struct sent {
     json_int_t records, batches;
+};
+
+struct load {
+    struct traffic_settings traffic;
+    const char *brokers, *prefix, *batch;
+    bool paced;
 };
 
 static void die(const char *what, const char *why)
@@ -49,14 +60,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
         die("produce", rd_kafka_err2str(m->err));
 }
 
-static rd_kafka_t *connect_to(const char *brokers, const char *batch, struct sent *sent)
+static rd_kafka_t *connect_to(const struct load *load, struct sent *sent)
 {
     const char *const properties[][2] = {
-        {"bootstrap.servers", brokers},
+        {"bootstrap.servers", load->brokers},
         {"partitioner", "murmur2_random"},
         {"acks", "all"},
-        {"linger.ms", "1000"},
-        {"batch.num.messages", batch},
+        {"linger.ms", load->paced ? "5" : "1000"},
+        {"batch.num.messages", load->batch},
         {"batch.size", "1000000"},
         {"statistics.interval.ms", "200"},
         {"queue.buffering.max.messages", "1000000"},
@@ -76,7 +87,7 @@ static rd_kafka_t *connect_to(const char *brokers, const char *batch, struct sen
     return rk;
 }
 
-static void produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct bench_event *v)
+static void produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, const struct traffic_event *v)
 {
     union { // the library's arguments are not const, but it copies what they point to
         const char *in;
@@ -103,33 +114,84 @@ static rd_kafka_topic_t *topic_of(rd_kafka_t *rk, const char *prefix, const char
     return topic;
 }
 
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * US_PER_S + t.tv_nsec / 1000;
+}
+
+// Until it is due. How late that is, in us.
+static int64_t wait_until(rd_kafka_t *rk, int64_t due_us)
+{
+    int64_t now;
+    while ((now = now_us()) < due_us) {
+        rd_kafka_poll(rk, 0);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+    }
+    return now - due_us;
+}
+
+static struct load arguments(int argc, char **argv)
+{
+    static const struct option options[] = {TRAFFIC_OPTIONS, {"rate", 1, NULL, 'R'}, {0}};
+    struct load load = {.traffic = TRAFFIC_DEFAULTS};
+    load.traffic.pairs_per_s = PAIRS_PER_S;
+    double x = 0;
+    bool ok = true;
+    int c;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c != 'R') {
+            ok = ok && traffic_option(&load.traffic, c, optarg);
+            continue;
+        }
+        ok = ok && traffic_number(optarg, 1, 1e7, &x);
+        load.paced = true;
+        load.traffic.pairs_per_s = x / 2;
+    }
+    argv += optind;
+    ok = ok && argc - optind == 4 && traffic_number(argv[2], 1, 1e10, &x);
+    if (!ok) {
+        fprintf(stderr,
+                "usage: fill_kafka BROKERS TOPIC_PREFIX PAIRS RECORDS_PER_BATCH [OPTION]\n"
+                "  --rate EVENTS_PER_S, answers counted; else as fast as it goes\n" TRAFFIC_USAGE);
+        exit(2);
+    }
+    load.brokers = argv[0];
+    load.prefix = argv[1];
+    load.traffic.pairs = (uint64_t)x;
+    load.batch = argv[3];
+    load.traffic.start_us = now_us() - (load.paced ? 0 : SPAN_US);
+    return load;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        die("usage", "fill_kafka BROKERS TOPIC_PREFIX PAIRS RECORDS_PER_BATCH");
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    struct load load = arguments(argc, argv);
     struct sent sent = {0};
-    struct bench_events events;
-    size_t pairs = strtoull(argv[3], NULL, 10);
-    bench_events_make(&events, pairs, (int64_t)now.tv_sec * 1000 - SPAN_MS, BENCH_COMPACT);
-
-    rd_kafka_t *rk = connect_to(argv[1], argv[4], &sent);
-    rd_kafka_topic_t *topics[] = {topic_of(rk, argv[2], "llm.requests"),
-                                  topic_of(rk, argv[2], "llm.responses")};
-    for (size_t i = 0; i < events.count; i++) {
-        produce(rk, topics[events.v[i].kind], &events.v[i]);
-        if (i % 1000 == 0)
+    struct traffic *traffic = traffic_new(&load.traffic);
+    struct traffic_event event;
+    json_int_t count = 0;
+    int64_t late_us = 0;
+    rd_kafka_t *rk = connect_to(&load, &sent);
+    rd_kafka_topic_t *topics[] = {topic_of(rk, load.prefix, "llm.requests"),
+                                  topic_of(rk, load.prefix, "llm.responses")};
+    for (; traffic_next(traffic, &event); count++) {
+        if (load.paced)
+            late_us = max_i64(late_us, wait_until(rk, event.due_us));
+        produce(rk, topics[event.kind], &event);
+        if (count % 1000 == 0)
             rd_kafka_poll(rk, 0);
     }
     if (rd_kafka_flush(rk, FLUSH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
         die("flush", "not everything was acknowledged in time");
-    while (sent.records < (json_int_t)events.count)
+    while (sent.records < count)
         rd_kafka_poll(rk, 1000);
-    printf("%zu events, %.0f a batch\n", events.count, (double)sent.records / (double)sent.batches);
+    printf("%lld events, %.0f a batch, %lld ms late at most\n", (long long)count,
+           (double)sent.records / (double)sent.batches, (long long)(late_us / US_PER_MS));
     rd_kafka_topic_destroy(topics[0]);
     rd_kafka_topic_destroy(topics[1]);
     rd_kafka_destroy(rk);
-    bench_events_free(&events);
+    traffic_free(traffic);
     return 0;
 }

@@ -14,7 +14,7 @@ POSTGRES = "PostgreSQL: see cpu_server"
 
 
 class Target(typing.NamedTuple):
-    value: float
+    value: typing.Optional[float]  # None: no promise
     unit: str  # as the program tells it
     limit: str  # what keeps it from being better
     promise: str = "README.md"  # where the target is from: that of this directory, or a line of the project's design
@@ -56,6 +56,9 @@ def read_dashboard(text):
 CORE = design("processor core in process", 200, "ns", "misses of the cache in the tables of joins and series")
 PARSE = Target(100, "ns", "one pass over the bytes: see scanner")
 BROKER_CPU = design("processor against a real broker", 0.65, "us", "librdkafka's fetching, 0.25 us of it")
+BATCHES = "librdkafka: a fetch brings few records, each with a header and wake-ups of its own"
+TAIL = design("the same at the tail, 20 k events/s", 2.2, "us", BATCHES)
+OTHERS = {"broker": "fetches: a request each 20 ms at most", "postgres": "rows of a flush: as many as series changed"}
 FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
 QUESTION = "metrics-api, 60 windows of one series"
 WEEK = design("7 days, one tenant, grouped by model, p99", 100, "ms",
@@ -111,6 +114,14 @@ MEASURES = {
          "replay.again.1.rate": design(
              "restart to caught up", 1, "M/s", "the cores that broker and processor share", True)},
         ("--times", "1"), (PROCESSOR, "tests/bench/fill_kafka")),
+    "live": script(
+        "an event at the tail of the log, what it costs broker and database, and 3 M live joins", "bench_live.py",
+        {"live.4000.s200.cpu": Target(None, "us", BATCHES), "live.20000.s200.cpu": TAIL,
+         "live.20000.s10000.cpu": Target(None, "us", "flushes: each changes nearly every series"),
+         **{f"live.{at}.cpu_{who}": Target(None, "us", limit) for at in ("4000.s200", "20000.s200", "20000.s10000")
+            for who, limit in OTHERS.items()},
+         "live.joins.cpu": BROKER_CPU},
+        (), (PROCESSOR, "tests/bench/fill_kafka")),
     "questions": script(
         "questions to metrics-api, from the cache and without it", "questions",
         {"questions.uncached.c1.p50": design(QUESTION, 1, "ms", "PostgreSQL alone takes 0.3 ms"),

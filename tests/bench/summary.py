@@ -12,9 +12,11 @@ def summary(values, target):
     result = {"unit": values[0].unit, "items": values[0].items, "runs": numbers, "min": least, "median": median,
               "max": most, "spread": (most - least) / abs(median) if median else None}
     if target:
+        result["limit"] = target.limit
+    if target and target.value is not None:
         above, below = (target.value, median) if target.at_least else (median, target.value)
         result.update(target=target.value, at_least=target.at_least, ratio=above / below if below else None,
-                      kept=above <= below, promise=target.promise, limit=target.limit)
+                      kept=above <= below, promise=target.promise)
     return result
 
 
@@ -24,7 +26,7 @@ def wrong(values, targets):
         if name not in values:
             yield f"it did not tell {name}"
         elif target and values[name].unit != target.unit:
-            yield f"{name}: it is told in {values[name].unit}, and its target is in {target.unit}"
+            yield f"{name}: it is told in {values[name].unit}, and should be in {target.unit}"
 
 
 def measured(runs, targets):
@@ -48,7 +50,7 @@ def row(name, s):
     spread = "-" if s["spread"] is None else f"{s['spread']:.0%}"
     cells = [name, s["unit"], figure(s["min"]), figure(s["median"]), spread]
     if "target" not in s:
-        return cells + ["", "", ""]
+        return cells + ["", "", s.get("limit", "")]
     ratio = ("0" if s["kept"] else "over") if s["ratio"] is None else f"{s['ratio']:.2f}"
     return cells + [bound(s["target"], s["at_least"]), ratio + ("" if s["kept"] else " !"), s["limit"]]
 
