@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a flush costs, and taking what is to be published: bench_store [SERIES [FLUSHES]]. Each
-// flush changes every series once, in minute and hour rows; the first of a minute makes them. Needs
-// SL_PG_DSN, of a server on this machine.
+// What a flush costs, and taking what is to be published:
+// bench_store [SERIES,... [FLUSHES [PROCESSORS]]]. Each flush changes every series once, in minute
+// and hour rows; the first of a minute makes them. Several processors flush at once, all the same
+// rows, and only that is measured. Needs SL_PG_DSN, of a server on this machine.
 #include <check.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/io/clock.h"
 #include "common/core/timeunit.h"
+#include "common/io/clock.h"
 #include "processor/publish_pg.h"
 #include "processor/window.h"
 #include "tests/bench/bench.h"
 #include "tests/integration/store_fixture.h"
 
-#define T0 INT64_C(1795241640000000)
+#define PER_MINUTE 12 // flushes
 
 static void die(const char *what, enum store_result rc, const struct err *e)
 {
@@ -60,22 +66,14 @@ static double client_cpu_ms(void)
     return (double)bench_cpu_ns() / 1e6;
 }
 
-// Of the newest connection.
+// Of all connections that processors have, to a hundredth of a second.
 static double backend_cpu_ms(void)
 {
-    char path[64];
-    long long user = 0, system = 0;
-    snprintf(path, sizeof(path), "/proc/%lld/stat",
-             (long long)sql_i64("SELECT pid FROM pg_stat_activity WHERE datname ="
-                                " current_database() AND application_name ="
-                                " 'streamlens-processor' ORDER BY backend_start DESC LIMIT 1"));
-    FILE *f = fopen(path, "r");
-    if (!f || fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user,
-                     &system) != 2)
-        fprintf(stderr, "no CPU time of the server: it is not on this machine\n");
-    if (f)
-        fclose(f);
-    return (double)(user + system) * 1000 / (double)sysconf(_SC_CLK_TCK);
+    return 10 * (double)sql_i64(
+                    "SELECT sum(f[12]::bigint + f[13]::bigint) FROM pg_stat_activity, LATERAL"
+                    " (SELECT string_to_array(regexp_replace(pg_read_file('/proc/' || pid ||"
+                    " '/stat'), '^.*\\) ', ''), ' ') f) x WHERE datname = current_database()"
+                    " AND application_name = 'streamlens-processor'");
 }
 
 // How long it took, in ms.
@@ -100,8 +98,11 @@ static double flush(struct writer *w)
     return ms(t[3] - t[0]);
 }
 
-static size_t n = 10000;
-static int flushes = 20;
+struct sizes {
+    size_t series;
+    int flushes, processors;
+};
+static struct sizes sizes = {10000, 20, 1};
 
 static void take(struct publish_store *s, int64_t epoch, const struct publish_rule *rule,
                  int64_t progress, int64_t now_ms, const char *what)
@@ -123,9 +124,11 @@ static void take(struct publish_store *s, int64_t epoch, const struct publish_ru
 static void publish(struct writer *w)
 {
     const int64_t now_ms = T0 / 1000 + 24 * INT64_C(3600000);
+    const size_t n = sizes.series;
     struct publish_rule rule = {{10000, 0}, 30000, 5000, n};
     struct publish_store *s = publish_pg_new(&w->config, store_pg_token(w->store), 30000);
-    int64_t epoch = w->partitions[0].epoch, minutes = (flushes + 11) / 12, at = 0;
+    int64_t epoch = w->partitions[0].epoch, minutes = (sizes.flushes + PER_MINUTE - 1) / PER_MINUTE,
+            at = 0;
     struct err e;
     sql_run("UPDATE streamlens_position SET request_time_ms = %lld, response_time_ms = %lld",
             (long long)now_ms, (long long)now_ms);
@@ -141,55 +144,72 @@ static void publish(struct writer *w)
     publish_store_free(s);
 }
 
-// A test only because the fixture's checks work in nothing else.
-START_TEST(measure)
-{
-    fixture_open(INT64_MAX);
-    add_prices();
+// ---- a processor ----
+
+struct load {
     struct writer w;
-    writer_open(&w, fixture_dsn(), 30000);
-    writer_claim(&w, 0);
-    struct store_cell *cells = xcalloc(n, sizeof(*cells));
-    struct facts *facts = xcalloc(n, sizeof(*facts));
-    for (size_t i = 0; i < n; i++) {
+    struct store_cell *cells;
+    struct facts *facts;
+    double took_ms[2]; // by whether the flush made rows
+    size_t counted[2];
+};
+
+static void load_open(struct load *l, int partition)
+{
+    char instance[16];
+    snprintf(instance, sizeof(instance), "%d", partition);
+    *l = (struct load){0};
+    writer_open_as(&l->w, fixture_dsn(), 30000, instance);
+    writer_claim(&l->w, partition);
+    l->cells = xcalloc(sizes.series, sizeof(*l->cells));
+    l->facts = xcalloc(sizes.series, sizeof(*l->facts));
+    for (size_t i = 0; i < sizes.series; i++) {
         char model[32];
         snprintf(model, sizeof(model), "model-%zu", i);
-        cells[i] = (struct store_cell){
-            series_take(w.series, STR_LIT("tenant"), STR_LIT("/v1/chat"), str_of(model), 1), T0,
-            &facts[i]};
+        l->cells[i] = (struct store_cell){
+            series_take(l->w.series, STR_LIT("tenant"), STR_LIT("/v1/chat"), str_of(model), 1), T0,
+            &l->facts[i]};
     }
-    w.flush.cells = cells;
-    w.flush.cell_count = n;
-    double client_ms = 0, backend_ms = backend_cpu_ms(), took_ms[2] = {0};
-    size_t counted[2] = {0};
-    for (int k = 0; k < flushes; k++) {
-        for (size_t i = 0; i < n; i++)
-            fill(&facts[i], (int)i, k);
-        // Twelve flushes a minute.
-        for (size_t i = 0; k % 12 == 0 && i < n; i++)
-            cells[i].window_start_us += WINDOW_US;
-        double before_ms = client_cpu_ms();
-        took_ms[k % 12 == 0] += flush(&w);
-        counted[k % 12 == 0]++;
-        client_ms += client_cpu_ms() - before_ms;
+    l->w.flush.cells = l->cells;
+    enum store_result rc = writer_flush(&l->w); // of nothing: connects, and reads the prices
+    if (rc != STORE_OK)
+        die("the first flush", rc, &l->w.err);
+}
+
+static void load_close(struct load *l)
+{
+    for (size_t i = 0; i < sizes.series; i++) {
+        facts_clear(&l->facts[i]);
+        series_drop(l->w.series, l->cells[i].series);
     }
-    backend_ms = backend_cpu_ms() - backend_ms;
-    printf("CPU a flush: %.1f ms here, %.1f ms in the server\n", client_ms / flushes,
-           backend_ms / flushes);
+    free(l->cells);
+    free(l->facts);
+    writer_close(&l->w);
+}
+
+// What flush k has; true where it is the first of its minute.
+static bool load_change(struct load *l, int k)
+{
+    for (size_t i = 0; i < sizes.series; i++)
+        fill(&l->facts[i], (int)i, k);
+    l->w.flush.cell_count = sizes.series;
+    for (size_t i = 0; k % PER_MINUTE == 0 && i < sizes.series; i++)
+        l->cells[i].window_start_us += WINDOW_US;
+    return k % PER_MINUTE == 0;
+}
+
+static void tell_flushes(const struct load *l, const char *measure)
+{
     for (int made = 0; made < 2; made++)
-        if (counted[made])
-            bench_tell(took_ms[made] / (double)counted[made], "ms", counted[made], "store.%zu.%s",
-                       n, made ? "new" : "existing");
-    bench_tell(client_ms / flushes, "ms", (size_t)flushes, "store.%zu.cpu", n);
-    bench_tell(backend_ms / flushes, "ms", (size_t)flushes, "store.%zu.cpu_server", n);
-    publish(&w);
-    for (size_t i = 0; i < n; i++) {
-        facts_clear(&facts[i]);
-        series_drop(w.series, cells[i].series);
-    }
-    free(cells);
-    free(facts);
-    writer_close(&w); // its backend reports what it did when it ends
+        if (l->counted[made])
+            bench_tell(l->took_ms[made] / (double)l->counted[made], "ms", l->counted[made],
+                       "%s.%zu.%s", measure, sizes.series, made ? "new" : "existing");
+}
+
+// ---- one at a time ----
+
+static void say_rows(void)
+{
     sql_await("SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE datname = current_database()"
               " AND application_name = 'streamlens-processor'");
     printf("HOT updates %lld of %lld, llm_hour %lld KiB, a row's histograms %lld bytes,"
@@ -202,22 +222,148 @@ START_TEST(measure)
                               " WHERE inhparent = 'llm_hour'::regclass"),
            (long long)sql_i64("SELECT avg(length(latency_hdr) + length(ttft_hdr)) FROM llm_minute"),
            (long long)sql_i64("SELECT avg(pg_column_size(m.*)) FROM llm_minute m"));
+}
+
+static void alone(void)
+{
+    struct load l;
+    load_open(&l, 0);
+    double client_ms = 0, backend_ms = backend_cpu_ms();
+    for (int k = 0; k < sizes.flushes; k++) {
+        bool made = load_change(&l, k);
+        double before_ms = client_cpu_ms();
+        l.took_ms[made] += flush(&l.w);
+        l.counted[made]++;
+        client_ms += client_cpu_ms() - before_ms;
+    }
+    backend_ms = backend_cpu_ms() - backend_ms;
+    printf("CPU a flush: %.1f ms here, %.1f ms in the server\n", client_ms / sizes.flushes,
+           backend_ms / sizes.flushes);
+    tell_flushes(&l, "store");
+    bench_tell(client_ms / sizes.flushes, "ms", (size_t)sizes.flushes, "store.%zu.cpu",
+               sizes.series);
+    bench_tell(backend_ms / sizes.flushes, "ms", (size_t)sizes.flushes, "store.%zu.cpu_server",
+               sizes.series);
+    publish(&l.w);
+    load_close(&l); // its backend reports what it did when it ends
+    say_rows();
+}
+
+// ---- several at once ----
+
+#define FLUSHES_MAX 1000
+struct together { // shared by the processes
+    pthread_barrier_t begin;
+    double took_ms[FIXTURE_PARTITIONS][FLUSHES_MAX];
+};
+
+static void flush_beside(struct together *t, int partition)
+{
+    struct load l;
+    load_open(&l, partition);
+    for (int k = 0; k < sizes.flushes; k++) {
+        load_change(&l, k);
+        pthread_barrier_wait(&t->begin);
+        int64_t began_us = clock_mono_us();
+        enum store_result rc = writer_flush(&l.w);
+        if (rc != STORE_OK)
+            die("flush", rc, &l.w.err);
+        t->took_ms[partition][k] = ms(clock_mono_us() - began_us);
+    }
+    load_close(&l);
+    _exit(0);
+}
+
+// The others would wait for ever for one that has failed.
+static void await_all(const pid_t *pids)
+{
+    for (int i = 0; i < sizes.processors; i++) {
+        int status = 0;
+        wait(&status);
+        for (int k = 0; status && k < sizes.processors; k++)
+            kill(pids[k], SIGKILL);
+        if (status)
+            exit(1);
+    }
+}
+
+// A flush takes until the last of them has it.
+static void together(void)
+{
+    struct together *t =
+        mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_barrierattr_t shared;
+    pid_t pids[FIXTURE_PARTITIONS];
+    struct load sum = {0};
+    if (t == MAP_FAILED)
+        exit(1);
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(&t->begin, &shared, (unsigned)sizes.processors);
+    for (int p = 0; p < sizes.processors; p++)
+        if ((pids[p] = fork()) == 0)
+            flush_beside(t, p);
+    await_all(pids);
+    for (int k = 0; k < sizes.flushes; k++) {
+        double last_ms = 0;
+        for (int p = 0; p < sizes.processors; p++)
+            last_ms = fmax(last_ms, t->took_ms[p][k]);
+        printf("all %d have flushed after %6.1f ms\n", sizes.processors, last_ms);
+        sum.took_ms[k % PER_MINUTE == 0] += last_ms;
+        sum.counted[k % PER_MINUTE == 0]++;
+    }
+    tell_flushes(&sum, "store_together");
+    munmap(t, sizeof(*t));
+}
+
+// A test only because the fixture's checks work in nothing else.
+START_TEST(measure)
+{
+    fixture_open(INT64_MAX);
+    add_prices();
+    (sizes.processors > 1 ? together : alone)();
     fixture_close();
 }
 END_TEST
 
-int main(int argc, char **argv)
+static bool run_one(size_t series)
 {
-    n = argc > 1 ? strtoul(argv[1], NULL, 10) : n;
-    flushes = argc > 2 ? (int)strtol(argv[2], NULL, 10) : flushes;
     Suite *s = suite_create("bench");
     TCase *c = tcase_create("bench");
     tcase_add_test(c, measure);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);
+    sizes.series = series;
     srunner_run_all(r, CK_MINIMAL);
-    int failed = srunner_ntests_failed(r);
+    bool passed = srunner_ntests_failed(r) == 0;
     srunner_free(r);
-    return failed;
+    return passed;
+}
+
+static int number(const char *text, int max)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || n < 1 || n > max) {
+        fprintf(stderr,
+                "usage: bench_store [SERIES,... [FLUSHES [PROCESSORS]]]: %s is not 1 to %d\n", text,
+                max);
+        exit(2);
+    }
+    return (int)n;
+}
+
+int main(int argc, char **argv)
+{
+    char standard[] = "10000";
+    if (argc > 2)
+        sizes.flushes = number(argv[2], FLUSHES_MAX);
+    if (argc > 3)
+        sizes.processors = number(argv[3], FIXTURE_PARTITIONS);
+    bool passed = true;
+    for (char *one = strtok(argc > 1 ? argv[1] : standard, ","); passed && one;
+         one = strtok(NULL, ","))
+        passed = run_one((size_t)number(one, 1000000));
+    return !passed;
 }

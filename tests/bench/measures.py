@@ -60,6 +60,8 @@ BATCHES = "librdkafka: a fetch brings few records, each with a header and wake-u
 TAIL = design("the same at the tail, 20 k events/s", 2.2, "us", BATCHES)
 OTHERS = {"broker": "fetches: a request each 20 ms at most", "postgres": "rows of a flush: as many as series changed"}
 FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
+TOGETHER = design("flush beside two other processors on the same rows", 900, "ms",
+                  "locks of rows: they merge one after the other")
 QUESTION = "metrics-api, 60 windows of one series"
 WEEK = design("7 days, one tenant, grouped by model, p99", 100, "ms",
               "rows to read and histograms to merge: see cpu_server and cpu")
@@ -99,8 +101,13 @@ MEASURES = {
         "an event to each of 1,000 clients that stream", "bench_http_stream",
         {"http_stream.event": Target(9, "us", "the kernel, see http_stream.kernel")}),
     "store": Measure(
-        "a flush of 10,000 changed series", ["{build}/tests/bench/bench_store"],
-        {"store.10000.new": FLUSH, "store.10000.existing": FLUSH}, ("tests/bench/bench_store",), True),
+        "a flush of 100, 1,000 and 10,000 changed series", ["{build}/tests/bench/bench_store", "100,1000,10000"],
+        {"store.10000.new": FLUSH, "store.10000.existing": FLUSH,
+         **{f"store.{n}.{rows}": Target(None, "ms", "round trips, and a commit") for n in (100, 1000)
+            for rows in ("new", "existing")}}, ("tests/bench/bench_store",), True),
+    "store_together": Measure(
+        "the same 10,000 series flushed by three processors at once", ["{build}/tests/bench/bench_store", "10000", "20", "3"],
+        {f"store_together.10000.{rows}": TOGETHER for rows in ("new", "existing")}, ("tests/bench/bench_store",), True),
     "ingest": script(
         "an event over HTTP into the log", "ingest",
         {"ingest.ingest-api.c256.b1": design("ingest, one event per POST, c=256", 10, "us", KERNEL),
