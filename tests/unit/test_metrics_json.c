@@ -40,6 +40,16 @@ static const struct {
     {5e-324, "5e-324"},
     {1.7976931348623157e308, "1.7976931348623157e+308"},
     {3e-7, "3e-07"},
+    {1e-12, "1e-12"},
+    {-5.6789e-8, "-5.6789e-08"},
+    {9.999999e-6, "9.999999e-06"},
+    {9.9999999999e-6, "9.9999999999e-06"},
+    {0.000010000001, "0.000010000001"},
+    {0.000123456789, "0.000123456789"},
+    {999.999999999999, "999.999999999999"},
+    {1.5e-12, "1.5e-12"},
+    {0.25, "0.25"},
+    {4503599627370496.0 / 1024 + 0.0009765625, "4398046511104.001"},
     {NAN, "null"},
     {INFINITY, "null"},
     {-INFINITY, "null"},
@@ -81,12 +91,16 @@ START_TEST(doubles_read_back_and_none_is_longer_than_needed)
         uint64_t bits = next_random(&state), n = 1 + next_random(&state) % 100000;
         double d;
         memcpy(&d, &bits, sizeof(d));
-        if (i % 4 == 1)
+        if (i % 6 == 1)
             d = (double)(bits % 1000000000000) / (double)n;
-        else if (i % 4 == 2)
+        else if (i % 6 == 2)
             d = (double)(bits % 100000000) / 1000;
-        else if (i % 4 == 3)
+        else if (i % 6 == 3)
             d = (double)(bits % 1000000) / 1e6 / (double)n;
+        else if (i % 6 == 4)
+            d = (double)(bits % (n * n * n)) / 1e12; // picodollars
+        else if (i % 6 == 5)                         // where doubles become denser
+            d = nextafter(ldexp(1, (int)(n % 70) - 18), bits % 2 ? 0 : INFINITY);
         if (!isfinite(d))
             continue;
         char *text = text_of(d), shortest[40];
