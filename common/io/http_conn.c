@@ -114,9 +114,8 @@ void http_conn_mark(struct http_conn *c)
 // kept; after it, it is what the closing side waits for, up to a point.
 static void discard(struct http_conn *c)
 {
-    struct evbuffer *in = c->in;
-    c->discarded += evbuffer_get_length(in);
-    evbuffer_drain(in, evbuffer_get_length(in));
+    c->discarded += c->in.n;
+    http_input_drain(&c->in, c->in.n);
     c->blocked = false;
     if (c->lingering && c->discarded > HTTP_LINGER_BYTES)
         c->dead = true;
@@ -128,6 +127,7 @@ static void consume(struct http_conn *c)
         http_conn_parse(c);
     if (c->closing)
         discard(c);
+    http_input_keep(&c->in);
 }
 
 // More has come than the budget has room for. What makes a whole request is begun; the rest is
@@ -137,7 +137,7 @@ static void relieve(struct http_conn *c)
 {
     consume(c);
     bool fits = http_conn_charge(c);
-    bool wants_more = c->reading || evbuffer_get_length(c->in) > 0;
+    bool wants_more = c->reading || c->in.n > 0;
     if (fits || !wants_more || c->closing || c->dead)
         return;
     http_conn_refuse(c, 503, "too many requests are under way");
@@ -171,9 +171,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         event_del(c->readable); // it stays readable
         return;
     }
-    if (evbuffer_add(c->in, s->scratch, (size_t)n) != 0)
-        abort(); // out of memory
-    if (!http_conn_charge(c))
+    http_input_add(&c->in, s->scratch, (size_t)n);
+    if (http_conn_charge(c))
+        consume(c);
+    else
         relieve(c);
 }
 
@@ -231,7 +232,6 @@ void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct socka
     TAILQ_INIT(&c->queue);
     c->read_deadline.conn = c->write_deadline.conn = c;
     bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
-    c->in = evbuffer_new();
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_add(c->readable, NULL);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
@@ -269,7 +269,7 @@ void http_conn_free(struct http_conn *c)
     http_conn_discharge(c);
     if (c->address)
         http_peers_leave(s->peers, c->address);
-    evbuffer_free(c->in);
+    http_input_free(&c->in);
     evbuffer_free(c->out);
     event_free(c->readable);
     bufferevent_free(c->bev);
@@ -402,7 +402,7 @@ bool http_conn_is_blocked(struct http_conn *c)
 // that sends on and on behind its last request while that is not answered.
 static void update_reading(struct http_conn *c)
 {
-    bool full = evbuffer_get_length(c->in) >= c->server->read_high;
+    bool full = c->in.n >= c->server->read_high;
     bool off = full || (c->blocked && http_conn_is_blocked(c)) ||
                (c->closing && !c->lingering && c->discarded > HTTP_LINGER_BYTES);
     if (off == c->reads_off || c->eof)

@@ -14,6 +14,7 @@
 #define STREAMLENS_HTTP_INTERNAL_H
 
 #include "common/io/http_head.h"
+#include "common/io/http_input.h"
 #include "common/io/http_path.h"
 #include "common/io/http_peers.h"
 #include "common/io/http_server.h"
@@ -129,7 +130,7 @@ struct http_conn {
     TAILQ_ENTRY(http_conn) dirty_link;
     struct http_server *server;
     struct event *readable;
-    struct evbuffer *in;     // read and not parsed
+    struct http_input in;
     struct bufferevent *bev; // for writing
     char peer[INET6_ADDRSTRLEN];
     struct http_peer *address;       // where connections of an address are counted

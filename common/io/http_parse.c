@@ -324,8 +324,7 @@ static void add_allow(const struct http_server *s, struct http_exchange *x)
 // Not what is there already: that has been charged.
 static bool has_room_for_body(const struct http_conn *c, size_t n)
 {
-    size_t there = evbuffer_get_length(c->in);
-    return n <= there || http_conn_has_room(c, n - there);
+    return n <= c->in.n || http_conn_has_room(c, n - c->in.n);
 }
 
 static void route(struct http_conn *c, struct head *h)
@@ -386,7 +385,7 @@ static void answer_head(struct http_conn *c, const struct head *h)
 static bool is_worth_waiting(struct http_conn *c, const struct head *h)
 {
     struct http_exchange *x = h->x;
-    bool whole = !h->chunked && evbuffer_get_length(c->in) >= h->length;
+    bool whole = !h->chunked && c->in.n >= h->length;
     if (whole || !c->server->admit)
         return true;
     http_conn_reading_done(c); // as for any other answer: it may free the exchange
@@ -428,35 +427,27 @@ static void accept_head(struct http_conn *c, struct http_exchange *x)
     http_conn_advance(c); // sends 100 Continue where it is due
 }
 
-static bool skip_empty_line(struct http_conn *c, struct evbuffer *in)
+static bool skip_empty_line(struct http_conn *c, struct http_input *in)
 {
-    char two[2];
-    if (c->skipped_empty_line || evbuffer_copyout(in, two, 2) != 2 || memcmp(two, "\r\n", 2) != 0)
+    if (c->skipped_empty_line || in->n < 2 || memcmp(in->p, "\r\n", 2) != 0)
         return false;
-    evbuffer_drain(in, 2); // one is forgiven, as RFC 9112 2.2 asks
+    http_input_drain(in, 2); // one is forgiven, as RFC 9112 2.2 asks
     c->skipped_empty_line = true;
     return true;
 }
 
-// Scans for the end of a block of lines. What lies in one piece is nearly always enough; only when
-// it is not are the pieces copied together.
-static size_t scan_lines(struct http_conn *c, struct evbuffer *in, int *status, const char **why)
+// Scans for the end of a block of lines.
+static size_t scan_lines(struct http_conn *c, const struct http_input *in, int *status,
+                         const char **why)
 {
     const struct http_limits *limits = &c->server->limits;
-    size_t n = evbuffer_get_contiguous_space(in);
-    for (;;) {
-        const char *p = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
-        size_t found = http_scan_head(&c->scan, p, n, limits->max_target_bytes,
-                                      limits->max_header_bytes, status, why);
-        if (found > 0 || *status != 0 || n == evbuffer_get_length(in))
-            return found;
-        n = evbuffer_get_length(in);
-    }
+    return http_scan_head(&c->scan, in->p, in->n, limits->max_target_bytes,
+                          limits->max_header_bytes, status, why);
 }
 
-static bool read_head(struct http_conn *c, struct evbuffer *in)
+static bool read_head(struct http_conn *c, struct http_input *in)
 {
-    if (evbuffer_get_length(in) == 0)
+    if (in->n == 0)
         return false;
     if (http_conn_is_blocked(c)) {
         c->blocked = true;
@@ -481,27 +472,23 @@ static bool read_head(struct http_conn *c, struct evbuffer *in)
     }
     if (c->queue_n > 0)
         c->server->stats->pipelined++;
-    const char *head = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
-    struct http_exchange *x = http_exchange_new(c, head, n);
+    struct http_exchange *x = http_exchange_new(c, in->p, n);
     x->server->stats->received_bytes += (int64_t)n;
-    evbuffer_drain(in, n);
+    http_input_drain(in, n);
     c->begun++;
     accept_head(c, x);
     return true;
 }
 
-static bool read_length(struct http_conn *c, struct evbuffer *in)
+static bool read_length(struct http_conn *c, struct http_input *in)
 {
     struct http_exchange *x = c->reading;
-    size_t n = evbuffer_get_length(in);
+    size_t n = in->n < c->body_left ? in->n : c->body_left;
     if (n == 0)
         return false;
-    if (n > c->body_left)
-        n = c->body_left;
     take_body(x, n);
-    buf_reserve(&x->body, n);
-    evbuffer_remove(in, x->body.p + x->body.n, n);
-    x->body.n += n;
+    buf_add(&x->body, in->p, n);
+    http_input_drain(in, n);
     c->body_left -= n;
     if (c->body_left == 0)
         dispatch(c);
@@ -516,12 +503,12 @@ static void begin_trailers(struct http_conn *c)
 
 // llhttp gets either bytes of a chunk or one line between chunks, so that the count of what is no
 // body does not depend on how the bytes were cut into packets.
-static bool read_chunks(struct http_conn *c, struct evbuffer *in)
+static bool read_chunks(struct http_conn *c, struct http_input *in)
 {
-    size_t n = evbuffer_get_contiguous_space(in);
+    const char *p = in->p;
+    size_t n = in->n;
     if (n == 0)
         return false;
-    const char *p = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
     if (c->body_left > 0) {
         n = n < c->body_left ? n : c->body_left;
         c->body_left -= n;
@@ -535,7 +522,7 @@ static bool read_chunks(struct http_conn *c, struct evbuffer *in)
         return false;
     }
     llhttp_errno_t got = llhttp_execute(&c->parser, p, n);
-    evbuffer_drain(in, n);
+    http_input_drain(in, n);
     if (c->refuse_status != 0)
         http_conn_refuse(c, c->refuse_status, c->refuse_why);
     else if (got != HPE_OK && got != HPE_PAUSED)
@@ -546,16 +533,16 @@ static bool read_chunks(struct http_conn *c, struct evbuffer *in)
 }
 
 // Trailers are checked as lines and dropped: nothing here wants them.
-static bool read_trailers(struct http_conn *c, struct evbuffer *in)
+static bool read_trailers(struct http_conn *c, struct http_input *in)
 {
-    if (evbuffer_get_length(in) == 0)
+    if (in->n == 0)
         return false;
     int status;
     const char *why;
     size_t n = scan_lines(c, in, &status, &why);
     if (status == 0 && n == 0)
         return false;
-    if (status == 0 && !http_are_fields((const char *)evbuffer_pullup(in, (ev_ssize_t)n), n)) {
+    if (status == 0 && !http_are_fields(in->p, n)) {
         status = 400;
         why = "a trailer field is malformed";
     }
@@ -563,14 +550,14 @@ static bool read_trailers(struct http_conn *c, struct evbuffer *in)
         http_conn_refuse(c, status, why);
         return false;
     }
-    evbuffer_drain(in, n);
+    http_input_drain(in, n);
     dispatch(c);
     return true;
 }
 
 void http_conn_parse(struct http_conn *c)
 {
-    struct evbuffer *in = c->in;
+    struct http_input *in = &c->in;
     bool more = true;
     c->blocked = false;
     while (more && !c->closing) {

@@ -286,7 +286,7 @@ static void maybe_continue(struct http_conn *c)
     if (!x || !x->wants_continue || x != TAILQ_FIRST(&c->queue))
         return;
     x->wants_continue = false;
-    if (evbuffer_get_length(c->in) > 0 || x->body.n > 0)
+    if (c->in.n > 0 || x->body.n > 0)
         return;
     evbuffer_add(c->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     http_conn_mark(c);
