@@ -121,19 +121,24 @@ static void post_free(struct post *p)
     free(p);
 }
 
+static void report_too_large(struct post *p, size_t i)
+{
+    struct err e;
+    err_set(&e, TOO_LARGE);
+    ingest_report_add(&p->report, p->index ? p->index[i] : 0, &e);
+}
+
 static void on_published(void *arg, const enum sink_result *results, size_t count)
 {
     struct post *p = arg;
-    struct err too_large;
     size_t acked = 0, failed = 0;
     if (p->is_over)
         *p->is_over = true;
-    err_set(&too_large, "the event is larger than its topic takes");
     for (size_t i = 0; i < count; i++) {
         if (results[i] == SINK_ACKED)
             acked++;
         else if (results[i] == SINK_TOO_LARGE) // never to be sent again, unlike what was not taken
-            ingest_report_add(&p->report, p->index ? p->index[i] : 0, &too_large);
+            report_too_large(p, i);
         else
             failed++;
     }
