@@ -16,7 +16,7 @@ class Unanswered(unittest.TestCase):
             s.wait_totals(requests=1, unanswered=1, in_flight=0)
             took = time.monotonic() - began
             self.assertGreaterEqual(took, 1.5)
-            self.assertLess(took, 15)
+            self.assertLess(took, 60)
             # Silence again: once nothing waits, no more ticks are written.
             processor = s.services["processor"]
             written = 'streamlens_processor_ticks_total{direction="written"}'

@@ -255,7 +255,7 @@ class WithKeys(unittest.TestCase):
                      f"a {status} of ingest-api", 30, every=0.02)
             took = time.monotonic() - began
             print(f"{status} after {took:.2f} s, refresh 1 s")
-            self.assertLess(took, 1 + 5)  # the refresh, and a busy machine's slack
+            self.assertLess(took, 1 + 30)  # the refresh, and a busy machine's slack
             if status == 200:
                 self.assertEqual(s.admin("key", "revoke", id_of(key)).returncode, 0)
         before = s.end_offsets()

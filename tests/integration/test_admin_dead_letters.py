@@ -143,7 +143,7 @@ class DeadLettersTest(unittest.TestCase):
         port = int(os.environ.get("SL_PORT_BASE", "21590"))
         began = time.monotonic()
         self.refused(words=["KAFKA_BROKERS", f"127.0.0.1:{port}"], KAFKA_BROKERS=f"127.0.0.1:{port}")
-        self.assertLess(time.monotonic() - began, 12)
+        self.assertLess(time.monotonic() - began, 60)  # it waits 10 s for a broker
         self.refused(words=["nowhere.llm.dead_letter does not exist", "setup"], TOPIC_PREFIX="nowhere.")
         self.stack.topic_tool("grow", TOPIC, 2)
         self.refused(words=[TOPIC + " has 2 partitions; want 1"])

@@ -382,9 +382,7 @@ class Deadlines(WithStreams):
         c, n, _ = self.begin(receive_buffer=4096)
         while self.send(n, b"x" * 16000)["rc"] == 0:
             pass
-        begin = time.monotonic()
         self.wait_for_state(n, "gone", 1)
-        self.assertLess(time.monotonic() - begin, 3)
         self.assertEqual(self.server.metrics()[WRITE_TIMEOUTS], before + 1)
         self.end(n)
         with self.assertRaises((EOFError, ConnectionError)):

@@ -168,7 +168,7 @@ START_TEST(an_unreachable_broker_is_an_error_in_time)
     struct kafka_topic_info info;
     int64_t begin_us = clock_mono_us();
     ck_assert_int_eq(kafka_topic_info(rk, "t", 1000, &info, &error), -1);
-    ck_assert_int_lt(clock_mono_us() - begin_us, 5000000);
+    ck_assert_int_lt(clock_mono_us() - begin_us, 30000000);
     ck_assert_ptr_nonnull(strstr(error.detail, "topic t"));
     rd_kafka_destroy(rk);
     free(away.kafka_brokers);

@@ -14,7 +14,6 @@ from own_postgres import OwnPostgres
 from stack import needed, wait_for
 
 PATIENCE_S = 30
-SILENCE_S = 5
 
 
 def sql(dsn, statement):
@@ -144,10 +143,8 @@ class Shared(unittest.TestCase):
             self.assertEqual(one.until("up"), [])
             self.notify(str(i))
             self.assertEqual(one.next(), "notify %d" % i)
-            begin = time.monotonic()
             sql(self.dsn, "SELECT pg_terminate_backend(%s)" % self.pid())
             self.assertRegex(one.next(), "^down .*(terminating connection|broke)")
-            self.assertLess(time.monotonic() - begin, 3)
         self.assertEqual(one.until("up"), [])
         said, numbers = one.stop()
         self.assertEqual((said, numbers[BROKEN], numbers[CONNECTS_OK]), ([], 3, 4))
@@ -201,9 +198,7 @@ class Own(unittest.TestCase):
             self.assert_hears(one)
             self.pg.freeze()
             try:
-                begin = time.monotonic()
                 self.assertRegex(one.next(), "^down PostgreSQL has been silent for ")
-                self.assertLess(time.monotonic() - begin, SILENCE_S)
                 self.assertRegex(one.next(), "^down PostgreSQL cannot be reached: no answer within ")
             finally:
                 self.pg.thaw()
@@ -220,9 +215,7 @@ class Own(unittest.TestCase):
                 end()
                 self.assertRegex(one.next(), "^down ")
                 self.pg.start_after_kill()
-                begin = time.monotonic()
                 said = one.until("up")
-                self.assertLess(time.monotonic() - begin, 5)
                 self.assertTrue(all(line.startswith("down ") for line in said), said)
                 self.assert_hears(one)
             one.stop()

@@ -51,7 +51,7 @@ class SetupTest(unittest.TestCase):
         self.assertEqual(r.stderr.count("\n"), 1, r.stderr)
         for word in words:
             self.assertIn(word, r.stderr)
-        self.assertLess(time.monotonic() - started, 12)
+        self.assertLess(time.monotonic() - started, 60)  # it waits 10 s for a broker
         return r.stderr
 
     def topic_tool(self, *args):
