@@ -23,7 +23,8 @@ FLUSHED = ['streamlens_processor_flushes_total{result="committed"}', "streamlens
 def loaded(s, a, rate, series, processor=None):
     """({what: seconds of CPU}, events) while the load is steady."""
     seconds = LEAD_S + a.seconds + TAIL_S
-    load = feed.filler(s, rate * seconds // 2, 10000, "--rate", rate, "--series", series, "--seed", time.time_ns() // 10**6)
+    seed = time.time_ns() // 10**6
+    load = feed.filler(s, rate * seconds // 2, 10000, "--rate", rate, "--series", series, "--seed", seed)
     try:
         time.sleep(LEAD_S)
         meter, before = feed.Meter(s, processor), feed.consumed(processor) if processor else 0

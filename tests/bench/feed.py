@@ -16,8 +16,8 @@ WRITERS = "backend_type IN ('walwriter', 'checkpointer', 'background writer')"
 
 def filler(s, pairs, batch, *options):
     """A running fill_kafka."""
-    return subprocess.Popen([os.path.join(s.build, "tests/bench/fill_kafka"), s.brokers, s.prefix, str(pairs), str(batch),
-                             *map(str, options)], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    command = [os.path.join(s.build, "tests/bench/fill_kafka"), s.brokers, s.prefix, pairs, batch, *options]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
 
 def filled(process):

@@ -106,15 +106,21 @@ MEASURES = {
          **{f"store.{n}.{rows}": Target(None, "ms", "round trips, and a commit") for n in (100, 1000)
             for rows in ("new", "existing")}}, ("tests/bench/bench_store",), True),
     "store_together": Measure(
-        "the same 10,000 series flushed by three processors at once", ["{build}/tests/bench/bench_store", "10000", "20", "3"],
+        "the same 10,000 series flushed by three processors at once",
+        ["{build}/tests/bench/bench_store", "10000", "20", "3"],
         {f"store_together.10000.{rows}": TOGETHER for rows in ("new", "existing")}, ("tests/bench/bench_store",), True),
     "ingest": script(
         "an event over HTTP into the log", "ingest",
         {"ingest.ingest-api.c256.b1": design("ingest, one event per POST, c=256", 10, "us", KERNEL),
          "ingest.ingest-api.c64.b500": design(
              "ingest, batches of 500", 1.67, "us", "reading the event, and librdkafka's producing, 0.65 us"),
-         "ingest.floor.c256.b1": None},
-        ("--connections", "64,256", "--batches", "1,500", "--rounds", "1"), (INGEST, "tests/bench/floor_http")),
+         "ingest.floor.c256.b1": None,
+         **{f"ingest.{how}.{size}": Target(None, "us", limit) for size in ("c256.b1", "c64.b500")
+            for how, limit in (("key", "finding the key, and a header of the record"), ("gzip", "zlib"))},
+         **{f"ingest.half.{q}": Target(None, "ms", "LINGER_MS, 2 ms, and the log's acknowledgement")
+            for q in ("p50", "p99")}},
+        ("--connections", "64,256", "--batches", "1,500", "--rounds", "1", "--also", "key,gzip,half"),
+        (INGEST, "tests/bench/floor_http", "tests/bench/make_requests", "tests/bench/paced_http")),
     "replay": script(
         "a backlog on a real broker, and the same after SIGKILL", "replay",
         {"replay.backlog.cpu": BROKER_CPU, "replay.again.1.cpu": BROKER_CPU,
