@@ -67,8 +67,7 @@ void http_release_body(struct http_exchange *x)
 
 static size_t charge_for(const struct http_conn *c, size_t more)
 {
-    size_t n = c->exchanges_held + c->in.n + evbuffer_get_length(bufferevent_get_output(c->bev)) +
-               evbuffer_get_length(c->out) + more;
+    size_t n = c->exchanges_held + c->in.n + http_conn_unsent(c) + more;
     return n > HTTP_CONN_ALLOWANCE ? n - HTTP_CONN_ALLOWANCE : 0;
 }
 

@@ -37,6 +37,7 @@
 #define HTTP_GRACE_US 100000 // a drain waits this long for requests under way on idle connections
 #define HTTP_SPARES 256      // exchanges kept for use, with room for heads of so many bytes
 #define HTTP_SPARE_HEAD 1024
+#define HTTP_SPARE_OUT 512 // bytes of an output buffer that is kept for use, as most answers need
 #define HTTP_OUT_HIGH (64 << 10) // no further request is begun while this much waits to be sent
 #define HTTP_READ_MIN (4 << 10)  // bytes taken from a socket at a time
 #define HTTP_READ_MAX (64 << 10) // of a long body
@@ -95,10 +96,11 @@ struct http_exchange {
     size_t held;       // bytes: itself, head, body, and its answer or the room for it
     size_t received_n; // bytes of head and body, for the log
     int64_t received_us;
-    size_t remembered;          // the handler's own
-    char key[HTTP_KEY_MAX];     // http_note_key
-    struct buf extra;           // header fields of the answer
-    struct evbuffer *late;      // an answer whose turn has not come
+    size_t remembered;      // the handler's own
+    char key[HTTP_KEY_MAX]; // http_note_key
+    struct buf extra;       // header fields of the answer
+    struct buf late;        // what its answer has while its turn has not come
+    bool is_late;
     struct http_stream *stream; // EXCHANGE_STREAMING
     void (*on_gone)(void *arg);
     void *on_gone_arg;
@@ -134,7 +136,8 @@ struct http_conn {
     struct bufferevent *bev; // for writing
     char peer[INET6_ADDRSTRLEN];
     struct http_peer *address;       // where connections of an address are counted
-    struct evbuffer *out;            // answers in order that the socket has not seen
+    struct buf out;                  // answers in order that the socket has not seen
+    bool overflowed;                 // the bufferevent has some that the socket did not take
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
     size_t streams;        // in the queue
@@ -175,6 +178,12 @@ struct http_route_stats {
     int64_t logged_of;                  // requests that the access log chooses from
 };
 
+// What spares a look at most routes' paths.
+struct http_route_path {
+    size_t n;
+    bool has_parameter;
+};
+
 struct http_listener {
     struct evconnlistener *listener;
     char *path; // of a Unix socket, else NULL
@@ -188,6 +197,7 @@ struct http_server {
     size_t read_high;          // bytes that wait unread in a connection
     const struct http_route *routes;
     size_t route_count;
+    struct http_route_path *route_paths;               // of each route
     bool (*admit)(struct http_exchange *x, void *arg); // NULL: all bodies are waited for
     void *arg;
     struct str errors_prefix;
@@ -213,12 +223,15 @@ struct http_server {
     struct http_exchange_list orphans;         // their clients are gone, their handlers not done
     struct http_exchange *spares[HTTP_SPARES]; // to be used again
     size_t spare_count;
+    struct buf spare_outs[HTTP_SPARES]; // empty, for answers to come
+    size_t spare_out_count;
     size_t conn_count;
     size_t held_bytes;   // what counts against max_memory_bytes
     size_t orphan_bytes; // part of it
     struct event *settle;
     uint64_t turn; // each settles what was marked before it; then others are listened to
     bool settling;
+    int64_t settle_us; // when the turn began: near enough for deadlines
 
     struct http_deadline_list deadlines[DEADLINE_KINDS];
     int64_t duration_us[DEADLINE_KINDS];
@@ -232,8 +245,8 @@ struct http_server {
 
     char scratch[HTTP_READ_MAX]; // what a read brings
 
-    int64_t date_s; // what date[] shows
-    char date[48];  // a header field with its line end
+    int64_t date_until_us; // monotonic: what date[] shows is true until then
+    char date[48];         // a header field with its line end
     size_t date_n;
 };
 
@@ -271,10 +284,11 @@ void http_conn_settle(struct http_conn *c);
 void http_conn_reading_done(struct http_conn *c); // the next bytes are another request's
 bool http_conn_is_blocked(struct http_conn *c);   // answers must go out before the next request
 void http_conn_drain(struct http_conn *c);
-size_t http_conn_unsent(const struct http_conn *c); // bytes that the socket has not taken
-void http_conn_rewrite(struct http_conn *c);        // what is unsent has the whole time from now on
-void http_conn_watch_peer(struct http_conn *c);     // TCP notices a client that has vanished
-void http_deadlines_run(struct http_server *s);     // expires what is due, arms the timer
+size_t http_conn_unsent(const struct http_conn *c);           // bytes that the socket has not taken
+void http_conn_out_reserve(struct http_conn *c, size_t more); // room in `out`
+void http_conn_rewrite(struct http_conn *c);    // what is unsent has the whole time from now on
+void http_conn_watch_peer(struct http_conn *c); // TCP notices a client that has vanished
+void http_deadlines_run(struct http_server *s); // expires what is due, arms the timer
 
 // http_parse.c
 extern const char *const http_known_methods[HTTP_METHODS];

@@ -138,8 +138,15 @@ static const llhttp_settings_t settings = {
 
 // --- the head ---
 
+// The fields that the framing rests on, and Host.
+enum framing_field { FIELD_HOST, FIELD_LENGTH, FIELD_CODING, FIELD_EXPECT, FRAMING_FIELDS };
+
 struct head {
     struct http_exchange *x;
+    struct {
+        size_t count;
+        struct str value; // of the first
+    } fields[FRAMING_FIELDS];
     struct str path;
     uint64_t length; // of the body
     bool chunked, has_expect, bad_expect;
@@ -179,6 +186,24 @@ static void read_request_line(struct head *h)
         fail(h, 400, "the request target names no proper host");
 }
 
+// All of them are found in one pass: a look for each through all fields, and another to count them,
+// took as long as reading them.
+static void note_framing(struct head *h, const struct http_field *f)
+{
+    static const struct str names[FRAMING_FIELDS] = {[FIELD_HOST] = {"host", 4},
+                                                     [FIELD_LENGTH] = {"content-length", 14},
+                                                     [FIELD_CODING] = {"transfer-encoding", 17},
+                                                     [FIELD_EXPECT] = {"expect", 6}};
+    const char *head = h->x->head;
+    for (size_t i = 0; i < FRAMING_FIELDS; i++) {
+        if (names[i].n != f->name_n || memcmp(head + f->name, names[i].p, f->name_n) != 0)
+            continue;
+        if (h->fields[i].count++ == 0)
+            h->fields[i].value = (struct str){head + f->value, f->value_n};
+        return;
+    }
+}
+
 static void read_fields(struct http_conn *c, struct head *h)
 {
     struct http_exchange *x = h->x;
@@ -204,16 +229,8 @@ static void read_fields(struct http_conn *c, struct head *h)
         const char *value = x->head + f->value;
         while (f->value_n > 0 && (value[f->value_n - 1] == ' ' || value[f->value_n - 1] == '\t'))
             f->value_n--;
+        note_framing(h, f);
     }
-}
-
-static size_t count_field(const struct http_exchange *x, const char *lower_name)
-{
-    size_t count = 0, n = strlen(lower_name);
-    for (size_t i = 0; i < x->field_count; i++)
-        count +=
-            x->fields[i].name_n == n && memcmp(x->head + x->fields[i].name, lower_name, n) == 0;
-    return count;
 }
 
 static bool is_word(struct str s, const char *lower_word)
@@ -223,10 +240,10 @@ static bool is_word(struct str s, const char *lower_word)
 
 static void check_length(struct head *h)
 {
-    struct str value = http_header(h->x, "content-length");
+    struct str value = h->fields[FIELD_LENGTH].value;
     if (!value.p)
         return;
-    if (count_field(h->x, "content-length") > 1)
+    if (h->fields[FIELD_LENGTH].count > 1)
         fail(h, 400, "several Content-Length fields");
     if (value.n == 0 || value.n > 18)
         fail(h, 400, "Content-Length is no number");
@@ -239,14 +256,14 @@ static void check_length(struct head *h)
 
 static void check_transfer_encoding(struct head *h)
 {
-    struct str value = http_header(h->x, "transfer-encoding");
+    struct str value = h->fields[FIELD_CODING].value;
     if (!value.p)
         return;
-    if (count_field(h->x, "transfer-encoding") > 1 || !is_word(value, "chunked"))
+    if (h->fields[FIELD_CODING].count > 1 || !is_word(value, "chunked"))
         fail(h, 400, "the only Transfer-Encoding taken is chunked");
     if (h->x->http_1_0)
         fail(h, 400, "HTTP/1.0 has no Transfer-Encoding");
-    if (count_field(h->x, "content-length") > 0)
+    if (h->fields[FIELD_LENGTH].count > 0)
         fail(h, 400, "Content-Length and Transfer-Encoding exclude each other");
     h->chunked = true;
 }
@@ -254,20 +271,20 @@ static void check_transfer_encoding(struct head *h)
 static void check_fields(struct http_conn *c, struct head *h)
 {
     struct http_exchange *x = h->x;
-    size_t hosts = count_field(x, "host");
+    size_t hosts = h->fields[FIELD_HOST].count;
     if (hosts > 1 || (hosts == 0 && !x->http_1_0))
         fail(h, 400, "the request needs exactly one Host field");
-    if (hosts > 0 && !http_is_host(http_header(x, "host")))
+    if (hosts > 0 && !http_is_host(h->fields[FIELD_HOST].value))
         fail(h, 400, "the Host field is malformed");
     check_length(h);
     check_transfer_encoding(h);
     // llhttp and the checks above must see the same body.
     if (h->chunked != ((c->parser.flags & F_CHUNKED) != 0))
         fail(h, 400, "the Transfer-Encoding is unclear");
-    struct str expect = http_header(x, "expect");
+    struct str expect = h->fields[FIELD_EXPECT].value;
     h->has_expect = expect.p && !x->http_1_0;
     h->bad_expect =
-        h->has_expect && (count_field(x, "expect") > 1 || !is_word(expect, "100-continue"));
+        h->has_expect && (h->fields[FIELD_EXPECT].count > 1 || !is_word(expect, "100-continue"));
     x->wants_close = x->http_1_0 || (c->parser.flags & F_CONNECTION_CLOSE) != 0;
 }
 
@@ -278,6 +295,11 @@ static bool is_get_for_head(const struct http_exchange *x, const struct http_rou
     return x->is_head && strcmp(r->method, "GET") == 0;
 }
 
+static bool may_match(const struct http_route_path *route, struct str path, bool with_parameter)
+{
+    return route->has_parameter == with_parameter && (with_parameter || route->n == path.n);
+}
+
 // Among the routes whose path has a parameter, or those whose path has none.
 static bool find_among(const struct http_server *s, struct http_exchange *x, bool with_parameter)
 {
@@ -285,7 +307,7 @@ static bool find_among(const struct http_server *s, struct http_exchange *x, boo
     for (size_t i = 0; i < s->route_count; i++) {
         const struct http_route *r = &s->routes[i];
         struct str parameter;
-        if (http_path_has_parameter(r->path) != with_parameter ||
+        if (!may_match(&s->route_paths[i], x->path, with_parameter) ||
             !http_path_matches(r->path, x->path, &parameter))
             continue;
         has_path = true;

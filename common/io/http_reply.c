@@ -104,8 +104,7 @@ void http_exchange_free(struct http_exchange *x)
     http_exchange_unhold(x, x->held);
     buf_free(&x->body);
     buf_free(&x->extra);
-    if (x->late)
-        evbuffer_free(x->late);
+    buf_free(&x->late);
     struct http_server *s = x->server;
     if (s && x->head_room == HTTP_SPARE_HEAD && s->spare_count < HTTP_SPARES)
         s->spares[s->spare_count++] = x;
@@ -196,16 +195,16 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 }
 
 // The whole header field, so that an answer only copies it.
-static struct str date_field(struct http_server *s)
+static struct str date_field(struct http_server *s, int64_t now_us)
 {
-    int64_t now_s = clock_wall_us() / 1000000;
-    if (now_s != s->date_s) {
-        time_t t = (time_t)now_s;
+    if (now_us >= s->date_until_us) {
+        int64_t wall_us = clock_wall_us();
+        time_t t = (time_t)(wall_us / 1000000);
         struct tm tm;
         gmtime_r(&t, &tm);
         // The C locale: nobody here calls setlocale, and RFC 9110 wants English.
         s->date_n = strftime(s->date, sizeof(s->date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
-        s->date_s = now_s;
+        s->date_until_us = now_us + 1000000 - wall_us % 1000000;
     }
     return (struct str){s->date, s->date_n};
 }
@@ -229,11 +228,11 @@ static char *put_number(char *at, size_t n)
     return put(at, digits + i, sizeof(digits) - i);
 }
 
-static char *put_head(char *at, struct http_server *s, int status, bool close,
+static char *put_head(char *at, struct http_server *s, int64_t now_us, int status, bool close,
                       struct str content_type, const size_t *length)
 {
     const char *reason = http_reason(status);
-    struct str date = date_field(s);
+    struct str date = date_field(s, now_us);
     at = PUT_LIT(at, "HTTP/1.1 ");
     at = put_number(at, (size_t)status);
     at = PUT_LIT(at, " ");
@@ -256,26 +255,28 @@ static char *put_head(char *at, struct http_server *s, int status, bool close,
 #define HEAD_MAX 256 // of put_head(), the content type apart
 
 // length NULL: the head alone, which tells none. Returns the bytes of the answer.
-static size_t render(struct http_exchange *x, struct evbuffer *out, int status, bool close,
+static size_t render(struct http_exchange *x, int64_t now_us, int status, bool close,
                      const char *content_type, const void *body, const size_t *length)
 {
     struct str type = content_type ? str_of(content_type) : (struct str){NULL, 0};
     size_t body_n = x->is_head || !length ? 0 : *length;
-    struct evbuffer_iovec room;
     size_t most = HEAD_MAX + type.n + x->extra.n + 2 + body_n;
-    if (evbuffer_reserve_space(out, (ev_ssize_t)most, &room, 1) != 1)
-        abort(); // out of memory
-    char *begin = room.iov_base;
-    char *at = put_head(begin, x->server, status, close, type, length);
+    struct buf *out = x->is_late ? &x->late : &x->conn->out;
+    if (x->is_late)
+        buf_reserve(out, most);
+    else
+        http_conn_out_reserve(x->conn, most);
+    char *begin = out->p + out->n;
+    char *at = put_head(begin, x->server, now_us, status, close, type, length);
     assert((size_t)(at - begin) <= HEAD_MAX + type.n);
     if (x->extra.n > 0)
         at = put(at, x->extra.p, x->extra.n);
     at = PUT_LIT(at, "\r\n");
     if (body_n > 0)
         at = put(at, body, body_n);
-    room.iov_len = (size_t)(at - begin);
-    evbuffer_commit_space(out, &room, 1);
-    return room.iov_len;
+    size_t n = (size_t)(at - begin);
+    out->n += n;
+    return n;
 }
 
 // A client that waits for "100 Continue" gets it once everything before has been answered, and not
@@ -288,32 +289,30 @@ static void maybe_continue(struct http_conn *c)
     x->wants_continue = false;
     if (c->in.n > 0 || x->body.n > 0)
         return;
-    evbuffer_add(c->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    buf_adds(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
     http_conn_mark(c);
 }
 
 // It is the stream's turn: what it has goes out, and what comes follows at once.
 static void begin_streaming(struct http_exchange *x)
 {
-    size_t n = evbuffer_get_length(x->late);
-    http_exchange_unhold(x, n);
-    x->conn->write_mark += n;
-    evbuffer_add_buffer(x->conn->out, x->late);
-    evbuffer_free(x->late);
-    x->late = NULL;
+    http_exchange_unhold(x, x->late.n);
+    x->conn->write_mark += x->late.n;
+    buf_add(&x->conn->out, x->late.p, x->late.n);
+    buf_free(&x->late);
+    x->is_late = false;
 }
 
 void http_conn_advance(struct http_conn *c)
 {
     struct http_exchange *x;
     while ((x = TAILQ_FIRST(&c->queue)) && x->state == EXCHANGE_ANSWERED) {
-        if (x->late)
-            evbuffer_add_buffer(c->out, x->late);
+        buf_add(&c->out, x->late.p, x->late.n);
         TAILQ_REMOVE(&c->queue, x, link);
         c->queue_n--;
         http_exchange_free(x);
     }
-    if (x && x->state == EXCHANGE_STREAMING && x->late)
+    if (x && x->state == EXCHANGE_STREAMING && x->is_late)
         begin_streaming(x);
     maybe_continue(c);
 }
@@ -361,19 +360,17 @@ static void refuse_answer(struct http_exchange *x)
 }
 
 // Counts the answer and logs it.
-static void tell(struct http_exchange *x, int status, size_t sent_n)
+static void tell(struct http_exchange *x, int64_t now_us, int status, size_t sent_n)
 {
     struct http_server *s = x->server;
-    bool handled = x->state == EXCHANGE_HANDLING;
-    int64_t now_us = handled ? clock_mono_us() : 0;
     s->stats->sent_bytes += (int64_t)sent_n;
     http_route_stats_count(x, status);
-    if (handled) {
+    if (x->state == EXCHANGE_HANDLING) {
         s->stats->in_flight--;
         http_route_stats_observe(x, now_us - x->received_us);
     }
     if (s->limits.access_log_every > 0)
-        http_access_log(x, status, sent_n, handled ? now_us : clock_mono_us());
+        http_access_log(x, status, sent_n, now_us);
 }
 
 // Answered, but not its turn: what the answer takes is held in place of the body and of the room
@@ -391,11 +388,10 @@ static size_t write_answer(struct http_exchange *x, int status, const char *cont
 {
     struct http_conn *c = x->conn;
     bool last = !TAILQ_NEXT(x, link);
-    if (x != TAILQ_FIRST(&c->queue))
-        x->late = evbuffer_new();
-    size_t sent_n = render(x, x->late ? x->late : c->out, status, c->closing && last, content_type,
-                           body, length);
-    tell(x, status, sent_n);
+    x->is_late = x != TAILQ_FIRST(&c->queue);
+    int64_t now_us = clock_mono_us();
+    size_t sent_n = render(x, now_us, status, c->closing && last, content_type, body, length);
+    tell(x, now_us, status, sent_n);
     return sent_n;
 }
 
@@ -403,7 +399,7 @@ static void finish(struct http_exchange *x, size_t sent_n)
 {
     struct http_conn *c = x->conn;
     x->state = EXCHANGE_ANSWERED;
-    if (x->late)
+    if (x->is_late)
         settle_held(x, sent_n);
     http_conn_advance(c);
     http_conn_charge(c);
@@ -445,7 +441,7 @@ struct http_stream *http_reply_stream(struct http_exchange *x, int status, const
         finish(x, sent_n);
         return NULL;
     }
-    settle_held(x, x->late ? sent_n : 0);
+    settle_held(x, x->is_late ? sent_n : 0);
     buf_free(&x->extra);
     x->state = EXCHANGE_STREAMING;
     x->stream = xcalloc(1, sizeof(*x->stream));

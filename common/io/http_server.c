@@ -2,6 +2,8 @@
 // The server as a whole: the settle event, drain, the end.
 #include "common/io/http_internal.h"
 
+#include "common/io/clock.h"
+
 #include <sys/random.h>
 
 static void set_default(size_t *limit, size_t value)
@@ -78,6 +80,7 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
     struct http_conn *c;
     s->turn++;
     s->settling = true;
+    s->settle_us = clock_mono_us();
     while ((c = TAILQ_FIRST(&s->dirty)) && c->turn != s->turn) {
         TAILQ_REMOVE(&s->dirty, c, dirty_link);
         http_conn_settle(c);
@@ -117,6 +120,15 @@ static struct http_peers *new_peers(const struct http_limits *limits)
     return http_peers_new(limits->max_connections_per_address, limits->max_connections, seed);
 }
 
+static void new_route_paths(struct http_server *s)
+{
+    s->route_paths = xcalloc(s->route_count, sizeof(s->route_paths[0]));
+    for (size_t i = 0; i < s->route_count; i++)
+        s->route_paths[i] =
+            (struct http_route_path){.n = strlen(s->routes[i].path),
+                                     .has_parameter = http_path_has_parameter(s->routes[i].path)};
+}
+
 struct http_server *http_server_new(struct event_base *base, const struct http_limits *limits,
                                     const struct http_route *routes, size_t route_count, void *arg,
                                     struct http_stats *stats)
@@ -129,6 +141,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_l
     s->stats = stats ? stats : &s->own_stats;
     set_limits(s, limits);
     s->peers = new_peers(&s->limits);
+    new_route_paths(s);
     http_route_stats_new(s);
     TAILQ_INIT(&s->conns);
     TAILQ_INIT(&s->dirty);
@@ -191,6 +204,9 @@ void http_server_free(struct http_server *s)
     event_free(s->resume);
     event_free(s->drain_timer);
     http_peers_free(s->peers);
+    while (s->spare_out_count > 0)
+        buf_free(&s->spare_outs[--s->spare_out_count]);
     free(s->route_stats);
+    free(s->route_paths);
     free(s);
 }

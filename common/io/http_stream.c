@@ -45,18 +45,19 @@ size_t http_stream_pending(const struct http_stream *s)
 {
     if (!s->x)
         return 0;
-    return s->x->late ? evbuffer_get_length(s->x->late) : http_conn_unsent(s->x->conn);
+    return s->x->is_late ? s->x->late.n : http_conn_unsent(s->x->conn);
 }
 
 static void put(struct http_exchange *x, const void *p, size_t n)
 {
-    struct evbuffer *out = x->late ? x->late : x->conn->out;
-    if (evbuffer_add(out, p, n) != 0)
-        abort(); // out of memory
-    if (x->late)
+    if (x->is_late) {
+        buf_add(&x->late, p, n);
         http_exchange_hold(x, n);
-    else
+    } else {
+        http_conn_out_reserve(x->conn, n);
+        buf_add(&x->conn->out, p, n);
         x->conn->write_mark += n;
+    }
     x->server->stats->sent_bytes += (int64_t)n;
 }
 
@@ -113,7 +114,7 @@ void http_stream_end(struct http_stream *s)
         struct http_conn *c = x->conn;
         if (s->chunked)
             put(x, "0\r\n\r\n", 5);
-        if (!x->late)
+        if (!x->is_late)
             http_conn_rewrite(c);
         detach(x);
         http_conn_advance(c);
