@@ -48,10 +48,9 @@ static bool type_is_json(struct str type)
     return n > 5 && strncasecmp(type.p + n - 5, "+json", 5) == 0; // such as CloudEvents' own
 }
 
-static bool is_gzip(const struct http_exchange *x)
+static bool is_gzip(struct str coding)
 {
-    struct str coding = http_header(x, "content-encoding");
-    return is_word(coding, "gzip") || is_word(coding, "x-gzip");
+    return coding.n > 0 && (is_word(coding, "gzip") || is_word(coding, "x-gzip"));
 }
 
 // One coding at most, in one field: several would have to be undone one after another, and each
@@ -59,8 +58,10 @@ static bool is_gzip(const struct http_exchange *x)
 static bool is_coding_taken(const struct http_exchange *x)
 {
     struct str coding = http_header(x, "content-encoding");
+    if (!coding.p)
+        return true;
     return http_header_count(x, "content-encoding") <= 1 &&
-           (coding.n == 0 || is_word(coding, "identity") || is_gzip(x));
+           (coding.n == 0 || is_word(coding, "identity") || is_gzip(coding));
 }
 
 bool body_check_header(struct body *b, struct http_exchange *x)
@@ -86,7 +87,7 @@ bool body_read(struct body *b, struct http_exchange *x, size_t max_bytes, struct
 {
     struct err e;
     *out = http_body(x);
-    if (!is_gzip(x))
+    if (!is_gzip(http_header(x, "content-encoding")))
         return true;
     b->stats->compressed++;
     switch (gunzip_all(b->gunzip, *out, max_bytes, &b->inflated, &e)) {
