@@ -174,3 +174,31 @@ MEASURES = {
         {"reprice.all.cpu_server": Target(20, "us", "an update of a row, with its histograms")},
         ("1000", "5", "2"), (INGEST, PROCESSOR)),
 }
+
+
+def beside(what, program, targets, *arguments):
+    """Ours and those of --peers DIR in turn, on a broker and a database that the program starts."""
+    return Measure(what, ["python3", "bench_peers.py", program, "{peers}", *arguments], targets,
+                   (PROCESSOR, INGEST, METRICS, ADMIN, "tests/integration/topic_tool", "tests/interop/hist_tool"))
+
+
+def times(value, limit):
+    return Target(value, "times", limit, at_least=True)
+
+
+PEERS = {
+    "peers_processor": beside(
+        "a backlog beside Kafka Streams, exactly_once_v2", "processor",
+        {"peers_processor.ratio": times(25, "librdkafka's fetching, 0.25 us of ours"),
+         "peers_processor.ratio_whole": None,
+         **{f"peers_processor.{who}.wrong": Target(0, "windows", "nothing") for who in ("ours", "streams")}}),
+    "peers_ingest": beside(
+        "one event a POST beside Benthos, validating and bare", "ingest",
+        {f"peers_ingest.ratio.{label}.{crowd}": times(4, KERNEL) for label in ("benthos", "benthos-bare")
+         for crowd in ("c64", "c256")}),
+    "peers_questions": beside(
+        "60 windows of a series beside the original", "questions",
+        {"peers_questions.ratio.fields": times(10, "libpq and the kernel, for two round trips"),
+         "peers_questions.ratio.again": times(10, KERNEL), "peers_questions.ratio.all": None},
+        "--original={original}"),
+}

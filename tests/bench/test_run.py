@@ -136,7 +136,7 @@ class Running(unittest.TestCase):
         found = {name: Measure(name, ["sh", "-c", script.replace("{", "{{").replace("}", "}}")], {"a.b": MOST})
                  for name, script in scripts.items()}
         with unittest.mock.patch.dict(measures.MEASURES, found):
-            results, said = output(run.run_all, list(found), runs, "build", self.tmp)
+            results, said = output(run.run_all, list(found), runs, {"build": "build"}, self.tmp)
         code, shown = output(run.report, {"machine": {"load": [1, 2]}, "runs": runs, "measures": results})
         return results, said, code, shown
 
@@ -201,10 +201,17 @@ class Arguments(unittest.TestCase):
             self.assertIn("--runs: 1 to 100", self.refused("--runs", str(n)))
         self.assertIn("there is no measure cores; there are: core ", self.refused("cores"))
 
+    def test_peers_want_their_directory(self):
+        for name in measures.PEERS:
+            self.assertIn(f"{name} wants --peers DIR", self.refused(name))
+        self.assertIn("--original wants --peers DIR", self.refused("core", "--original", "bin"))
+        with tempfile.TemporaryDirectory() as empty:
+            self.assertIn(f"{empty} has no gen/gen.c; a directory with these", self.refused("--peers", empty))
+
 
 class TheTable(unittest.TestCase):
     def test_each_program_is_there_and_each_target_says_what_limits_it(self):
-        for name, m in measures.MEASURES.items():
+        for name, m in {**measures.MEASURES, **measures.PEERS}.items():
             with self.subTest(name):
                 program = m.command[1] if m.command[0] == "python3" else \
                     os.path.basename(m.command[0].format(build="build")) + ".c"
@@ -216,7 +223,7 @@ class TheTable(unittest.TestCase):
                         self.assertTrue(target.limit and target.unit and (target.value is None or target.value >= 0))
 
     def test_every_program_that_measures_is_in_it(self):
-        commands = " ".join(word for m in measures.MEASURES.values() for word in m.command)
+        commands = " ".join(word for m in (measures.MEASURES | measures.PEERS).values() for word in m.command)
         for file in os.listdir(HERE):
             if re.fullmatch(r"bench_.*\.(c|py)", file) and file not in ("bench_events.c", "bench_lines.py"):
                 self.assertRegex(commands, rf"\b{file.removesuffix('.c')}( |$)")
