@@ -22,6 +22,11 @@ void metrics_json_members(struct metrics_json *j, struct buf *out, const struct 
 // finite.
 void metrics_json_double(struct buf *out, double d);
 void metrics_json_int(struct buf *out, int64_t n);
+// The same to where METRICS_JSON_NUMBER bytes have room, all of which may be written to; returns
+// the end of the text.
+#define METRICS_JSON_NUMBER 48
+char *metrics_json_put_double(char *at, double d);
+char *metrics_json_put_int(char *at, int64_t n);
 // The instant as RFC 3339, without quotes.
 void metrics_json_time(struct metrics_json *j, struct buf *out, int64_t t_us);
 

@@ -70,9 +70,29 @@ static bool read_time(struct str s, int64_t *out_us)
     return infinite || !__builtin_add_overflow(*out_us, US_2000, out_us);
 }
 
+// Nearly all of a pack are numbers that are there: these take no call (a sixth of what reading 60
+// rows takes).
+static bool take_i64_there(struct pg_array *a, int64_t *out)
+{
+    uint32_t length;
+    uint64_t n;
+    if (a->left <= 0 || a->end - a->at < (ptrdiff_t)(sizeof(length) + sizeof(n)))
+        return false;
+    memcpy(&length, a->at, sizeof(length));
+    if (length != htobe32(sizeof(n)))
+        return false;
+    memcpy(&n, a->at + sizeof(length), sizeof(n));
+    *out = (int64_t)be64toh(n);
+    a->at += sizeof(length) + sizeof(n);
+    a->left--;
+    return true;
+}
+
 bool pg_array_i64(struct pg_array *a, int64_t null, int64_t *out)
 {
     struct str s;
+    if (take_i64_there(a, out))
+        return true;
     *out = null;
     return pg_array_next(a, &s) && (!s.p || read_i64(s, out));
 }

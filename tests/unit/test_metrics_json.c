@@ -87,7 +87,7 @@ static int significant_digits(const char *text)
 START_TEST(doubles_read_back_and_none_is_longer_than_needed)
 {
     uint64_t state = 20261121;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 100000; i++) {
         uint64_t bits = next_random(&state), n = 1 + next_random(&state) % 100000;
         double d;
         memcpy(&d, &bits, sizeof(d));
@@ -268,7 +268,7 @@ END_TEST
 START_TEST(thousandths_are_as_long_as_they_must_be)
 {
     uint64_t state = 20261122;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 100000; i++) {
         uint64_t us = next_random(&state) >> (13 + next_random(&state) % 51);
         char want[40];
         int n = snprintf(want, sizeof(want), "%llu.%03u", (unsigned long long)(us / 1000),
