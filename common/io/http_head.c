@@ -66,32 +66,35 @@ size_t http_scan_head(struct http_scan *s, const char *p, size_t n, size_t max_t
     return 0;
 }
 
-// ASCII characters as two words of bits: looked at for every byte of every header.
-struct charset {
-    uint64_t low, high;
-};
-
-#define BIT(c) (UINT64_C(1) << ((c)&63))
-#define DIGITS (UINT64_C(0x3ff) << '0')
-#define LETTERS (UINT64_C(0x3ffffff) << ('A' & 63) | UINT64_C(0x3ffffff) << ('a' & 63))
-
-static bool is_in(struct charset set, char c)
-{
-    unsigned char at = (unsigned char)c;
-    return at < 128 && ((at < 64 ? set.low >> at : set.high >> (at - 64)) & 1) != 0;
-}
+// The characters of a token, small letters for capital ones; else 0. Looked up for every byte of
+// every name, this takes a third of the instructions of comparing.
+static const char token_lower[256] =
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+    "\0!\0#$%&'\0\0*+\0-.\0"
+    "0123456789\0\0\0\0\0\0"
+    "\0abcdefghijklmno"
+    "pqrstuvwxyz\0\0\0^_"
+    "`abcdefghijklmno"
+    "pqrstuvwxyz\0|\0~";
 
 bool http_is_token(struct str s)
 {
-    static const struct charset token = {
-        DIGITS | BIT('!') | BIT('#') | BIT('$') | BIT('%') | BIT('&') | BIT('\'') | BIT('*') |
-            BIT('+') | BIT('-') | BIT('.'),
-        LETTERS | BIT('^') | BIT('_') | BIT('`') | BIT('|') | BIT('~')};
     for (size_t i = 0; i < s.n; i++) {
-        if (!is_in(token, s.p[i]))
+        if (token_lower[(unsigned char)s.p[i]] == '\0')
             return false;
     }
     return s.n > 0;
+}
+
+bool http_lower_token(char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char lower = token_lower[(unsigned char)p[i]];
+        if (lower == '\0')
+            return false;
+        p[i] = lower;
+    }
+    return n > 0;
 }
 
 static bool has_control(struct str s)
@@ -126,6 +129,19 @@ static bool is_port(struct str s)
             return false;
     }
     return s.n == 0 || s.p[0] == ':';
+}
+
+// ASCII characters as two words of bits.
+struct charset {
+    uint64_t low, high;
+};
+
+#define BIT(c) (UINT64_C(1) << ((c)&63))
+
+static bool is_in(struct charset set, char c)
+{
+    unsigned char at = (unsigned char)c;
+    return at < 128 && ((at < 64 ? set.low >> at : set.high >> (at - 64)) & 1) != 0;
 }
 
 bool http_is_host(struct str value)

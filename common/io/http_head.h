@@ -36,7 +36,9 @@ bool http_split_target(struct str target, struct str *path, struct str *query) M
 // characters.
 bool http_are_fields(const char *p, size_t n);
 
-bool http_is_token(struct str s);    // RFC 9110 5.6.2, at least one character
+bool http_is_token(struct str s); // RFC 9110 5.6.2, at least one character
+// The same, and makes it small letters as far as it is one.
+bool http_lower_token(char *p, size_t n);
 bool http_is_host(struct str value); // HOST[:PORT] of a Host field, may be empty
 
 #endif

@@ -222,9 +222,7 @@ static void read_fields(struct http_conn *c, struct head *h)
 
     for (size_t i = 0; i < x->field_count; i++) {
         struct http_field *f = &x->fields[i];
-        for (char *p = x->head + f->name; p < x->head + f->name + f->name_n; p++)
-            *p = (char)(*p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
-        if (!http_is_token((struct str){x->head + f->name, f->name_n}))
+        if (!http_lower_token(x->head + f->name, f->name_n))
             fail(h, 400, "a header field has no proper name");
         const char *value = x->head + f->value;
         while (f->value_n > 0 && (value[f->value_n - 1] == ' ' || value[f->value_n - 1] == '\t'))
