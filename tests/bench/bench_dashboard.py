@@ -21,6 +21,7 @@ import urllib.parse
 
 import expected_samples
 import fact_rows
+from bench_lines import tell
 from grafana_dashboards import ALL, Asked, dashboards, panels
 from psql_session import Session
 from real_prometheus import FORM, RealPrometheus
@@ -143,6 +144,7 @@ class Crowd:
 
 
 def cpu_seconds(pids):
+    """To a microsecond."""
     total = 0
     for pid in pids:
         for task in os.listdir(f"/proc/{pid}/task"):
@@ -163,10 +165,13 @@ class Measured:
         wall = self.crowd.refresh(queries)
         return tuple(1000 * t for t in (wall, cpu_seconds([self.pid]) - before[0], cpu_seconds(self.others()) - before[1]))
 
-    def say(self, what, results, wanted=""):
+    def say(self, name, what, results, wanted=""):
+        """The name is for the lines that are told."""
         wall, own, others = zip(*results)
         print(f"{self.name:<12} {what:<42} {statistics.median(wall):7.0f} ms, CPU {min(own):6.0f} ms"
               f" + {min(others):5.0f} ms PostgreSQL's{wanted}", flush=True)
+        for kind, value in (("time", statistics.median(wall)), ("cpu", min(own)), ("cpu_server", min(others))):
+            tell(f"dashboard.{name}.{kind}", value, "ms", len(results))
 
     def by_panel(self, queries):
         titles = {}
@@ -206,8 +211,8 @@ def measure_own(s, a, facts, core):
     start, end = END - a.hours * HOUR, END
     queries = dashboard_queries(start, end)
     print(f"{len(queries)} queries, {a.series} series, {a.hours} h, {a.connections} connections, one core", flush=True)
-    m.say("first refresh", [m.refresh(queries)])
-    m.say("again", [m.refresh(queries) for _ in range(a.rounds)], "   (wanted: 300 ms)")
+    m.say("first", "first refresh", [m.refresh(queries)])
+    m.say("again", "again", [m.refresh(queries) for _ in range(a.rounds)], "   (wanted: 300 ms)")
     later = []
     for _ in range(a.rounds):
         add_minute(s, facts, end)
@@ -215,7 +220,7 @@ def measure_own(s, a, facts, core):
         query = {"query": "max(timestamp(llm_requests_total))", "time": end}
         wait_for(lambda: f'"{end}"'.encode() in ask(m.crowd.connections[0], "query", query)[1], "the new minute")
         later.append(m.refresh(dashboard_queries(start, end)))
-    m.say("a minute later, after its flush", later, "   (wanted: 300 ms)")
+    m.say("later", "a minute later, after its flush", later, "   (wanted: 300 ms)")
     print(f"{'':<12} memory {api.resident_bytes() >> 20} MiB", flush=True)
     m.by_panel(dashboard_queries(start, end))
     api.terminate()
@@ -245,9 +250,9 @@ def measure_prometheus(s, a, core):
         p.__enter__()
     try:
         m = Measured("Prometheus", Crowd(p.port, a.connections), p.process.pid)
-        m.say("first refresh", [m.refresh(queries)])
-        m.say("again", [m.refresh(queries) for _ in range(a.rounds)])
-        m.say("other ranges", [m.refresh(dashboard_queries(start - n * MINUTE, end - n * MINUTE))
+        m.say("prometheus.first", "first refresh", [m.refresh(queries)])
+        m.say("prometheus.again", "again", [m.refresh(queries) for _ in range(a.rounds)])
+        m.say("prometheus.later", "other ranges", [m.refresh(dashboard_queries(start - n * MINUTE, end - n * MINUTE))
                                for n in range(1, a.rounds + 1)])
         print(f"{'':<12} memory {resident_bytes(p.process.pid) >> 20} MiB", flush=True)
         m.by_panel(queries)

@@ -2,10 +2,7 @@
 """What there is to measure: the programs of this directory with the sizes that the targets are of, and what is promised
 of the values that they tell (bench_lines.py). A value that is not named here has no target, and is shown all the same.
 Where what limits a value is a value itself, it stands beside it in the table."""
-import re
 import typing
-
-from bench_lines import Value, read
 
 PROCESSOR, INGEST = "processor/streamlens-processor", "ingest-api/streamlens-ingest-api"
 METRICS, ADMIN = "metrics-api/streamlens-metrics-api", "deploy/admin/streamlens-admin"
@@ -27,7 +24,6 @@ class Measure(typing.NamedTuple):
     targets: dict  # of values by their names: each must be told
     builds: tuple = ()  # targets of ninja
     services: bool = False  # wants the broker and the database
-    read: typing.Callable = read  # {name: Value} of what it printed
 
 
 def design(line, value, unit, limit, at_least=False):
@@ -42,17 +38,6 @@ def script(what, file, targets, arguments=(), builds=()):
     return Measure(what, ["python3", file, *arguments], targets, (ADMIN, *builds), True)
 
 
-def read_dashboard(text):
-    """bench_dashboard.py says its figures of metrics-api to people alone."""
-    found = {}
-    for what, time, own, server in re.findall(
-            r"^metrics-api +(first|again|a minute later).*? (\d+) ms, CPU +(\d+) ms \+ +(\d+) ms", text, re.M):
-        name = "dashboard." + what.split()[-1]
-        for kind, value in (("time", time), ("cpu", own), ("cpu_server", server)):
-            found[f"{name}.{kind}"] = Value(f"{name}.{kind}", float(value), "ms")
-    return found
-
-
 CORE = design("processor core in process", 200, "ns", "misses of the cache in the tables of joins and series")
 PARSE = Target(100, "ns", "one pass over the bytes: see scanner")
 BROKER_CPU = design("processor against a real broker", 0.65, "us", "librdkafka's fetching, 0.25 us of it")
@@ -62,6 +47,10 @@ OTHERS = {"broker": "fetches: a request each 20 ms at most", "postgres": "rows o
 FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
 TOGETHER = design("flush beside two other processors on the same rows", 900, "ms",
                   "locks of rows: they merge one after the other")
+MEMORY = {"live_join": "the table's entry: tables double", "answered": "two identities that are known again for a TTL",
+          "changed_series": "two histograms and the tokens by model",
+          "connection.ingest-api": "its record; buffers are given back with the answer",
+          "connection.metrics-api": "its record; buffers are given back with the answer"}
 QUESTION = "metrics-api, 60 windows of one series"
 WEEK = design("7 days, one tenant, grouped by model, p99", 100, "ms",
               "rows to read and histograms to merge: see cpu_server and cpu")
@@ -146,10 +135,24 @@ MEASURES = {
         "a refresh of the overview dashboard over 6 h of 200 series", "bench_dashboard.py",
         {f"dashboard.{when}.time": Target(300, "ms", "its queries on one core: see cpu and cpu_server")
          for when in ("again", "later")},
-        ("--no-prometheus",), (METRICS, "tests/interop/hist_tool"))._replace(read=read_dashboard),
+        ("--no-prometheus",), (METRICS, "tests/interop/hist_tool")),
     "stream": script(
         "a changed row to each of 1,000 clients of /v1/stream", "bench_stream.py", {"stream.row.cpu": None},
         (), (METRICS,)),
+    "end_to_end": script(
+        "from a POST to its row and to its record", "bench_end_to_end.py",
+        {"end_to_end.row.p99": Target(6, "s", "FLUSH_INTERVAL_MS, 5 s, and the flush"),
+         "end_to_end.row.p50": Target(None, "s", "half of FLUSH_INTERVAL_MS"),
+         "end_to_end.topic.p99": Target(78, "s", "its minute's end, WINDOW_GRACE_MS of 10 s, then as below"),
+         "end_to_end.topic.p50": Target(None, "s", "half a minute, WINDOW_GRACE_MS of 10 s, then as below"),
+         **{f"end_to_end.topic_after_grace.{q}": Target(None, "s", "FLUSH_INTERVAL_MS, and the publisher's next look")
+            for q in ("p50", "p99")}},
+        (), (INGEST, PROCESSOR, "tests/bench/fill_kafka")),
+    "memory": script(
+        "memory for each join, series and connection", "bench_memory.py",
+        {**{f"memory.{what}": Target(None, "B", limit) for what, limit in MEMORY.items()},
+         **{f"memory.{what}.table": None for what in ("live_join", "answered")}},
+        (), (INGEST, PROCESSOR, METRICS, "tests/bench/fill_kafka")),
     "joins": script(
         "memory with a million requests that wait", "bench_joins.py", JOINS, (), (INGEST, PROCESSOR)),
     "models": script(

@@ -5,7 +5,8 @@
 //
 //   paced_http PORT FILE RATE CONNECTIONS SECONDS
 //
-// Prints: answers of 2xx, others, and of the former the 50th and 99th percentile in us.
+// Prints: answers of 2xx, what was due and has none 10 s after the end, and of the former the 50th
+// and 99th percentile in us.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -224,10 +225,11 @@ int main(int argc, char **argv)
     l.began_ns = now_ns();
     l.end_ns = l.began_ns + (int64_t)(strtod(argv[5], NULL) * 1e9);
     run(&l);
-    size_t n = l.answered;
+    size_t n = l.answered, due = (size_t)(l.rate * strtod(argv[5], NULL));
+    due = due < l.sent ? l.sent : due;
     if (n > 0)
         qsort(l.latencies_us, n, sizeof(*l.latencies_us), by_value);
-    printf("%zu %zu %lld %lld\n", n, l.sent - n, n ? (long long)l.latencies_us[n / 2] : -1,
+    printf("%zu %zu %lld %lld\n", n, due - n, n ? (long long)l.latencies_us[n / 2] : -1,
            n ? (long long)l.latencies_us[n * 99 / 100] : -1);
     for (size_t i = 0; i < l.connection_count; i++)
         close(l.connections[i].fd);

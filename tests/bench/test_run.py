@@ -228,17 +228,6 @@ class TheTable(unittest.TestCase):
             if re.fullmatch(r"bench_.*\.(c|py)", file) and file not in ("bench_events.c", "bench_lines.py"):
                 self.assertRegex(commands, rf"\b{file.removesuffix('.c')}( |$)")
 
-    def test_the_dashboard_is_read(self):
-        found = measures.read_dashboard(
-            "30 queries\nmetrics-api  first refresh                      400 ms, CPU    300 ms +   90 ms PostgreSQL's\n"
-            "metrics-api  again       40 ms, CPU     30 ms +     0 ms PostgreSQL's   (wanted: 300 ms)\n"
-            "metrics-api  a minute later, after its flush    50 ms, CPU     31 ms +     4 ms PostgreSQL's\n"
-            "Prometheus   again       99 ms, CPU     98 ms +     0 ms PostgreSQL's\n")
-        self.assertEqual({n: (v.value, v.unit) for n, v in found.items()}, {
-            f"dashboard.{when}.{kind}": (value, "ms") for when, three in
-            (("first", (400, 300, 90)), ("again", (40, 30, 0)), ("later", (50, 31, 4)))
-            for kind, value in zip(("time", "cpu", "cpu_server"), three)})
-
 
 class TheMachine(unittest.TestCase):
     def test_what_is_read(self):
