@@ -172,6 +172,15 @@ MEASURES = {
         {"publish.readable.p99": Target(3, "s", "the publisher's next look, and a transaction of the log"),
          "publish.records_a_row.most": Target(4, "records", "late answers: each changes the row again")},
         (), (INGEST, PROCESSOR)),
+    "partitions": script(
+        "a backlog of 12, 48 and 120 partitions", "bench_partitions.py",
+        {"partitions.ratio": Target(2, "times", "a fetch and an answer's head a partition, smaller batches"),
+         **{f"partitions.{n}.cpu": None for n in (12, 48, 120)}},
+        (), (PROCESSOR, "tests/bench/fill_kafka")),
+    "processes": script(
+        "two processes of ingest-api and of the processor against one", "bench_processes.py",
+        {f"processes.{what}.{value}": None for what in ("processor", "ingest") for value in ("efficiency", "rate_gain")},
+        (), (PROCESSOR, INGEST, "tests/bench/fill_kafka", "tests/bench/make_requests"))._replace(services=False),
     "reprice": script(
         "pricing 240,000 rows anew", "bench_reprice.py",
         {"reprice.all.cpu_server": Target(20, "us", "an update of a row, with its histograms")},
