@@ -20,18 +20,20 @@
 
 // ---- what holds for all rows --------------------------------------------------------------------
 
-// Scalar subqueries: a row even where there is nothing.
-#define META                                                                                       \
+// A row even where there is nothing. Each table is looked at once: with a subquery a column it took
+// a tenth of the time of 60 rows.
+#define META_AND(more)                                                                             \
     "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, " FACT_PACK_PG_NULLS ", 1::int8,"      \
-    " (SELECT closed_through FROM streamlens_publisher),"                                          \
-    " (SELECT minutes_from FROM streamlens_retention),"                                            \
-    " (SELECT hours_from FROM streamlens_retention),"                                              \
-    " (SELECT array_agg(window_start ORDER BY window_start) FROM llm_window"                       \
-    "  WHERE NOT complete AND closed_at IS NULL),"                                                 \
-    " (SELECT array_agg(window_start ORDER BY window_start) FROM llm_window"                       \
-    "  WHERE NOT complete AND closed_at IS NOT NULL),"                                             \
-    " (SELECT array_agg(windows_from ORDER BY gap_id) FROM streamlens_gap),"                       \
-    " (SELECT array_agg(windows_to ORDER BY gap_id) FROM streamlens_gap)"
+    " b.closed_through, r.minutes_from, r.hours_from, w.open, w.partly, g.gaps_from, "             \
+    "g.gaps_to" more " FROM (SELECT"                                                               \
+    " array_agg(window_start ORDER BY window_start) FILTER (WHERE closed_at IS NULL) AS open,"     \
+    " array_agg(window_start ORDER BY window_start) FILTER (WHERE closed_at IS NOT NULL) AS "      \
+    "partly"                                                                                       \
+    " FROM llm_window WHERE NOT complete) w CROSS JOIN (SELECT"                                    \
+    " array_agg(windows_from ORDER BY gap_id) AS gaps_from,"                                       \
+    " array_agg(windows_to ORDER BY gap_id) AS gaps_to FROM streamlens_gap) g"                     \
+    " LEFT JOIN streamlens_publisher b ON true LEFT JOIN streamlens_retention r ON true"
+#define META META_AND("")
 #define NO_META                                                                                    \
     "NULL::int8, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz[],"    \
     " NULL::timestamptz[], NULL::timestamptz[], NULL::timestamptz[]"
@@ -186,7 +188,7 @@
 #define NO_ABOUT "NULL::text, NULL::int8, NULL::timestamptz, NULL::timestamptz"
 
 #define LOOK_AT_ALL                                                                                \
-    "WITH " MINE(OF_TENANTS, OF_NAMES) ", " SINCE ", " CHANGED " " META ", " ABOUT                 \
+    "WITH " MINE(OF_TENANTS, OF_NAMES) ", " SINCE ", " CHANGED " " META_AND(", " ABOUT)                 \
     " UNION ALL SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_NAMES ", "     \
     NO_META ", " NO_ABOUT " FROM mine s CROSS JOIN LATERAL (SELECT " PACK                          \
     CHANGED_OF_SERIES("$6::int8") PUBLISHED_WHERE("") " OFFSET 0) f WHERE f_start IS NOT NULL"
