@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <zlib.h>
 
+#include "common/core/gzip.h"
 #include "common/core/timeunit.h"
 
-#define GZIP_WINDOW (15 + 16) // as zlib has it
-#define PAIRS_PER_S 100000.0  // by what the events say of themselves: all of them are of now
+#define GZIP_LEVEL 6
+#define PAIRS_PER_S 1000                // by what the events say of themselves
+#define LEAD_MS (2 * TRAFFIC_ANSWER_MS) // left out: at first there are few answers
 
 struct options {
     struct traffic_settings traffic;
@@ -58,32 +59,18 @@ static struct options arguments(int argc, char **argv)
     o.path = argv[0];
     o.requests = (size_t)requests;
     o.batch = (size_t)batch;
-    o.traffic.pairs = o.requests * o.batch; // more than are needed where there are answers
+    o.traffic.pairs = o.requests * o.batch + LEAD_MS * PAIRS_PER_S / 1000;
     o.traffic.start_us = (int64_t)time(NULL) * US_PER_S;
     o.traffic.pairs_per_s = PAIRS_PER_S;
     return o;
 }
 
-static void compress_body(struct buf *body)
+static void next_event(const struct options *o, struct traffic *t, struct traffic_event *e)
 {
-    z_stream z = {0};
-    struct buf plain = *body;
-    *body = (struct buf){0};
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) !=
-        Z_OK)
-        die("zlib");
-    size_t room = deflateBound(&z, plain.n);
-    char *out = xcalloc(1, room);
-    z.next_in = (Bytef *)plain.p;
-    z.avail_in = (uInt)plain.n;
-    z.next_out = (Bytef *)out;
-    z.avail_out = (uInt)room;
-    if (deflate(&z, Z_FINISH) != Z_STREAM_END)
-        die("zlib");
-    buf_add(body, out, z.total_out);
-    deflateEnd(&z);
-    free(out);
-    buf_free(&plain);
+    do {
+        if (!traffic_next(t, e))
+            die("too few events");
+    } while (e->due_us < o->traffic.start_us + LEAD_MS * US_PER_MS);
 }
 
 // The path of its request.
@@ -93,15 +80,18 @@ static const char *next_body(const struct options *o, struct traffic *t, struct 
     struct traffic_event e = {0};
     buf_clear(body);
     for (size_t i = 0; i < o->batch; i++) {
-        if (!traffic_next(t, &e))
-            die("too few events");
+        next_event(o, t, &e);
         if (o->batch > 1)
             buf_addf(body, "%s{\"type\":\"%s\",", i ? "\n" : "", paths[e.kind]);
         size_t brace = o->batch > 1;
         buf_add(body, e.value.p + brace, e.value.n - brace);
     }
-    if (o->gzip)
-        compress_body(body);
+    if (o->gzip) {
+        struct buf plain = *body;
+        *body = (struct buf){0};
+        gzip_compress((struct str){plain.p, plain.n}, GZIP_LEVEL, body);
+        buf_free(&plain);
+    }
     return o->batch > 1 ? "events" : paths[e.kind];
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made-up traffic, one event at a time: the same for the same settings. Half of it requests, half
-// answers, of the sizes that real clients send: requests of 220 to 560 bytes, answers of 160 to
-// 320.
+// answers, of the sizes that real clients send: requests of 170 to 500 bytes, answers of 130 to
+// 260. 320.
 #ifndef STREAMLENS_TESTS_TRAFFIC_H
 #define STREAMLENS_TESTS_TRAFFIC_H
 
