@@ -8,7 +8,8 @@
 //   topic_tool BROKERS delete TOPIC
 //   topic_tool BROKERS delete-records TOPIC PARTITION OFFSET     (what lies before the offset)
 //
-// Exit 0 once the broker has done it and, of a number of partitions, also says so.
+// Exit 0 once the broker has done it and, of a number of partitions and of properties, also says
+// so.
 #include "common/core/base.h"
 
 #include <librdkafka/rdkafka.h>
@@ -157,6 +158,45 @@ static void expect_success(rd_kafka_event_t *ev)
         die("broker", n == 1 ? rd_kafka_ConfigResource_error_string(configs[0]) : "no result");
 }
 
+static bool has_config(const rd_kafka_ConfigResource_t *r, const char *name, const char *value)
+{
+    size_t n;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(r, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *found = rd_kafka_ConfigEntry_value(entries[i]);
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+            return found && strcmp(found, value) == 0;
+    }
+    return false;
+}
+
+// Names and values as set() has split them.
+static bool shows_configs(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args, int n)
+{
+    size_t count;
+    show(rk, q, args);
+    rd_kafka_event_t *ev = rd_kafka_queue_poll(q, TIMEOUT_MS);
+    if (!ev || rd_kafka_event_error(ev))
+        die("broker", ev ? rd_kafka_event_error_string(ev) : "no answer");
+    const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(ev), &count);
+    bool all = count == 1;
+    for (int i = 1; all && i < n; i++)
+        all = has_config(found[0], args[i], args[i] + strlen(args[i]) + 1);
+    rd_kafka_event_destroy(ev);
+    return all;
+}
+
+static void wait_configs(rd_kafka_t *rk, rd_kafka_queue_t *q, char **args, int n)
+{
+    for (int i = 0; i < TIMEOUT_MS / 20; i++) {
+        if (shows_configs(rk, q, args, n))
+            return;
+        usleep(20000);
+    }
+    die(args[0], "the new properties do not show");
+}
+
 // The broker's answer to a change comes before its metadata tells of it.
 static void wait_partitions(rd_kafka_t *rk, const char *topic, int wanted)
 {
@@ -207,6 +247,8 @@ int main(int argc, char **argv)
     rd_kafka_event_destroy(ev);
     if (strcmp(argv[2], "create") == 0 || strcmp(argv[2], "grow") == 0)
         wait_partitions(rk, argv[3], (int)strtol(argv[4], NULL, 10));
+    else if (strcmp(argv[2], "set") == 0)
+        wait_configs(rk, q, argv + 3, argc - 3);
     rd_kafka_queue_destroy(q);
     rd_kafka_destroy(rk);
     return 0;
