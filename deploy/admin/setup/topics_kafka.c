@@ -10,7 +10,7 @@
 #define MAX_REPLICAS 3
 #define DAYS_7_MS "604800000" // what DESIGN's bounds of a request's timestamp lean on
 #define DAYS_30_MS "2592000000"
-#define VISIBLE_TRIES 50 // of 100 ms: a topic just made is not in every broker's metadata yet
+#define VISIBLE_TRIES 300 // of 100 ms: a topic just made is not in every broker's metadata yet
 
 struct topics {
     const struct config *config; // borrowed
