@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034 # STARTED is read by those who source it
 # The local broker: jars by Maven, one KRaft node under $STREAMLENS_HOME/kafka. Sourced after lib.sh and
-# packages.sh. Takes KAFKA_PORT (the controller is on the next one) and KAFKA_HEAP.
+# packages.sh. Takes KAFKA_PORT (the controller is on the next one), KAFKA_HEAP and KAFKA_JVM (further options).
 
 kafka_jars_fetch() {
     local dir=$1
@@ -37,12 +37,13 @@ kafka_answers() {
 }
 
 kafka_run() {
-    local dir=$STREAMLENS_HOME/kafka result=0
+    local dir=$STREAMLENS_HOME/kafka result=0 options
+    read -r -a options <<<"${KAFKA_JVM:-}"
     if ! [ -e "$dir/data/meta.properties" ]; then
         rm -rf "$dir/data"
         kafka_format || return 1
     fi
-    process_start kafka "$JAVA" -Xms128m -Xmx"${KAFKA_HEAP:-512m}" -XX:+ExitOnOutOfMemoryError \
+    process_start kafka "$JAVA" -Xms128m -Xmx"${KAFKA_HEAP:-512m}" -XX:+ExitOnOutOfMemoryError "${options[@]}" \
         -Dlog4j2.configurationFile="$LOCAL_DIR/log4j2.properties" -Djava.awt.headless=true \
         -cp "$dir/libs/*" kafka.Kafka "$dir/server.properties"
     process_wait kafka 60 kafka_answers || result=$?
