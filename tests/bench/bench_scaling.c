@@ -4,6 +4,8 @@
 // its steady state: as many requests are answered as come, what is too old is forgotten, and
 // deltas are dropped every five seconds, as a flush does.
 //
+//   bench_scaling [JOINS]     live joins of the least; 30,000
+//
 // Dropping is not counted: a flush has a promise of its own (bench_store). Events are made a piece
 // at a time beside the clock, since those of three million joins do not fit into memory.
 #include "common/core/timeunit.h"
@@ -213,12 +215,13 @@ static void curve(const char *what, struct shape *const s[3])
     bench_tell(most, "times", 3, "scaling.%s.ratio", what);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct shape least = {30000, 200, 10, 0}, joins10 = {300000, 200, 10, 0},
-                 joins100 = {3000000, 200, 10, 0}, series10 = {30000, 2000, 10, 0},
-                 series100 = {30000, 20000, 10, 0}, tenants10 = {30000, 20000, 100, 0},
-                 tenants100 = {30000, 20000, 1000, 0}, all = {3000000, 20000, 1000, 0};
+    size_t joins = argc > 1 ? strtoull(argv[1], NULL, 10) : 30000;
+    struct shape least = {joins, 200, 10, 0}, joins10 = {10 * joins, 200, 10, 0},
+                 joins100 = {100 * joins, 200, 10, 0}, series10 = {joins, 2000, 10, 0},
+                 series100 = {joins, 20000, 10, 0}, tenants10 = {joins, 20000, 100, 0},
+                 tenants100 = {joins, 20000, 1000, 0}, all = {100 * joins, 20000, 1000, 0};
     struct shape *const each[] = {&least,     &joins10,   &joins100,   &series10,
                                   &series100, &tenants10, &tenants100, &all};
     for (size_t i = 0; i < ARRAY_LEN(each); i++)

@@ -208,6 +208,13 @@ class Arguments(unittest.TestCase):
         with tempfile.TemporaryDirectory() as empty:
             self.assertIn(f"{empty} has no gen/gen.c; a directory with these", self.refused("--peers", empty))
 
+    def test_which_measures(self):
+        self.assertEqual(run.arguments([]).names, list(measures.MEASURES))
+        self.assertEqual(run.arguments(["event", "core", "event"]).names, ["event", "core"])
+        with unittest.mock.patch.object(run.peer_kit, "check"):
+            self.assertEqual(run.arguments(["--peers", "d"]).names, list(measures.PEERS))
+            self.assertEqual(run.arguments(["core", "peers_ingest", "--peers", "d"]).names, ["core", "peers_ingest"])
+
 
 class TheTable(unittest.TestCase):
     def test_each_program_is_there_and_each_target_says_what_limits_it(self):
