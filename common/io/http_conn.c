@@ -2,8 +2,9 @@
 // A connection's life: its events, its deadlines, its orderly end.
 //
 // Reading is ours: bufferevents ask the kernel how much is there before each read, and take 4 KiB
-// at most. The bufferevent writes what the socket did not take at once. Answers are first written
-// straight from `out`: a socket that takes them (nearly all) costs no change of the poll set.
+// at most. Answers are first written straight from `out`: a socket that takes them (nearly all)
+// costs no change of the poll set. What it did not take at once is a bufferevent's, which is made
+// then.
 #include "common/io/http_internal.h"
 
 #include "common/io/clock.h"
@@ -244,10 +245,9 @@ void http_conn_new(struct http_server *s, evutil_socket_t fd, const struct socka
     c->server = s;
     http_peer_text(peer, c->peer);
     c->address = address;
-    c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    c->fd = fd;
     TAILQ_INIT(&c->queue);
     c->read_deadline.conn = c->write_deadline.conn = c;
-    bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
     c->readable = event_new(s->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     event_add(c->readable, NULL);
     TAILQ_INSERT_TAIL(&s->conns, c, link);
@@ -288,7 +288,9 @@ void http_conn_free(struct http_conn *c)
     http_input_free(&c->in);
     buf_free(&c->out);
     event_free(c->readable);
-    bufferevent_free(c->bev);
+    if (c->bev)
+        bufferevent_free(c->bev);
+    evutil_closesocket(c->fd);
     free(c);
     http_server_conn_count_changed(s);
 }
@@ -362,7 +364,7 @@ void http_conn_rewrite(struct http_conn *c)
 // cannot vanish.
 void http_conn_watch_peer(struct http_conn *c)
 {
-    int fd = bufferevent_getfd(c->bev);
+    int fd = c->fd;
     int timeout_ms = (int)min_i64(c->server->limits.write_timeout_us / 500 + 1000, INT_MAX);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){KEEPALIVE_IDLE_S}, sizeof(int));
@@ -373,6 +375,10 @@ void http_conn_watch_peer(struct http_conn *c)
 // What the socket did not take is the bufferevent's from now on.
 static void out_overflow(struct http_conn *c, size_t sent)
 {
+    if (!c->bev) {
+        c->bev = bufferevent_socket_new(c->server->base, c->fd, 0);
+        bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
+    }
     if (evbuffer_add_reference(bufferevent_get_output(c->bev), c->out.p + sent, c->out.n - sent,
                                free_overflow, c->out.p) != 0)
         abort(); // out of memory
@@ -386,7 +392,7 @@ static void write_out(struct http_conn *c)
         return; // in order: on_written comes again once that is sent
     c->overflowed = false;
     if (c->out.n > 0) {
-        ssize_t n = send(bufferevent_getfd(c->bev), c->out.p, c->out.n, MSG_NOSIGNAL);
+        ssize_t n = send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             c->dead = true;
             return;
@@ -426,7 +432,7 @@ static bool is_over(struct http_conn *c)
         drop_partial(c);
     if (!(c->closing || c->eof) || c->blocked || c->queue_n > 0 || http_conn_unsent(c) > 0)
         return false;
-    if (c->eof || shutdown(bufferevent_getfd(c->bev), SHUT_WR) != 0)
+    if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
         return true;
     c->lingering = true;
     c->discarded = 0;

@@ -133,11 +133,12 @@ struct http_conn {
     struct http_server *server;
     struct event *readable;
     struct http_input in;
-    struct bufferevent *bev; // for writing
+    struct bufferevent *bev; // writes what the socket did not take at once; NULL until it is needed
+    evutil_socket_t fd;
     char peer[INET6_ADDRSTRLEN];
     struct http_peer *address;       // where connections of an address are counted
     struct buf out;                  // answers in order that the socket has not seen
-    bool overflowed;                 // the bufferevent has some that the socket did not take
+    bool overflowed;                 // the bufferevent has some
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
     size_t streams;        // in the queue

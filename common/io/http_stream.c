@@ -130,8 +130,7 @@ void http_stream_abort(struct http_stream *s)
     if (x) {
         // By RST: the end of the connection alone would look whole to an HTTP/1.0 client.
         const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(bufferevent_getfd(x->conn->bev), SOL_SOCKET, SO_LINGER, &at_once,
-                   sizeof(at_once));
+        setsockopt(x->conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
         detach(x);
         x->conn->dead = true;
         http_conn_mark(x->conn);
