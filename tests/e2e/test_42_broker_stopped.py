@@ -13,7 +13,7 @@ from pump import Pump
 from stack import Stack, freeze, iso, needed, wait_for
 
 ACK_S = 2
-SLACK_S = 2.0       # of a machine on which broker, database and sender compete for two cores
+SLACK_S = 15.0      # of a machine on which broker, database and sender compete; without a deadline nothing comes
 BUFFER = 256 << 10  # PRODUCE_BUFFER_BYTES: less than arrives until what is too old is dropped
 # The buffer, with the records that are taken in any case (MAX_BATCH_EVENTS), and what the producer keeps beside each.
 MEMORY = BUFFER + 10_000 * 512

@@ -88,6 +88,16 @@ class ByHand(unittest.TestCase):
         self.assertEqual([bool(i) for _, _, i in e.events], [True, False, False, False, True])
         self.assertEqual(set(e.of("window")[0]), {"tenant_id", "route", "model", "window_start", "requests", "revision"})
 
+    def test_what_is_told_is_looked_at_at_once(self):
+        """Without being told it looks each 5 s."""
+        self.fill()
+        self.serve()
+        e, began = self.begun(), time.monotonic()
+        for n in range(5):
+            self.stack.sql("BEGIN; " + flush(NOON) + "; COMMIT")
+            wait_for(lambda n=n: len(e.of("position")) > n, "a position")
+        self.assertLess(time.monotonic() - began, 18)
+
     def test_filters_and_fields_are_the_client_s_own(self):
         self.fill()
         self.serve()
