@@ -7,12 +7,16 @@ import io
 import json
 import os
 import re
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import unittest.mock
 
 import bench_lines
+import feed
 import machine
 import measures
 import summary
@@ -234,6 +238,49 @@ class TheTable(unittest.TestCase):
         for file in os.listdir(HERE):
             if re.fullmatch(r"bench_.*\.(c|py)", file) and file not in ("bench_events.c", "bench_lines.py"):
                 self.assertRegex(commands, rf"\b{file.removesuffix('.c')}( |$)")
+
+
+class Spent(unittest.TestCase):
+    """What feed.Meter sees: here this process is the processor and, as it listens, the broker."""
+
+    class Service:
+        cpu = 1.0
+
+        def cpu_seconds(self):
+            return self.cpu
+
+    class Database:
+        def __init__(self, port, looks):
+            self.brokers, self.looks = f"127.0.0.1:{port},127.0.0.1:1", looks
+
+        def sql(self, statement):
+            return self.looks.pop(0) if feed.BACKENDS in statement else ""
+
+    def test_between_two_moments(self):
+        spent = {"7": [2.0, 3.5], "8": [1.0, 0.0], "9": [0.25]}
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            s, p = self.Database(server.getsockname()[1], ["7\n8", "7\n9"]), self.Service()
+            with unittest.mock.patch.object(feed, "cpu_seconds", lambda pid: spent[pid].pop(0) if pid in spent else 4.0):
+                meter = feed.Meter(s, p)
+                self.assertEqual(meter.broker, os.getpid())
+                p.cpu = 3.0
+                got = meter.read()
+        self.assertEqual((got["processor"], got["postgres"], got["broker"], got["writers"]), (2.0, 1.75, 0.0, 0.0))
+        self.assertGreater(got["time"], 0)
+
+    def test_of_a_process(self):
+        began, until = feed.cpu_seconds(os.getpid()), time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        self.assertGreaterEqual(feed.cpu_seconds(os.getpid()), began + 0.03)
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        self.assertEqual(feed.cpu_seconds(ended.pid), 0)
+
+    def test_nobody_listens(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        self.assertIsNone(feed.listener(port))
 
 
 class TheMachine(unittest.TestCase):
