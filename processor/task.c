@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading order: the ring that knows R, then time, then what a request and a response do, then
+// Reading order: time, then what a request and a response do, then
 // feed.
 #include "processor/task.h"
 
@@ -7,22 +7,16 @@
 
 #include "common/core/config.h"
 #include "common/core/timeunit.h"
+#include "processor/replay_ring.h"
 
+#define KEY_IS_HASHED SIZE_MAX
 #define LETTER_BYTES_MAX (16u << 20) // a record may be as large as the broker takes, and so its key
 
-// Times and offsets at which a topic's time rose, oldest first, with a step between them. The first
-// entry is always a safe place to replay from, for every time from its own on.
-struct ring {
-    struct ring_entry {
-        int64_t time_ms, offset;
-    } * v; // owned; v[first … first + count)
-    size_t first, count, cap;
-    int64_t next_ms; // of the next entry at the earliest
-};
-
 struct log_state {
-    struct log_position at;
-    struct ring ring;
+    struct log_position at; // but for last_key, see remember_key()
+    char key[EVENT_NAME_MAX];
+    size_t key_n; // KEY_IS_HASHED: at.last_key is right
+    struct replay_ring ring;
     int64_t barrier;            // replay: P; reached when at.next >= barrier
     struct log_position stored; // replay: what the database holds
     bool cut;                   // replay: does not reach back to R
@@ -45,33 +39,6 @@ struct task {
     char error[256];
 };
 
-// ---- the ring ----
-
-static void ring_push(struct ring *r, int64_t time_ms, int64_t offset)
-{
-    if (r->first + r->count == r->cap) {
-        if (r->first > r->cap / 2) {
-            memmove(r->v, r->v + r->first, r->count * sizeof(*r->v));
-            r->first = 0;
-        } else {
-            r->cap = r->cap ? r->cap * 2 : 64;
-            r->v = xrealloc(r->v, r->cap * sizeof(*r->v));
-        }
-    }
-    r->v[r->first + r->count++] = (struct ring_entry){time_ms, offset};
-}
-
-// Forgets what lies before the last entry at or below the time, and gives that entry's offset.
-// Records before it have a lower time, since an entry is made where the running maximum rises.
-static int64_t ring_offset_for(struct ring *r, int64_t time_ms)
-{
-    while (r->count > 1 && r->v[r->first + 1].time_ms <= time_ms) {
-        r->first++;
-        r->count--;
-    }
-    return r->v[r->first].offset;
-}
-
 // ---- life ----
 
 static struct task *task_alloc(int partition, const struct task_limits *limits,
@@ -91,8 +58,8 @@ static void log_start(struct log_state *l, int64_t offset)
 {
     l->at = (struct log_position){
         .next = offset, .time_ms = TIME_NONE, .replay = offset, .last_offset = -1};
-    l->ring.next_ms = TIME_NONE;
-    ring_push(&l->ring, TIME_NONE, offset);
+    l->key_n = KEY_IS_HASHED;
+    replay_ring_begin(&l->ring, offset);
 }
 
 struct task *task_new(int partition, const struct task_limits *limits,
@@ -184,8 +151,8 @@ void task_free(struct task *t)
     window_table_free(t->deltas);
     letters_clear(t);
     free(t->letters);
-    free(t->log[0].ring.v);
-    free(t->log[1].ring.v);
+    replay_ring_free(&t->log[0].ring);
+    replay_ring_free(&t->log[1].ring);
     free(t);
 }
 
@@ -381,12 +348,9 @@ static void advance_time(struct task *t, int k, int64_t time_ms, int64_t offset)
     if (time_ms <= l->at.time_ms)
         return;
     l->at.time_ms = time_ms;
-    if (time_ms >= l->ring.next_ms) {
-        // Some 512 entries span what a replay reads, so that it reads 1/512 too much at most.
-        int64_t reach_ms = time_ms - settings_replay_from(&t->settings, time_ms);
-        ring_push(&l->ring, time_ms, offset);
-        l->ring.next_ms = time_ms + max_i64(1, reach_ms / 512);
-    }
+    if (replay_ring_wants(&l->ring, time_ms))
+        replay_ring_add(&l->ring, time_ms, offset,
+                        time_ms - settings_replay_from(&t->settings, time_ms));
     if (k == EVENT_RESPONSE)
         expire_requests(t, time_ms);
     else
@@ -426,6 +390,7 @@ static void go_live_if_arrived(struct task *t)
         t->log[k].at.last_offset = t->log[k].stored.last_offset;
         t->log[k].at.last_time_ms = t->log[k].stored.last_time_ms;
         t->log[k].at.last_key = t->log[k].stored.last_key;
+        t->log[k].key_n = KEY_IS_HASHED;
     }
     t->live = true;
 }
@@ -446,10 +411,21 @@ static struct hash128 identity_of(const struct task *t, struct str tenant, struc
 
 // The key is the request_id, unless somebody wrote to the topic in a way of his own: while the
 // value is read, what is known of that identity is on its way from memory.
-static void prefetch_identity(const struct task *t, const struct task_record *r)
+static struct hash128 expect_identity(const struct task *t, const struct task_record *r)
 {
-    if (r->key.n <= EVENT_NAME_MAX && r->tenant.n <= EVENT_NAME_MAX)
-        join_prefetch(t->join, identity_of(t, r->tenant, r->key));
+    struct hash128 identity = {0, 0};
+    if (r->key.n <= EVENT_NAME_MAX && r->tenant.n <= EVENT_NAME_MAX) {
+        identity = identity_of(t, r->tenant, r->key);
+        join_prefetch(t->join, identity);
+    }
+    return identity;
+}
+
+// `expected` is that of the key.
+static struct hash128 identity_of_event(const struct task *t, const struct task_record *r,
+                                        const struct event *ev, struct hash128 expected)
+{
+    return str_eq(ev->request_id, r->key) ? expected : identity_of(t, r->tenant, ev->request_id);
 }
 
 static enum join_seen see(struct task *t, const struct task_record *r, struct hash128 identity,
@@ -514,7 +490,7 @@ static void take_request(struct task *t, const struct task_record *r)
 {
     struct event ev;
     struct err e;
-    prefetch_identity(t, r);
+    struct hash128 expected = expect_identity(t, r);
     if (read_event(t, r, &ev) < 0)
         return;
     struct str tenant = r->tenant.n ? r->tenant : ev.tenant_id;
@@ -529,7 +505,7 @@ static void take_request(struct task *t, const struct task_record *r)
         reject(t, r, "time_out_of_range", &e);
         return;
     }
-    struct hash128 identity = identity_of(t, r->tenant, ev.request_id);
+    struct hash128 identity = identity_of_event(t, r, &ev, expected);
     switch (see(t, r, identity, tenant)) {
     case JOIN_NEW:
         request_is_new(t, &ev, tenant, identity);
@@ -570,10 +546,10 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
 static void take_response(struct task *t, const struct task_record *r)
 {
     struct event ev;
-    prefetch_identity(t, r);
+    struct hash128 expected = expect_identity(t, r);
     if (read_event(t, r, &ev) < 0)
         return;
-    struct hash128 identity = identity_of(t, r->tenant, ev.request_id);
+    struct hash128 identity = identity_of_event(t, r, &ev, expected);
     switch (see(t, r, identity, (struct str){0})) {
     case JOIN_NEW:
         response_is_new(t, r, &ev, identity);
@@ -599,6 +575,26 @@ static enum task_feed mismatch(struct task *t, const struct task_record *r)
         r->topic == EVENT_REQUEST ? TOPIC_REQUESTS : TOPIC_RESPONSES, t->partition,
         (long long)r->offset);
     return FEED_MISMATCH;
+}
+
+// Of thousands of records a position wants one's hash.
+static void remember_key(struct log_state *l, struct str key)
+{
+    if (key.n > sizeof(l->key)) {
+        l->at.last_key = (int64_t)hash_stable64(key.p, key.n);
+        l->key_n = KEY_IS_HASHED;
+        return;
+    }
+    if (key.n)
+        memcpy(l->key, key.p, key.n);
+    l->key_n = key.n;
+}
+
+static void hash_last_key(struct log_state *l)
+{
+    if (l->key_n != KEY_IS_HASHED)
+        l->at.last_key = (int64_t)hash_stable64(l->key, l->key_n);
+    l->key_n = KEY_IS_HASHED;
 }
 
 // What a replay can tell of the log before P: the last record consumed is still the same one.
@@ -675,7 +671,7 @@ enum task_feed task_feed(struct task *t, const struct task_record *r)
     l->at.next = r->offset + 1;
     l->at.last_offset = r->offset;
     l->at.last_time_ms = r->time_ms;
-    l->at.last_key = (int64_t)hash_stable64(r->key.p, r->key.n);
+    remember_key(l, r->key);
     go_live_if_arrived(t);
     return FEED_TAKEN;
 }
@@ -763,7 +759,8 @@ void task_position(struct task *t, struct position *out)
     for (int k = 0; k < 2; k++) {
         struct log_state *l = &t->log[k];
         if (from_ms != TIME_NONE)
-            l->at.replay = ring_offset_for(&l->ring, from_ms);
+            l->at.replay = replay_ring_offset_for(&l->ring, from_ms);
+        hash_last_key(l);
         out->log[k] = l->at;
     }
 }

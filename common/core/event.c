@@ -51,12 +51,6 @@ static int read_values(struct event_parser *p, enum event_kind kind, struct str 
     return event_json_read(p->json, bytes, &p->values, e);
 }
 
-static const struct event_value *value_of(const struct event_parser *p, size_t field)
-{
-    static const struct event_value none = {.type = EVENT_VALUE_NULL};
-    return p->values.sent & (1u << field) ? &p->values.of[field] : &none;
-}
-
 // Says where the value stands that a field's error is about. Looked for only now: readers keep no
 // offsets of good events.
 static int place_error(struct str bytes, struct err *e)
@@ -66,21 +60,11 @@ static int place_error(struct str bytes, struct err *e)
     return -1;
 }
 
-// In the order of the fields, which is that of the errors.
 static int take_fields(const struct event_parser *p, enum event_kind kind, struct event *out,
                        struct err *e)
 {
     event_init(out, kind);
-    uint32_t left = (p->values.sent & p->known[kind]) | p->required[kind];
-    for (; left; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctz(left);
-        const struct event_value *v = value_of(p, i);
-        if (v->type == EVENT_VALUE_NULL && (p->required[kind] & (1u << i)))
-            return event_field_missing(&event_fields[i], e);
-        if (event_field_take(&event_fields[i], v, out, e) != 0)
-            return -1;
-    }
-    return 0;
+    return event_fields_take(&p->values, p->known[kind], p->required[kind], out, e);
 }
 
 int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, struct event *out,
@@ -96,7 +80,7 @@ int event_parse_typed(struct event_parser *p, struct str bytes, struct event *ou
     enum event_kind kind = p->last_item;
     if (read_values(p, kind, bytes, e) != 0)
         return -1;
-    if (event_kind_of(value_of(p, EVENT_FIELD_TYPE), &kind, e) != 0)
+    if (event_kind_of(event_value_of(&p->values, EVENT_FIELD_TYPE), &kind, e) != 0)
         return place_error(bytes, e);
     p->last_item = kind;
     return take_fields(p, kind, out, e) == 0 ? 0 : place_error(bytes, e);

@@ -101,11 +101,6 @@ int event_kind_of(const struct event_value *v, enum event_kind *kind, struct err
     return 0;
 }
 
-int event_field_missing(const struct event_field *f, struct err *e)
-{
-    return err_field(e, f->name.p, -1, "is required");
-}
-
 static int take_kind(const struct event_value *v, const struct event *out, struct err *e)
 {
     enum event_kind kind = out->kind;
@@ -125,8 +120,8 @@ static int take_string(const struct event_field *f, const struct event_value *v,
         return err_field(e, f->name.p, -1, "must be a string");
     if (f->type == EVENT_FIELD_LABEL && v->string.n == 0)
         return 0;
-    if (f->type != EVENT_FIELD_TEXT &&
-        (v->plain ? check_name_length : event_check_name)(f->name.p, v->string, e) != 0)
+    bool is_good = f->type == EVENT_FIELD_TEXT || (v->plain && v->string.n - 1 < EVENT_NAME_MAX);
+    if (!is_good && event_check_name(f->name.p, v->string, e) != 0)
         return -1;
     *out = v->string;
     return 0;
@@ -205,11 +200,10 @@ static int take_cost(const struct event_field *f, const struct event_value *v, i
     return 0;
 }
 
-int event_field_take(const struct event_field *f, const struct event_value *v, struct event *out,
-                     struct err *e)
+// Inlined into the loop below, where it is called six times an event.
+static inline int take_field(const struct event_field *f, const struct event_value *v,
+                             struct event *out, struct err *e)
 {
-    if (v->type == EVENT_VALUE_NULL)
-        return 0;
     union { // where a checked value goes that has no member
         struct str string;
         int64_t number;
@@ -240,6 +234,29 @@ int event_field_take(const struct event_field *f, const struct event_value *v, s
         if (v->type != EVENT_VALUE_OBJECT)
             return err_field(e, f->name.p, -1, "must be an object");
         return 0;
+    }
+    return 0;
+}
+
+const struct event_value *event_value_of(const struct event_values *values, size_t field)
+{
+    static const struct event_value none = {.type = EVENT_VALUE_NULL};
+    return values->sent & (1u << field) ? &values->of[field] : &none;
+}
+
+// In the order of the fields, which is that of the errors.
+int event_fields_take(const struct event_values *values, uint32_t known, uint32_t required,
+                      struct event *out, struct err *e)
+{
+    uint32_t left = (values->sent & known) | required;
+    for (; left; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctz(left);
+        const struct event_field *f = &event_fields[i];
+        bool is_sent = values->sent & (1u << i) && values->of[i].type != EVENT_VALUE_NULL;
+        if (!is_sent && required & (1u << i))
+            return err_field(e, f->name.p, -1, "is required");
+        if (is_sent && take_field(f, &values->of[i], out, e) != 0)
+            return -1;
     }
     return 0;
 }

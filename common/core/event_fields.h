@@ -61,14 +61,15 @@ struct event_values {
 // An event of the kind with nothing read yet.
 void event_init(struct event *ev, enum event_kind kind);
 
-// Checks a value of a known field and stores it. Null leaves the event as it is.
-int event_field_take(const struct event_field *f, const struct event_value *v, struct event *out,
-                     struct err *e) MUST_CHECK;
+// The field's value; null where it was not sent.
+const struct event_value *event_value_of(const struct event_values *values, size_t field);
+
+// Checks the values of the known fields (bits as in `sent`) and stores them; null leaves the event
+// as it is, and is an error of the required ones.
+int event_fields_take(const struct event_values *values, uint32_t known, uint32_t required,
+                      struct event *out, struct err *e) MUST_CHECK;
 
 // The kind that a value of "type" names.
 int event_kind_of(const struct event_value *v, enum event_kind *kind, struct err *e) MUST_CHECK;
-
-// The error for a field of required_in that was not sent.
-int event_field_missing(const struct event_field *f, struct err *e);
 
 #endif

@@ -4,6 +4,7 @@
 // at a time, and a key is first compared with the one that came there in the event before.
 #include "common/core/event_scan.h"
 
+#include "common/core/number.h"
 #include "common/core/utf8.h"
 
 #define WORD 8
@@ -238,7 +239,7 @@ static inline bytes_at read_number(bytes_at p, bytes_at end, struct number *n)
     return p && p - begin <= NUMBER_MAX ? p : NULL;
 }
 
-// The double next to what is written, as strtod gives it. Up to 2^53 the digits are a double, and
+// The double next to what is written. Up to 2^53 the digits are a double, and
 // so are these powers of ten: then one operation rounds once (W. D. Clinger, "How to Read Floating
 // Point Numbers Accurately", 1990).
 static inline double double_of(const struct number *n, bytes_at begin, bytes_at end)
@@ -252,16 +253,16 @@ static inline double double_of(const struct number *n, bytes_at begin, bytes_at 
         double value = n->power < 0 ? digits / powers[-n->power] : digits * powers[n->power];
         return n->negative ? -value : value;
     }
-    char text[NUMBER_MAX + 1];
-    memcpy(text, begin, (size_t)(end - begin));
-    text[end - begin] = '\0';
-    return strtod(text, NULL); // the C locale: nobody here calls setlocale
+    return number_of_chars((const char *)begin, (const char *)end);
 }
 
 // ---- values ----
 
+// Mostly there is none, or one.
 static inline bytes_at skip_space(bytes_at p, bytes_at end)
 {
+    if (p<end && * p> ' ')
+        return p;
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
         p++;
     return p;

@@ -28,7 +28,7 @@ MUTANTS = (
            "int64_t from_ms = settings_replay_from(&t->settings, low_ms);",
            "int64_t from_ms = settings_remembered_from(&t->settings, 0, low_ms);",
            "a replay reaches back D, not 2·D", "sim"),
-    Mutant("ring_one_off", TASK,
+    Mutant("ring_one_off", "processor/replay_ring.c",
            "    return r->v[r->first].offset;",
            "    return r->v[r->first + (r->count > 1)].offset;",
            "R is the entry after the one that is safe", UNIT + "task_replay"),
