@@ -10,9 +10,9 @@ import subprocess
 
 from machine import said
 
-FILES = ("gen/gen.c", "check.sh", "lib.sh", "run-metrics.sh", "RESULTS.md", "wrk/metrics.lua", "kafka-streams/pom.xml",
-         "kafka-streams/run.sh", "kafka-streams/schema.sql", "kafka-streams/src", "rpconnect/go.mod",
-         "rpconnect/main.go", "rpconnect/config.yaml", "rpconnect/config-bare.yaml")
+FILES = ("gen/gen.c", "check.sh", "lib.sh", "run-metrics.sh", "RESULTS.md", "wrk/metrics.lua", "wrk/metrics-table.sql",
+         "kafka-streams/pom.xml", "kafka-streams/run.sh", "kafka-streams/schema.sql", "kafka-streams/src",
+         "rpconnect/go.mod", "rpconnect/main.go", "rpconnect/config.yaml", "rpconnect/config-bare.yaml")
 COMMANDS = {"cc": "build-essential", "mvn": "maven", "java": "default-jre-headless", "wrk": "wrk",
             "psql": "postgresql-client", "go": "golang-go, or of go.dev where that is too old"}
 SECONDS_MAX = 1200  # of building one, with what it fetches

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked of a directory of others' programs, building it elsewhere, and what is read of their scripts."""
 import os
+import re
 import shutil
+import stat
 import sys
 import tempfile
 import unittest
@@ -60,6 +62,12 @@ class Folder(unittest.TestCase):
                 self.lacks(f"{self.folder} has no {name};", self.check, *peer_kit.COMMANDS)
                 os.rename(path + ".gone", path)
 
+    def test_what_is_used_is_asked_for(self):
+        with open(os.path.join(os.path.dirname(__file__), "bench_peers.py"), encoding="utf-8") as f:
+            used = re.findall(r'kit\.path\("([^"]+)"\)', f.read())
+        self.assertIn("check.sh", used)
+        self.assertLessEqual(set(used), set(peer_kit.FILES))
+
     def test_each_command_is_wanted(self):
         for command, package in peer_kit.COMMANDS.items():
             self.lacks(f"there is no {command} (of the Debian package {package})", self.check,
@@ -83,11 +91,12 @@ class Folder(unittest.TestCase):
         before = sorted(os.listdir(source))
         first = self.build("mkdir out; echo more >>main.go; cp main.go out/product")
         self.assertTrue(first.startswith(os.path.join(self.tmp, "built", "rpconnect-")))
+        self.assertTrue(os.stat(os.path.join(os.path.dirname(first), "..", "main.go")).st_mode & stat.S_IWUSR)
         self.assertEqual(self.build("exit 1"), first)
         self.assertEqual(sorted(os.listdir(source)), before)
         os.chmod(source, 0o755)
         os.chmod(os.path.join(source, "main.go"), 0o644)
-        self.write("rpconnect/main.go", "other")
+        self.write("rpconnect/main.go", RESULTS.swapcase())
         self.assertNotEqual(self.build("mkdir out; touch out/product"), first)
 
     def test_what_a_build_said(self):
@@ -111,7 +120,7 @@ class Said(unittest.TestCase):
                 (2000, 0, "", "", 0, (0, False))):
             text = SUMS.format(9, have, errors, off) + WINDOWS.format(exact, extra)
             self.assertEqual(peer_kit.compared(text), wanted, text)
-        for text in ("", SUMS.format(9, 9, 3, 0), WINDOWS.format(2000, 0), "psql: error"):
+        for text in ("", SUMS.format(9, 9, 3, 0).replace("prompt_sum", "") + WINDOWS.format(2000, 0), SUMS.format(9, 9, 3, 0), WINDOWS.format(2000, 0), "psql: error"):
             with self.assertRaises(peer_kit.Lacks):
                 peer_kit.compared(text)
 

@@ -180,6 +180,11 @@ class Running(unittest.TestCase):
         text, why = run.run_program(["sh", "-c", script], log, 1)
         self.assertEqual((text, why), ("begun\ntold\n", "it took more than 1 s"))
 
+    def test_where_things_are(self):
+        measure = Measure("a", ["sh", "-c", "echo bench a.b ${{#0}} us", "{build}"], {"a.b": MOST})
+        log = os.path.join(self.tmp, "log")
+        self.assertEqual(run.run_once("a", measure, {"build": "seven--"}, log), ({"a.b": Value("a.b", 7, "us")}, []))
+
     def test_the_results_are_whole(self):
         path = os.path.join(self.tmp, "results.json")
         run.write_results({"a": 1}, path)
