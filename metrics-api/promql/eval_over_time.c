@@ -17,26 +17,44 @@ struct windows {
     double *scratch;
 };
 
-// Over one series. Both borders of the window only move forward.
+// Of the samples low to high, those that are less than the one before.
+struct slide {
+    size_t low, high, resets;
+};
+
+static bool is_reset(const struct promql_series *s, size_t i)
+{
+    return s->v[i] < s->v[i - 1];
+}
+
+// Both borders only move forward.
+static void slide_on(struct slide *at, const struct promql_series *s, const struct window *w)
+{
+    for (; at->high < s->n && s->t_ms[at->high] <= w->to_ms; at->high++)
+        at->resets += at->high > at->low && is_reset(s, at->high);
+    for (; at->low < at->high && s->t_ms[at->low] <= w->from_ms; at->low++)
+        at->resets -= at->low + 1 < at->high && is_reset(s, at->low + 1);
+}
+
+// Over one series.
 static bool evaluate(const struct windows *ws, const struct promql_series *s, double *row)
 {
     const struct node_selector *selector = ws->selector;
-    struct window w = {.scratch = ws->scratch};
-    size_t low = 0, high = 0, work = 0;
+    struct window w = {.scratch = ws->scratch, .range_s = (double)selector->range_ms / 1000};
+    struct slide at = {0};
+    size_t work = 0;
     bool any = false;
     for (size_t step = 0; step < ws->ev->steps; step++) {
         w.now_ms = eval_time_ms(ws->ev, step);
         w.to_ms = w.now_ms - selector->offset_ms;
         w.from_ms = w.to_ms - selector->range_ms;
-        while (high < s->n && s->t_ms[high] <= w.to_ms)
-            high++;
-        while (low < high && s->t_ms[low] <= w.from_ms)
-            low++;
-        if (low == high)
+        slide_on(&at, s, &w);
+        if (at.low == at.high)
             continue;
-        w.t_ms = s->t_ms + low;
-        w.v = s->v + low;
-        w.n = high - low;
+        w.t_ms = s->t_ms + at.low;
+        w.v = s->v + at.low;
+        w.n = at.high - at.low;
+        w.resets = at.resets;
         w.argument = ws->argument ? ws->argument[step] : 0;
         row[step] = ws->function->f(&w);
         any = any || !promql_is_stale(row[step]);

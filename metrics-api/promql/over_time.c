@@ -11,11 +11,14 @@ static double seconds(int64_t ms)
     return (double)ms / 1000;
 }
 
-// What was counted in the window, resets not counting.
+// What was counted in the window, resets not counting. Most windows have none, and are not looked
+// through (of an hour of minutes that was half of rate's time).
 static double increase_within(const struct window *w, bool counter)
 {
     double sum = w->v[w->n - 1] - w->v[0];
-    for (size_t i = 1; counter && i < w->n; i++)
+    if (!counter || w->resets == 0)
+        return sum;
+    for (size_t i = 1; i < w->n; i++)
         if (w->v[i] < w->v[i - 1])
             sum += w->v[i - 1];
     return sum;
@@ -35,7 +38,10 @@ static double extrapolated(const struct window *w, bool counter)
     double between = sampled / (double)(w->n - 1), threshold = between * 1.1;
     if (to_start >= threshold)
         to_start = between / 2;
-    if (counter && sum > 0 && w->v[0] >= 0) {
+    // Where it began with its increase or more, the line is at 0 further back than the samples
+    // span: nothing to divide (a tenth of rate's time).
+    bool far_from_zero = w->v[0] >= sum && to_start <= sampled;
+    if (counter && sum > 0 && w->v[0] >= 0 && !far_from_zero) {
         double to_zero = sampled * (w->v[0] / sum);
         if (to_zero < to_start)
             to_start = to_zero;
@@ -58,7 +64,7 @@ static double increase(const struct window *w)
 static double rate(const struct window *w)
 {
     double sum = extrapolated(w, true);
-    return promql_is_stale(sum) ? sum : sum / seconds(w->to_ms - w->from_ms);
+    return promql_is_stale(sum) ? sum : sum / w->range_s;
 }
 
 static double idelta(const struct window *w)
@@ -128,10 +134,7 @@ static double changes(const struct window *w)
 
 static double resets(const struct window *w)
 {
-    size_t n = 0;
-    for (size_t i = 1; i < w->n; i++)
-        n += w->v[i] < w->v[i - 1];
-    return (double)n;
+    return (double)w->resets;
 }
 
 static double avg_over_time(const struct window *w)

@@ -10,7 +10,9 @@ struct window {
     const int64_t *t_ms;
     const double *v;
     size_t n;
+    size_t resets; // how many of them are less than the one before
     int64_t from_ms, to_ms;
+    double range_s;  // to_ms - from_ms
     int64_t now_ms;  // the step that it is for: to_ms and the offset
     double argument; // the scalar, of functions that have one
     double *scratch; // room for n values

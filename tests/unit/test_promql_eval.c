@@ -50,6 +50,41 @@ START_TEST(a_range_does_not_have_where_it_begins)
 }
 END_TEST
 
+// They are counted as the window moves on, by one sample or beyond all that it had.
+START_TEST(resets_come_and_go_with_the_window)
+{
+    static struct promql_store s;
+    const double counts[] = {5, 1, 2, 0, 3, 3, 1, 9, 10, 11};
+    s.n = 0;
+    store_add(&s, "c_total", NULL, MIN_MS, counts, 10);
+    struct promql_case c = case_range(&s, 0, 12 * MIN_MS, MIN_MS);
+    ck_assert_str_eq(case_text(&c, "resets(c_total[3m])"),
+                     "{} 0@0 1@60000 1@120000 1@180000 1@240000 0@300000 1@360000 1@420000 "
+                     "0@480000 0@540000 0@600000 0@660000");
+    c.when.step_ms = 4 * MIN_MS;
+    ck_assert_str_eq(case_text(&c, "resets(c_total[3m])"), "{} 0@0 1@240000 0@480000");
+    ck_assert_str_eq(case_text(&c, "increase(c_total[3m])"), "{} 4.5@240000 10@480000");
+    // Where no window has two of them, none is counted.
+    c = case_range(&s, 0, MIN_MS + 45000, 15000);
+    ck_assert_str_eq(case_text(&c, "resets(c_total[30])"), "{} 0@0 0@15000 0@60000 0@75000");
+}
+END_TEST
+
+START_TEST(a_counter_does_not_begin_below_zero)
+{
+    static struct promql_store s;
+    const double counts[] = {100, 200, 300, 500};
+    s.n = 0;
+    store_add(&s, "c_total", NULL, MIN_MS, counts, 4);
+    // The line reaches 0 three seconds behind the border, at it, and before it.
+    assert_at(&s, MIN_MS, "increase(c_total[123])", "{} 200");
+    assert_at(&s, MIN_MS, "increase(c_total[2m])", "{} 200");
+    assert_at(&s, 2 * MIN_MS, "increase(c_total[2m])", "{} 200");
+    assert_at(&s, 3 * MIN_MS, "increase(c_total[2m])", "{} 400");
+    assert_at(&s, 3 * MIN_MS, "rate(c_total[2m])", "{} 3.3333333333333335");
+}
+END_TEST
+
 START_TEST(a_series_ends_with_its_marker)
 {
     static struct promql_store s;
@@ -506,6 +541,8 @@ int main(void)
     TCase *tc = tcase_create("eval");
     tcase_add_test(tc, a_sample_holds_for_five_minutes_but_not_quite);
     tcase_add_test(tc, a_range_does_not_have_where_it_begins);
+    tcase_add_test(tc, resets_come_and_go_with_the_window);
+    tcase_add_test(tc, a_counter_does_not_begin_below_zero);
     tcase_add_test(tc, a_series_ends_with_its_marker);
     tcase_add_test(tc, a_query_says_beforehand_what_it_reads);
     tcase_add_loop_test(tc, only_a_selector_is_a_selector, 0, 7);
