@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -362,8 +363,8 @@ int main(int argc, char **argv)
     if (argc > 3)
         sizes.processors = number(argv[3], FIXTURE_PARTITIONS);
     bool passed = true;
-    for (char *one = strtok(argc > 1 ? argv[1] : standard, ","); passed && one;
-         one = strtok(NULL, ","))
+    char *rest = argc > 1 ? argv[1] : standard;
+    for (const char *one; passed && (one = strsep(&rest, ","));)
         passed = run_one((size_t)number(one, 1000000));
     return !passed;
 }

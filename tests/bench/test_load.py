@@ -60,7 +60,8 @@ class Requests(unittest.TestCase):
 
     def test_bounds(self):
         for bad in ((0, 1), (1, 0), (1, 10001), (1, 1, "--series", "x"), (1, 1, "--unknown"), (1,)):
-            r = subprocess.run([MAKE_REQUESTS, "/dev/null", *map(str, bad)], capture_output=True, text=True, check=False)
+            r = subprocess.run([MAKE_REQUESTS, "/dev/null", *map(str, bad)], capture_output=True, text=True,
+                               check=False)
             self.assertEqual((r.returncode, r.stderr.count("usage: make_requests")), (2, 1), bad)
 
 

@@ -265,7 +265,7 @@ class Spent(unittest.TestCase):
         spent = {"7": [2.0, 3.5], "8": [1.0, 0.0], "9": [0.25]}
         with socket.create_server(("127.0.0.1", 0)) as server:
             s, p = self.Database(server.getsockname()[1], ["7\n8", "7\n9"]), self.Service()
-            with unittest.mock.patch.object(feed, "cpu_seconds", lambda pid: spent[pid].pop(0) if pid in spent else 4.0):
+            with unittest.mock.patch.object(feed, "cpu_seconds", lambda p: spent[p].pop(0) if p in spent else 4.0):
                 meter = feed.Meter(s, p)
                 self.assertEqual(meter.broker, os.getpid())
                 p.cpu = 3.0
