@@ -20,8 +20,8 @@
 
 // ---- what holds for all rows --------------------------------------------------------------------
 
-// A row even where there is nothing. Each table is looked at once: with a subquery a column it took
-// a tenth of the time of 60 rows.
+// A row even where there is nothing. Each table is looked at once, which takes a fortieth less of the
+// time of 60 rows than a subquery a column.
 #define META_AND(more)                                                                             \
     "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, " FACT_PACK_PG_NULLS ", 1::int8,"      \
     " b.closed_through, r.minutes_from, r.hours_from, w.open, w.partly, g.gaps_from, "             \

@@ -3,14 +3,12 @@
 
 #include "common/core/timeunit.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
 #define DAY_BYTES 11 // of "2026-11-21T"
 // Less is written with an exponent, as %g does.
 #define PLAIN_FROM 1e-5
-#define DIGITS_15 UINT64_C(1000000000000000)
 #define TRILLION UINT64_C(1000000000000)
 #define ADD_LIT(out, s) buf_add(out, s, sizeof(s) - 1)
 
@@ -89,42 +87,24 @@ static size_t decimal_text(uint64_t m, int decimals, char *out)
     return at;
 }
 
-static const long double powers10[] = {1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,
-                                       1e8L,  1e9L,  1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L,
-                                       1e16L, 1e17L, 1e18L, 1e19L, 1e20L, 1e21L, 1e22L};
-
-// Whether m / 10^decimals is nearer to d, from 10^-5 to 10^15, than to any other double: what
-// strtod() would say, at a tenth of its price. Both as integers of 2^-shift * 10^-decimals: 126
-// bits at most.
-static bool reads_back(uint64_t m, int decimals, double d)
-{
-    int exponent;
-    uint64_t mantissa = (uint64_t)ldexp(frexp(d, &exponent), DBL_MANT_DIG);
-    int shift = DBL_MANT_DIG - exponent;
-    unsigned __int128 unit = (unsigned __int128)powers10[decimals];
-    unsigned __int128 text = (unsigned __int128)m << shift, is = mantissa * unit;
-    unsigned __int128 off = text < is ? is - text : text - is;
-    // Below a power of two doubles are twice as dense.
-    if (mantissa == UINT64_C(1) << (DBL_MANT_DIG - 1) && text < is)
-        off *= 2;
-    return 2 * off < unit || (2 * off == unit && mantissa % 2 == 0);
-}
-
 // Tries `digits` significant digits: scales to an integer in long double, whose one rounding is far
 // below half a unit of the 17th digit, and keeps what reads back as d.
 static size_t decimal_try(double d, int magnitude, int digits, char *out)
 {
+    static const long double powers10[] = {1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,
+                                           1e8L,  1e9L,  1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L,
+                                           1e16L, 1e17L, 1e18L, 1e19L, 1e20L, 1e21L, 1e22L};
     int decimals = digits - 1 - magnitude;
     if (decimals < 0 || decimals >= (int)ARRAY_LEN(powers10))
         return 0;
     uint64_t m = (uint64_t)llroundl((long double)d * powers10[decimals]);
-    // Both exact in a double: the division is then rounded once, just as reading the text would be.
-    if (m <= UINT64_C(1) << 53)
-        return (double)m / (double)powers10[decimals] == d ? decimal_text(m, decimals, out) : 0;
-    return reads_back(m, decimals, d) ? decimal_text(m, decimals, out) : 0;
+    // Beyond 2^53 an integer's neighbours are nearer to it than those of any double: it reads back.
+    // Up to there both are exact, and the division is rounded once, as reading the text would be.
+    bool reads_back = m > UINT64_C(1) << 53 || (double)m / (double)powers10[decimals] == d;
+    return reads_back ? decimal_text(m, decimals, out) : 0;
 }
 
-// The last `decimals` digits of m behind a point, without zeros at the end; m is none of 0.
+// The last `decimals` digits of m behind a point, without zeros at the end; not all are 0.
 static char *put_decimals(char *at, uint64_t m, int decimals)
 {
     char room[DIGITS_ROOM], *end = room + DIGITS_MAX;
@@ -170,10 +150,10 @@ static char *put_exponent(char *at, uint64_t m)
 // instructions, with this 1.7.
 static char *put_trillionths(char *at, double a)
 {
-    if (a >= 1e3)
+    if (a >= 1e3) // more digits than 15
         return NULL;
     uint64_t m = (uint64_t)(a * 1e12 + 0.5);
-    if (m == 0 || m >= DIGITS_15 || (double)m / 1e12 != a)
+    if ((double)m / 1e12 != a)
         return NULL;
     if (a < PLAIN_FROM)
         return put_exponent(at, m);
