@@ -30,6 +30,11 @@ def design(line, value, unit, limit, at_least=False):
     return Target(value, unit, limit, f"design: {line}", at_least)
 
 
+def limited(unit, limit):
+    """No promise."""
+    return Target(None, unit, limit)
+
+
 def in_process(what, program, targets):
     return Measure(what, [f"{{build}}/tests/bench/{program}"], targets, (f"tests/bench/{program}",))
 
@@ -43,11 +48,12 @@ PARSE = Target(100, "ns", "one pass over the bytes: see scanner")
 BROKER_CPU = design("processor against a real broker", 0.65, "us", "librdkafka's fetching, 0.25 us of it")
 BATCHES = "librdkafka: a fetch brings few records, each with a header and wake-ups of its own"
 TAIL = design("the same at the tail, 20 k events/s", 2.2, "us", BATCHES)
-OTHERS = {"broker": "fetches: a request each 20 ms at most", "postgres": "rows of a flush: as many as series changed"}
+OTHERS = {"broker": "fetches: each a wake-up, 20 ms apart at most", "postgres": "rows of a flush: as many as series changed"}
 FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
 TOGETHER = design("flush beside two other processors on the same rows", 900, "ms",
                   "locks of rows: they merge one after the other")
-MEMORY = {"live_join": "the table's entry: tables double", "answered": "two identities that are known again for a TTL",
+TABLE = "an entry of the table for each identity: tables double"
+MEMORY = {"live_join": TABLE, "answered": "two identities that are known again for a TTL",
           "changed_series": "two histograms and the tokens by model",
           "connection.ingest-api": "its record; buffers are given back with the answer",
           "connection.metrics-api": "its record; buffers are given back with the answer"}
@@ -58,7 +64,9 @@ FOLD = Target(25, "ms", "buckets of two histograms a row, and new cells")
 RENDER = Target(3000, "ns", "72 fields a row, as text")
 CATALOGUE = Target(1000, "ns", "a look-up a spelling of the name")
 GROWTH = Target(2, "times", "misses of the cache: the tables outgrow it")
-JOINS = {f"joins.{when}.{what}": None for when in ("live", "replayed") for what in ("table", "resident")}
+JOINS = {f"joins.{when}.{what}": limited("B", TABLE) for when in ("live", "replayed")
+         for what in ("table", "resident")}
+STREAM = limited("us", "the kernel, for a write to each client")
 
 MEASURES = {
     "core": in_process(
@@ -92,7 +100,7 @@ MEASURES = {
     "store": Measure(
         "a flush of 100, 1,000 and 10,000 changed series", ["{build}/tests/bench/bench_store", "100,1000,10000"],
         {"store.10000.new": FLUSH, "store.10000.existing": FLUSH,
-         **{f"store.{n}.{rows}": Target(None, "ms", "round trips, and a commit") for n in (100, 1000)
+         **{f"store.{n}.{rows}": limited("ms", "round trips, and a commit") for n in (100, 1000)
             for rows in ("new", "existing")}}, ("tests/bench/bench_store",), True),
     "store_together": Measure(
         "the same 10,000 series flushed by three processors at once",
@@ -103,24 +111,25 @@ MEASURES = {
         {"ingest.ingest-api.c256.b1": design("ingest, one event per POST, c=256", 10, "us", KERNEL),
          "ingest.ingest-api.c64.b500": design(
              "ingest, batches of 500", 1.67, "us", "reading the event, and librdkafka's producing, 0.65 us"),
-         "ingest.floor.c256.b1": None,
-         **{f"ingest.{how}.{size}": Target(None, "us", limit) for size in ("c256.b1", "c64.b500")
+         "ingest.floor.c256.b1": limited("us", "the kernel"),
+         **{f"ingest.{how}.{size}": limited("us", limit) for size in ("c256.b1", "c64.b500")
             for how, limit in (("key", "finding the key, and a header of the record"), ("gzip", "zlib"))},
-         **{f"ingest.half.{q}": Target(None, "ms", "LINGER_MS, 2 ms, and the log's acknowledgement")
+         **{f"ingest.half.{q}": limited("ms", "LINGER_MS, 2 ms, and the log's acknowledgement")
             for q in ("p50", "p99")}},
         ("--connections", "64,256", "--batches", "1,500", "--rounds", "1", "--also", "key,gzip,half"),
         (INGEST, "tests/bench/floor_http", "tests/bench/make_requests", "tests/bench/paced_http")),
     "replay": script(
         "a backlog on a real broker, and the same after SIGKILL", "replay",
         {"replay.backlog.cpu": BROKER_CPU, "replay.again.1.cpu": BROKER_CPU,
+         **{f"replay.backlog.cpu_{who}": limited("us", limit) for who, limit in OTHERS.items()},
          "replay.again.1.rate": design(
              "restart to caught up", 1, "M/s", "the cores that broker and processor share", True)},
         ("--times", "1"), (PROCESSOR, "tests/bench/fill_kafka")),
     "live": script(
         "an event at the tail of the log, what it costs broker and database, and 3 M live joins", "bench_live.py",
-        {"live.4000.s200.cpu": Target(None, "us", BATCHES), "live.20000.s200.cpu": TAIL,
-         "live.20000.s10000.cpu": Target(None, "us", "flushes: each changes nearly every series"),
-         **{f"live.{at}.cpu_{who}": Target(None, "us", limit) for at in ("4000.s200", "20000.s200", "20000.s10000")
+        {"live.4000.s200.cpu": limited("us", BATCHES), "live.20000.s200.cpu": TAIL,
+         "live.20000.s10000.cpu": limited("us", "flushes: each changes nearly every series"),
+         **{f"live.{at}.cpu_{who}": limited("us", limit) for at in ("4000.s200", "20000.s200", "20000.s10000")
             for who, limit in OTHERS.items()},
          "live.joins.cpu": BROKER_CPU},
         (), (PROCESSOR, "tests/bench/fill_kafka")),
@@ -137,31 +146,33 @@ MEASURES = {
          for when in ("again", "later")},
         ("--no-prometheus",), (METRICS, "tests/interop/hist_tool")),
     "stream": script(
-        "a changed row to each of 1,000 clients of /v1/stream", "bench_stream.py", {"stream.row.cpu": None},
+        "a changed row to each of 1,000 clients of /v1/stream", "bench_stream.py", {"stream.row.cpu": STREAM},
         (), (METRICS,)),
     "end_to_end": script(
         "from a POST to its row and to its record", "bench_end_to_end.py",
         {"end_to_end.row.p99": Target(6, "s", "FLUSH_INTERVAL_MS, 5 s, and the flush"),
-         "end_to_end.row.p50": Target(None, "s", "half of FLUSH_INTERVAL_MS"),
+         "end_to_end.row.p50": limited("s", "half of FLUSH_INTERVAL_MS"),
          "end_to_end.topic.p99": Target(78, "s", "its minute's end, WINDOW_GRACE_MS of 10 s, then as below"),
-         "end_to_end.topic.p50": Target(None, "s", "half a minute, WINDOW_GRACE_MS of 10 s, then as below"),
-         **{f"end_to_end.topic_after_grace.{q}": Target(None, "s", "FLUSH_INTERVAL_MS, and the publisher's next look")
+         "end_to_end.topic.p50": limited("s", "half a minute, WINDOW_GRACE_MS of 10 s, then as below"),
+         **{f"end_to_end.topic_after_grace.{q}": limited("s", "FLUSH_INTERVAL_MS, and the publisher's next look")
             for q in ("p50", "p99")}},
         (), (INGEST, PROCESSOR, "tests/bench/fill_kafka")),
     "memory": script(
         "memory for each join, series and connection", "bench_memory.py",
-        {**{f"memory.{what}": Target(None, "B", limit) for what, limit in MEMORY.items()},
-         **{f"memory.{what}.table": None for what in ("live_join", "answered")}},
+        {**{f"memory.{what}": limited("B", limit) for what, limit in MEMORY.items()},
+         **{f"memory.{what}.table": limited("B", TABLE) for what in ("live_join", "answered")}},
         (), (INGEST, PROCESSOR, METRICS, "tests/bench/fill_kafka")),
     "joins": script(
         "memory with a million requests that wait", "bench_joins.py", JOINS, (), (INGEST, PROCESSOR)),
     "models": script(
         "a tenant with 100,000 models", "bench_models.py",
-        {"models.rows": Target(10001, "series", "the cap of a tenant's series"), "models.resident": None},
+        {"models.rows": Target(10001, "series", "the cap of a tenant's series"),
+         "models.resident": limited("MiB", "changes of a flush, and what the client library prefetches")},
         (), (INGEST, PROCESSOR)),
     "postgres_away": script(
         "a minute without PostgreSQL under load", "bench_postgres_away.py",
-        {"postgres_away.replayed": Target(0, "records", "nothing"), "postgres_away.resident": None},
+        {"postgres_away.replayed": Target(0, "records", "nothing"),
+         "postgres_away.resident": limited("MiB", "MAX_DELTA_CELLS, and what the client library prefetches")},
         (), (INGEST, PROCESSOR)),
     "recovery": script(
         "one of three processors killed under load, then all", "bench_recovery.py",
