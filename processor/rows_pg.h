@@ -18,6 +18,7 @@ struct rows {
     struct db *db;             // borrowed
     struct prices *prices;     // borrowed
     Oid usage_type;            // set by rows_prepare: what llm_usage is to this database
+    struct kept_rows *kept;    // owned: what the flush before wrote; see rows_free
     int64_t unpriced_requests; // set by rows_write: by how many those of the minutes rose
 };
 
@@ -29,6 +30,8 @@ enum store_result rows_prepare(struct rows *rows, struct err *e) MUST_CHECK;
 // windows of the deltas are left as hours.
 enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n,
                              struct err *e) MUST_CHECK;
+// Forgets what was kept.
+void rows_free(struct rows *rows);
 void rows_sort(struct row_delta *deltas, size_t n);
 
 #endif

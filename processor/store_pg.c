@@ -72,6 +72,7 @@ void store_free(struct store *s)
 {
     if (!s)
         return;
+    rows_free(&s->rows);
     prices_free(s->prices);
     db_free(s->db);
     free(s);
