@@ -27,6 +27,8 @@ void http_input_add(struct http_input *in, const char *p, size_t n)
 void http_input_drain(struct http_input *in, size_t n)
 {
     assert(n <= in->n);
+    if (n == 0)
+        return; // perhaps there is not even a place
     in->p += n;
     in->n -= n;
 }
