@@ -55,7 +55,7 @@ struct join *join_new(const struct settings *settings, size_t max_waiting)
     j->max_waiting = max_waiting;
     j->reach[0] = j->reach[1] = (struct reach){TIME_NONE, TIME_NONE, TIME_NONE};
     j->slot_count = MIN_SLOTS;
-    j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
+    j->slots = xcalloc_huge(j->slot_count * sizeof(*j->slots));
     j->free_first = NONE;
     j->fifo[0] = j->fifo[1] = (struct fifo){NONE, NONE, 0};
     return j;
@@ -70,7 +70,7 @@ void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), 
             next = j->slab[i].fifo_next;
             drop(&j->slab[i], arg);
         }
-    free(j->slots);
+    free_huge(j->slots, j->slot_count * sizeof(*j->slots));
     free(j->slab);
     free(j);
 }
@@ -137,12 +137,12 @@ static void sweep(struct join *j, const int64_t now_ms[2])
     j->slot_count = MIN_SLOTS;
     while (j->slot_count < live * 2)
         j->slot_count *= 2;
-    j->slots = xcalloc(j->slot_count, sizeof(*j->slots));
+    j->slots = xcalloc_huge(j->slot_count * sizeof(*j->slots));
     j->used = live;
     for (size_t i = 0; i < old_count; i++)
         if (!is_empty(&old[i]) && !is_forgettable(&old[i], from_ms))
             j->slots[find(j, old[i].hash)] = old[i];
-    free(old);
+    free_huge(old, old_count * sizeof(*old));
 }
 
 // The identity's entry, made if need be. Never moves others: the caller has swept.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/core/base.h"
 
+#include <sys/mman.h>
+
 #include <stdio.h>
 
 static void out_of_memory(size_t n)
@@ -23,6 +25,27 @@ void *xcalloc(size_t count, size_t size)
     if (!p)
         out_of_memory(count * size);
     return p;
+}
+
+#define HUGE_MIN (4u << 20) // below it the library's memory does
+
+void *xcalloc_huge(size_t size)
+{
+    if (size < HUGE_MIN)
+        return xcalloc(1, size);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        out_of_memory(size);
+    madvise(p, size, MADV_HUGEPAGE); // a wish
+    return p;
+}
+
+void free_huge(void *p, size_t size)
+{
+    if (size < HUGE_MIN)
+        free(p);
+    else if (p)
+        munmap(p, size);
 }
 
 void *xrealloc(void *old, size_t n)

@@ -55,6 +55,12 @@ static inline struct str str_of(const char *cstr)
 // Allocation failure is not an operating error that this software can answer: it ends the process,
 // and the log brings the state back. Each returns memory to be freed with free().
 void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull, warn_unused_result));
+// Zeroed memory that is looked into at random: of large tables in pages of 2 MiB, where the kernel
+// gives any (transparent_hugepage not "never"), since small ones cost a walk through the page
+// tables at each look, and a fault each at first. A third of the time of a replay
+// (tests/bench/README.md).
+void *xcalloc_huge(size_t size) __attribute__((returns_nonnull));
+void free_huge(void *p, size_t size); // the size that was asked for; NULL is fine
 void *xcalloc(size_t count, size_t size)
     __attribute__((malloc, returns_nonnull, warn_unused_result));
 void *xrealloc(void *p, size_t n) __attribute__((returns_nonnull, warn_unused_result));
