@@ -165,7 +165,6 @@ static bool settle_at_once(struct http_conn *c)
         c->server->draining || http_conn_unsent(c) > 0)
         return false;
     c->begun = 0;
-    http_conn_charge(c);
     deadline_clear(&c->read_deadline);
     return true;
 }
@@ -188,10 +187,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         return;
     }
     http_input_add(&c->in, s->scratch, (size_t)n);
-    if (http_conn_charge(c))
+    if (http_conn_charge(c)) {
         consume(c);
-    else
+        http_conn_charge(c); // before others are read, who share the budget
+    } else {
         relieve(c);
+    }
     if (!settle_at_once(c))
         http_conn_mark(c);
 }
