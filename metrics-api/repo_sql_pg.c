@@ -20,8 +20,8 @@
 
 // ---- what holds for all rows --------------------------------------------------------------------
 
-// A row even where there is nothing. Each table is looked at once, which takes a fortieth less of the
-// time of 60 rows than a subquery a column.
+// A row even where there is nothing. Each table is looked at once, which takes a fortieth less of
+// the time of 60 rows than a subquery a column.
 #define META_AND(more)                                                                             \
     "SELECT NULL::text, NULL::text, NULL::text, NULL::int8, " FACT_PACK_PG_NULLS ", 1::int8,"      \
     " b.closed_through, r.minutes_from, r.hours_from, w.open, w.partly, g.gaps_from, "             \
@@ -188,7 +188,7 @@
 #define NO_ABOUT "NULL::text, NULL::int8, NULL::timestamptz, NULL::timestamptz"
 
 #define LOOK_AT_ALL                                                                                \
-    "WITH " MINE(OF_TENANTS, OF_NAMES) ", " SINCE ", " CHANGED " " META_AND(", " ABOUT)                 \
+    "WITH " MINE(OF_TENANTS, OF_NAMES) ", " SINCE ", " CHANGED " " META_AND(", " ABOUT)            \
     " UNION ALL SELECT s.tenant_id, s.route, s.model, " MINUTE_US ", " FACT_PACK_PG_NAMES ", "     \
     NO_META ", " NO_ABOUT " FROM mine s CROSS JOIN LATERAL (SELECT " PACK                          \
     CHANGED_OF_SERIES("$6::int8") PUBLISHED_WHERE("") " OFFSET 0) f WHERE f_start IS NOT NULL"
