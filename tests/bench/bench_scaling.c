@@ -181,7 +181,9 @@ static void run(struct shape *s)
     struct task *t = task_new(0, &limits, &settings, &env, (int64_t[]){0, 0});
     struct piece *p = xcalloc(1, sizeof(*p));
     size_t events;
-    uint64_t n = 0, warm = 2 * s->live > FLUSH_PAIRS ? 2 * s->live : FLUSH_PAIRS;
+    // An identity is remembered from its request until so long after its answer: 2.25 times the
+    // wait.
+    uint64_t n = 0, warm = 3 * s->live > FLUSH_PAIRS ? 3 * s->live : FLUSH_PAIRS;
 
     feed(t, s, p, &n, warm, &events);
     drop_deltas(t);
