@@ -232,6 +232,159 @@ START_TEST(a_row_that_cannot_be_read_is_not_overwritten)
 }
 END_TEST
 
+// ---- what was written is kept ----
+
+// By all writers, of llm_minute or llm_hour. Who is connected has not told all of it.
+static int64_t looked_up(const char *table)
+{
+    sql_await("SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE datname = current_database()"
+              " AND application_name = 'streamlens-processor'");
+    return sql_i64("SELECT coalesce(sum(idx_tup_fetch), 0)::bigint FROM pg_stat_user_tables"
+                   " WHERE relname ~ '^%s_2'",
+                   table);
+}
+
+// How often each row is looked up by flushes that lock and write it, and read it as well where what
+// the one before wrote is not known.
+static int64_t looked_up_by(int flushes, bool reconnects)
+{
+    struct writer w;
+    const int64_t before = looked_up("llm_minute");
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    for (int i = 0; i < flushes; i++) {
+        for (int row = 0; row < 100; row++) {
+            char model[16];
+            snprintf(model, sizeof(model), "m%d", row);
+            fill(writer_add(&w, "t", "r", model, T0));
+        }
+        ck_ok(&w, writer_flush(&w));
+        if (reconnects)
+            sql_run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname ="
+                    " current_database() AND application_name = 'streamlens-processor'");
+    }
+    writer_close(&w);
+    return (looked_up("llm_minute") - before) / 100;
+}
+
+START_TEST(what_the_flush_before_wrote_is_not_read_again)
+{
+    looked_up_by(1, false); // makes the rows
+    int64_t once = looked_up_by(1, false), ten = looked_up_by(10, false);
+    ck_assert_int_eq(ten - 10 * once, -9); // the first one reads
+    ck_assert_int_eq(looked_up_by(10, true), 10 * once);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE (requests, responses, latency_count, ttft_count, revision)"
+                             " = (7 * 22, 4 * 22, 3 * 22, 22, 22)"),
+                     200);
+}
+END_TEST
+
+START_TEST(a_row_of_the_same_revision_that_another_wrote_is_read)
+{
+    struct writer w, other;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_open(&other, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    writer_claim(&other, 1);
+    writer_add_simple(&w, "m", 3);
+    ck_ok(&w, writer_flush(&w));
+    sql_run("DELETE FROM llm_minute; DELETE FROM llm_hour");
+    writer_add_simple(&other, "m", 5);
+    ck_ok(&other, writer_flush(&other));
+    writer_add_simple(&w, "m", 1);
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_eq(sql_i64("SELECT requests " ROW " AND revision = 2"), 6);
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour"), 6);
+    writer_close(&w);
+    writer_close(&other);
+}
+END_TEST
+
+START_TEST(what_was_written_and_rolled_back_is_not_what_is_there)
+{
+    struct writer w, other;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_open(&other, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    writer_claim(&other, 1);
+    writer_add_simple(&w, "m", 3);
+    ck_ok(&w, writer_flush(&w));
+    writer_add_simple(&w, "m", 100);
+    ck_ok(&w, writer_begin(&w));
+    ck_ok(&w, writer_write(&w));
+    store_abort(w.store);
+    writer_clear(&w);
+    writer_add_simple(&other, "m", 5); // takes the revision that was rolled back
+    ck_ok(&other, writer_flush(&other));
+    writer_add_simple(&w, "m", 1);
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_eq(sql_i64("SELECT requests " ROW " AND revision = 3"), 9);
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour"), 9);
+    writer_close(&w);
+    writer_close(&other);
+}
+END_TEST
+
+#define LARGE 500 // rows of 40 KiB: in both tables more than is kept
+
+START_TEST(rows_beyond_what_is_kept_are_read)
+{
+    struct writer w;
+    char name[EVENT_NAME_MAX];
+    memset(name, 'x', sizeof(name));
+    writer_open(&w, fixture_dsn(), 30000);
+    writer_claim(&w, 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < LARGE; i++) {
+            char model[16];
+            snprintf(model, sizeof(model), "m%d", i);
+            struct facts *f = writer_add(&w, "t", "r", model, T0);
+            f->requests = f->responses = USAGE_LINES;
+            for (int line = 0; line < USAGE_LINES; line++) {
+                snprintf(name, 8, "%06d", line);
+                name[6] = '-';
+                struct usage_key key = {.model = {name, sizeof(name)}, .asked = {name, 250}};
+                struct usage u = {1, 1 + i, 0, 0, 0, 1, 0};
+                usage_lines_add(&f->usage, &key, &u);
+            }
+        }
+        ck_ok(&w, writer_flush(&w));
+    }
+    writer_close(&w);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE (requests, revision, cardinality(usage), completion_tokens)"
+                             " = (3 * 64, 3, 64, 3 * 64)"),
+                     2 * LARGE);
+    ck_assert_int_eq(sql_i64("SELECT sum(uncached_prompt_tokens) FROM llm_hour"),
+                     3 * INT64_C(64) * LARGE * (LARGE + 1) / 2);
+    // Those of minutes are kept, and of hours some.
+    int64_t read = looked_up("llm_hour") - looked_up("llm_minute");
+    ck_assert_int_gt(read, 0);
+    ck_assert_int_lt(read, INT64_C(2) * LARGE);
+}
+END_TEST
+
+START_TEST(a_row_above_2_KiB_is_not_compressed_on_its_way)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    struct facts *f = writer_add(&w, "t", "r", "m", T0);
+    fill(f);
+    for (int i = 0; i < 2000; i++)
+        hist_record(&f->latency, hist_lowest(i));
+    ck_ok(&w, writer_flush(&w));
+    ck_assert_int_gt(sql_i64("SELECT pg_column_size(m.*) " ROW), 2048);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE pg_column_compression(usage) IS NULL AND"
+                             " pg_column_compression(latency_hdr) IS NULL"
+                             " AND pg_column_compression(finish_reasons) IS NULL"),
+                     2);
+    writer_close(&w);
+}
+END_TEST
+
 // ---- several at once ----
 
 #define CHILDREN 3
@@ -411,6 +564,11 @@ static Suite *rows_suite(void)
         cells_of_one_row_are_one_row,
         a_row_may_outgrow_its_page,
         a_row_that_cannot_be_read_is_not_overwritten,
+        what_the_flush_before_wrote_is_not_read_again,
+        a_row_of_the_same_revision_that_another_wrote_is_read,
+        what_was_written_and_rolled_back_is_not_what_is_there,
+        rows_beyond_what_is_kept_are_read,
+        a_row_above_2_KiB_is_not_compressed_on_its_way,
         flushes_of_the_same_rows_at_once_add_up,
         a_row_made_by_another_flush_in_between_is_read_again,
         two_flushes_may_need_the_same_new_day,
