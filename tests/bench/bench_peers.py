@@ -22,9 +22,10 @@ import feed
 import peer_kit
 from bench_lines import read, tell
 from own_services import OwnServices
-from stack import ROOT, Stack, needed, wait_for
+from stack import PATIENCE, ROOT, Stack, needed, wait_for
 
 PARTITIONS, SETTLED_S, LIMIT_S = 12, 60, 900
+SIZES = 1000000, 3000000  # requests
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILDS = (*(f"{name}/streamlens-{name}" for name in ("processor", "ingest-api", "metrics-api")),
           "deploy/admin/streamlens-admin", "tests/integration/topic_tool", "tests/interop/hist_tool")
@@ -82,7 +83,7 @@ def wait_counted(s, dsn, query, want, process):
     def look():
         assert process.poll() is None, f"the processor ended with {process.returncode}"
         return s.sql(query, dsn) == want
-    wait_for(look, f"{want} counted", LIMIT_S / 4, every=0.2)
+    wait_for(look, f"{want} counted", LIMIT_S / PATIENCE, every=0.2)
 
 
 def count_ours(s, requests):
@@ -161,7 +162,7 @@ def process(own, kit, who, requests):
 
 
 def processors(own, kit, args):
-    small, big = (int(n) for n in args.requests.split(","))
+    small, big = args.requests
     costs = {}
     for requests in (small, big):
         for who in ("ours", "streams"):
@@ -291,11 +292,18 @@ def questions(own, kit, args):
         tell(f"peers_questions.ratio.{name}", least / min(costs.values()), "times")
 
 
+def sizes(text):
+    small, big = map(int, text.split(","))
+    if not 0 < small < big:
+        raise ValueError
+    return small, big
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("what", choices=("processor", "ingest", "questions"))
     a.add_argument("folder", metavar="DIR")
-    a.add_argument("--requests", default="1000000,3000000", metavar="SMALL,BIG")
+    a.add_argument("--requests", default=SIZES, type=sizes, metavar="SMALL,BIG", help="1000000,3000000 unless told")
     a.add_argument("--seconds", type=int, default=6, help="of wrk at each number of connections")
     a.add_argument("--original", metavar="BIN")
     args = a.parse_args()
