@@ -3,14 +3,20 @@
 """LiteLLM's real price list into the default catalogue, by streamlens-admin price import."""
 import json
 import os
+import resource
 import subprocess
-import time
 import unittest
 
 from stack import Stack, needed
 
 VERDICTS = ("new", "changed", "unchanged", "conflict", "refused")
 SECONDS = 10
+
+
+def processor_seconds():
+    """Of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class ImportTest(unittest.TestCase):
@@ -33,9 +39,9 @@ class ImportTest(unittest.TestCase):
 
     def take(self, verb, *args):
         """Every name of the file with its verdict, which are as many as it says."""
-        began = time.monotonic()
+        used = processor_seconds()
         r = self.price(verb, self.path, "--json", "--force", *args)
-        took = time.monotonic() - began
+        took = processor_seconds() - used
         self.assertEqual((r.returncode, r.stderr), (0, ""))
         answer = json.loads(r.stdout)
         self.assertEqual([e["name"] for e in answer["list"]], self.names)
@@ -43,7 +49,7 @@ class ImportTest(unittest.TestCase):
             self.assertEqual(sum(e["verdict"] == v for e in answer["list"]), answer[v])
         self.assertEqual(sum(answer[v] for v in VERDICTS), len(self.names))
         self.assertTrue(all(e["reason"] for e in answer["list"] if e["verdict"] in ("conflict", "refused")))
-        print(f"{verb}: {len(self.names)} entries in {took:.1f} s:", {v: answer[v] for v in VERDICTS})
+        print(f"{verb}: {len(self.names)} entries in {took:.1f} s of processor:", {v: answer[v] for v in VERDICTS})
         self.assertLess(took, SECONDS)
         return answer
 
