@@ -183,7 +183,9 @@ class SlowClients(unittest.TestCase):
         self.assertGreaterEqual(refused + slow, rubbish)
         if not SANITIZED:
             self.assertLess(self.resident, RESIDENT_MAX)
-            self.assertLess(abused[1], 2 * quiet[1] + SHARED_MS)
+            self.assertLess(abused[0], 2 * quiet[0] + SHARED_MS)
+            # On a busy machine one in a hundred waits for its turn; held up it would be until the others are cut.
+            self.assertLess(abused[1], DEADLINE_S / 2 * 1e3)
             self.assertLess(cost, COST_MAX)
         self.assertEqual(self.ingest.terminate(), 0)
 
