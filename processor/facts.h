@@ -27,10 +27,11 @@ struct facts {
 #define FACTS_MEMBER(name) int64_t name;
     FACTS_SUMS(FACTS_MEMBER)
 #undef FACTS_MEMBER
+    // What every answer touches lies close together.
+    struct name_counts finish_reasons, error_classes;
     struct usage_lines usage; // over answered requests, like the latencies
     money reported_cost;      // the sum of the providers' own figures
     struct hist latency, ttft;
-    struct name_counts error_classes, finish_reasons;
 };
 
 // Counts what an answer tells of how fast its tokens came once the first had: nothing where the

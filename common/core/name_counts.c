@@ -43,6 +43,13 @@ static size_t position_of(const struct name_counts *c, const char *name, bool *f
     return low;
 }
 
+// Room for two, then twice as many each time: most rows have a name or two.
+static void make_room(struct name_counts *c)
+{
+    if (c->n == 0 || (c->n > 1 && (c->n & (c->n - 1)) == 0))
+        c->v = xrealloc(c->v, (c->n ? 2 * c->n : 2) * sizeof(*c->v));
+}
+
 static void add_class(struct name_counts *c, const char *name, int64_t count)
 {
     bool found;
@@ -58,8 +65,8 @@ static void add_class(struct name_counts *c, const char *name, int64_t count)
     if (c->n == NAME_COUNTS_MAX) {
         c->n--;
         c->other = add_sat_i64(c->other, c->v[c->n].count);
-    } else if (c->n % 8 == 0) {
-        c->v = xrealloc(c->v, (c->n + 8) * sizeof(*c->v));
+    } else {
+        make_room(c);
     }
     memmove(c->v + at + 1, c->v + at, (c->n - at) * sizeof(*c->v));
     c->n++;

@@ -13,8 +13,8 @@
 #define NAME_COUNTS_NAME_MAX 64
 struct name_counts {
     struct name_count {
+        int64_t count; // before the name, so that both of a short one lie in one line of memory
         char name[NAME_COUNTS_NAME_MAX + 1];
-        int64_t count;
     } * v; // owned
     size_t n;
     int64_t other;

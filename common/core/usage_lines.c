@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/core/usage_lines.h"
 
-#define GROW 4 // most rows have a line or two
-
 static int compare_str(struct str a, struct str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
@@ -66,8 +64,8 @@ static void insert(struct usage_lines *l, size_t at, const struct usage_key *key
         l->n--;
         usage_add(&l->other, &l->v[l->n].sum);
         free(l->v[l->n].names);
-    } else if (l->n % GROW == 0) {
-        l->v = xrealloc(l->v, (l->n + GROW) * sizeof(*l->v));
+    } else if ((l->n & (l->n - 1)) == 0) { // twice as many each time: most rows have a line or two
+        l->v = xrealloc(l->v, (l->n ? 2 * l->n : 1) * sizeof(*l->v));
     }
     memmove(l->v + at + 1, l->v + at, (l->n - at) * sizeof(*l->v));
     l->n++;
