@@ -3,7 +3,7 @@
 //
 // Nearly every read brings whole requests, which are parsed where the read put them: only what is
 // left over then is copied, and nothing is allocated for the rest. (With an evbuffer a request cost
-// an allocation, a copy and a dozen calls: see "Ingest" in tests/bench/README.md.)
+// an allocation, a copy and a dozen calls: see tests/bench/PROFILES.md.)
 #ifndef STREAMLENS_HTTP_INPUT_H
 #define STREAMLENS_HTTP_INPUT_H
 
