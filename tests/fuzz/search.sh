@@ -7,5 +7,5 @@ set -eu
 target=$1 corpus=$2 found=$3 seconds=$4
 shift 4
 mkdir -p "$found"
-exec "$target" -max_total_time="${FUZZ_SECONDS:-$seconds}" -timeout=10 -rss_limit_mb=1024 \
+exec "$target" -max_total_time="${FUZZ_SECONDS:-$seconds}" -timeout=40 -rss_limit_mb=1024 \
     -error_exitcode=1 -artifact_prefix="$found/" -print_final_stats=1 "$@" "$found" "$corpus"

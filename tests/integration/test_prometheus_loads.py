@@ -98,17 +98,14 @@ class Many(WithApi):
         with self.stack.holding("LOCK TABLE llm_series"):
             asking = self.ask_all(60, "sum(rate(llm_requests_total[30m]))")
             wait_for(lambda: self.api.service.metric(WAITING) == 59, "all but one to wait")
-        # In seconds of its processor, since on a busy machine others' turns are between.
-        longest, used = 0, [self.api.service.cpu_seconds()]
-        while self.api.service.metric(WAITING) > 0:
-            used.append(self.api.service.cpu_seconds())
-            longest = max(longest, used[-1] - used[-2])
-        took = self.api.service.cpu_seconds() - used[0]
+        seen = [59]
+        while seen[-1] > 0:
+            seen.append(self.api.service.metric(WAITING))
         for s in asking:
             with s, s.makefile("rb") as f:
                 self.assertIn(b"200 OK", f.readline())
-        print(f"{took:.2f} s, others at most {longest:.2f} s")
-        self.assertLess(longest, max(took / 2, 0.3))  # all of it, if all went on in one turn
+        print(f"{len(seen)} answers meanwhile, of {len(set(seen))} moments")
+        self.assertGreaterEqual(len(set(seen)), 4)  # two, if all went on in one turn: however busy the machine is
 
     def test_2_all_that_wait_end_with_the_service(self):
         self.db.told(self.db.begin, self.db.now)
