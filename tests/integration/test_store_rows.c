@@ -372,8 +372,13 @@ START_TEST(a_row_above_2_KiB_is_not_compressed_on_its_way)
     writer_claim(&w, 0);
     struct facts *f = writer_add(&w, "t", "r", "m", T0);
     fill(f);
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 1000; i++)
         hist_record(&f->latency, hist_lowest(i));
+    for (int i = 0; i < 20; i++) {
+        struct usage_key key = {.model = STR_LIT("another"), .context_above = i};
+        struct usage u = {1, 1, 0, 0, 0, 1, 0};
+        usage_lines_add(&f->usage, &key, &u);
+    }
     ck_ok(&w, writer_flush(&w));
     ck_assert_int_gt(sql_i64("SELECT pg_column_size(m.*) " ROW), 2048);
     ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
