@@ -18,7 +18,7 @@ import urllib.parse
 
 import fact_rows
 from hostile_promql import LABELS, NOT_PROMQL, PARAMETERS, PATTERNS, RAW, UNENDING, mutated
-from stack import Stack, wait_for
+from stack import PATIENCE, Stack, wait_for
 
 SEED = 20261122
 HOUR = 1763636400  # 2025-11-20T11:00:00Z
@@ -442,10 +442,14 @@ class Heavy(Case):
                 ("llm_minute_requests or llm_errors_total", 1500, 422, "larger than 32 MiB"),
                 ("+".join(f"sum(quantile_over_time(0.{i}, llm_minute_requests[1h]))" for i in range(1, 30)), 3600, 503,
                  "timed out in expression evaluation")):
-            begun = self.api.cpu_seconds()
             asked = {"query": query, "start": NOW - steps, "end": NOW, "step": 1}
-            self.refused(self.client().get("query_range", asked), query[:40], says, status=status)
-            self.assertLess(self.api.cpu_seconds() - begun, self.SLOWEST_S, query[:40])
+            for _ in range(2 * PATIENCE):  # its 2 s may be over before, on a busy machine
+                begun = self.api.cpu_seconds()
+                answer = self.client().get("query_range", asked)
+                self.assertLess(self.api.cpu_seconds() - begun, self.SLOWEST_S, query[:40])
+                if answer[0] == status:
+                    break
+            self.refused(answer, query[:40], says, status=status)
 
     def test_who_leaves_is_not_waited_for(self):
         gone = 'streamlens_metrics_answers_total{result="client_gone"}'
