@@ -11,6 +11,7 @@ import time
 import unittest
 
 from http_raw import Client, Server, get, request
+from stack import freeze
 
 
 class UnixClient(Client):
@@ -156,7 +157,7 @@ class SharedPort(unittest.TestCase):
 
     def test_what_waits_in_the_backlog_is_served_during_a_drain(self):
         with Server("--drain-timeout-ms=2000") as server:
-            server.process.send_signal(signal.SIGSTOP)
+            freeze(server.process.pid)  # or it may have seen the first clients, and answers them before the signal
             clients = [server.client().send(get("/hello") * 2) for _ in range(50)]
             server.process.send_signal(signal.SIGTERM)  # seen first, once it goes on
             server.process.send_signal(signal.SIGCONT)

@@ -347,6 +347,11 @@ MUTANTS = (
     Mutant("upsert_not_sorted", ROWS,
            "    qsort(deltas, n, sizeof(*deltas), compare_deltas);", "    (void)compare_deltas;\n    (void)deltas;\n    (void)n;",
            "rows are locked in the order of counting", DATABASE + "store_rows"),
+    Mutant("kept_whoever_wrote_it", ROWS,
+           "            kept->v[k].xmin == (uint32_t)db_i64(locked, at, LOCKED_xmin) &&\n"
+           "            kept->v[k].revision == db_i64(locked, at, LOCKED_revision)) {",
+           "            true) {",
+           "what another wrote since the flush before is overwritten", DATABASE + "store_rows"),
     Mutant("cap_of_series_ignored", SERIES,
            " + m.nth\"\n", " + m.nth * 0\"\n",
            "as many series as come are made at once", DATABASE + "store"),
