@@ -142,7 +142,8 @@ static char *put_exponent(char *at, uint64_t m)
     at[0] = first[0];
     first[0] = '.';
     at = end - first > 1 ? end : first;
-    memcpy(at, "e-", 2);
+    at[0] = 'e';
+    at[1] = '-';
     return two_digits(at + 2, -exponent);
 }
 
@@ -182,8 +183,9 @@ char *metrics_json_put_double(char *at, double d)
     if (a < 1e15 && (double)(int64_t)a == a)
         return metrics_json_put_int(at, (int64_t)d); // -0 too: a zero
     if (!isfinite(d)) {
-        memcpy(at, "null", 4);
-        return at + 4;
+        static const char null[] = {'n', 'u', 'l', 'l'};
+        memcpy(at, null, sizeof(null));
+        return at + sizeof(null);
     }
     if (d < 0)
         *at++ = '-';

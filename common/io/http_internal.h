@@ -136,9 +136,9 @@ struct http_conn {
     struct bufferevent *bev; // writes what the socket did not take at once; NULL until it is needed
     evutil_socket_t fd;
     char peer[INET6_ADDRSTRLEN];
+    bool overflowed;                 // the bufferevent has some of the answers
     struct http_peer *address;       // where connections of an address are counted
     struct buf out;                  // answers in order that the socket has not seen
-    bool overflowed;                 // the bufferevent has some
     struct http_exchange_list queue; // oldest first
     size_t queue_n;
     size_t streams;        // in the queue
@@ -152,23 +152,23 @@ struct http_conn {
     bool dead;      // the socket is broken
     bool lingering; // all is answered and our side is shut
     bool blocked;   // requests wait unread until answers have gone out
-    size_t begun;   // requests since it was its turn
-    uint64_t turn;  // of the server, in which it was marked
     bool reads_off; // the socket is not read
     bool used;      // a request was read; the first one is served also during a drain
+    size_t begun;   // requests since it was its turn
+    uint64_t turn;  // of the server, in which it was marked
     size_t discarded;
 
     enum http_phase phase;
     struct http_scan scan;
     bool skipped_empty_line;
-    bool head_begun;               // bytes of a request's head are there
+    bool head_begun; // bytes of a request's head are there
+    bool chunks_done;
     struct http_exchange *reading; // the queue's last, while its body comes in
     size_t body_left;              // of the body, or of the chunk
     size_t framing_n, framing_max; // PHASE_CHUNKED: bytes that are no body, and how many may be
     enum { SPAN_NONE, SPAN_NAME, SPAN_VALUE } span; // what llhttp gave last
     int refuse_status;                              // a callback of llhttp wants this answer
     const char *refuse_why;
-    bool chunks_done;
     llhttp_t parser;
 };
 
