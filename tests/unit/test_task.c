@@ -244,6 +244,28 @@ START_TEST(the_senders_tenant_separates_identities)
 }
 END_TEST
 
+// Whoever writes to the topic himself may choose any key; whose an event is stands in the event.
+START_TEST(the_key_says_nothing_of_whose_an_event_is)
+{
+    char long_key[2 * EVENT_NAME_MAX + 1];
+    memset(long_key, 'k', sizeof(long_key) - 1);
+    long_key[sizeof(long_key) - 1] = '\0';
+    const char *keys[] = {"k", "", long_key};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        for (int k = 0; k < 2; k++) {
+            char id[32], value[256];
+            snprintf(id, sizeof(id), "%zu-%d", i, k);
+            snprintf(value, sizeof(value), "{\"request_id\":\"%s\"," AT "%lld," NAMES "}", id,
+                     (long long)T0);
+            take(EVENT_REQUEST, append(EVENT_REQUEST, 0, keys[i], NULL, value));
+            answer(1, id, "");
+        }
+    ck_assert_int_eq(facts_now()->requests, 6);
+    ck_assert_int_eq(facts_now()->responses, 6);
+    ck_assert_int_eq(stats.duplicate_requests + stats.conflicting_requests, 0);
+}
+END_TEST
+
 START_TEST(the_border_between_tenant_and_id_is_part_of_the_identity)
 {
     take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "bc", "a", NO_TENANT));
@@ -600,6 +622,7 @@ static void add_matching_rules(TCase *tc)
 static void add_rejections(TCase *tc)
 {
     tcase_add_test(tc, the_senders_tenant_separates_identities);
+    tcase_add_test(tc, the_key_says_nothing_of_whose_an_event_is);
     tcase_add_test(tc, the_border_between_tenant_and_id_is_part_of_the_identity);
     tcase_add_test(tc, the_senders_tenant_goes_before_the_events);
     tcase_add_loop_test(tc, a_tenant_header_that_is_no_name_is_malformed, 0,
