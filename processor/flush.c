@@ -3,25 +3,20 @@
 
 #define ACK_SLICE_MS 50 // a step may block this long for the broker
 
-static void collect_cells(struct flush *f, size_t n)
+static void collect_cells(struct flush *f, struct window_table *deltas)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += window_count(task_deltas(f->tasks[i]));
+    size_t count = window_count(deltas);
     f->cells = xcalloc(count, sizeof(*f->cells));
-    size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct window_table *deltas = task_deltas(f->tasks[i]);
-        for (size_t c = 0; c < window_count(deltas); c++) {
-            struct window_cell *cell = window_at(deltas, c);
-            f->cells[at++] = (struct store_cell){cell->series, cell->window_start_us, &cell->facts};
-        }
+    for (size_t i = 0; i < count; i++) {
+        struct window_cell *cell = window_at(deltas, i);
+        f->cells[i] = (struct store_cell){cell->series, cell->window_start_us, &cell->facts};
     }
     f->batch.cells = f->cells;
     f->batch.cell_count = count;
 }
 
-void flush_start(struct flush *f, const struct flush_member *members, size_t n)
+void flush_start(struct flush *f, const struct flush_member *members, size_t n,
+                 struct window_table *deltas)
 {
     assert(f->state == FLUSH_IDLE);
     *f = (struct flush){.state = FLUSH_BEGIN};
@@ -40,7 +35,7 @@ void flush_start(struct flush *f, const struct flush_member *members, size_t n)
     }
     f->batch.partitions = f->partitions;
     f->batch.partition_count = n;
-    collect_cells(f, n);
+    collect_cells(f, deltas);
 }
 
 void flush_clear(struct flush *f)

@@ -47,9 +47,10 @@ struct flush_member {
     struct log_gap gap[2]; // to be noted with it
 };
 
-// Starts one over the members, which are sorted by partition and all live. Nothing may be fed to
-// them until the flush is over.
-void flush_start(struct flush *f, const struct flush_member *members, size_t n);
+// Starts one over the members, which are sorted by partition and all live, and the deltas that they
+// have counted. Nothing may be fed to them until the flush is over.
+void flush_start(struct flush *f, const struct flush_member *members, size_t n,
+                 struct window_table *deltas);
 enum flush_result flush_step(struct flush *f, struct store *store, struct emit *emit,
                              struct processor_stats *stats, struct err *e) MUST_CHECK;
 void flush_clear(struct flush *f); // back to FLUSH_IDLE, whatever the state; frees

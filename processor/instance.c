@@ -51,7 +51,14 @@ struct instance *instance_new(const struct instance_config *c, const struct hash
         .max_cells = c->max_cells,
         .max_dead_letters = c->max_dead_letters,
     };
-    in->env = (struct task_env){key, series_table_new(key), event_parser_new(), stats, &in->load};
+    in->env = (struct task_env){
+        .key = key,
+        .series = series_table_new(key),
+        .parser = event_parser_new(),
+        .stats = stats,
+        .load = &in->load,
+    };
+    in->env.deltas = window_table_new(in->env.series);
     in->store = store;
     in->emit = emit;
     in->want_ms = TIME_NONE;
@@ -65,6 +72,7 @@ void instance_free(struct instance *in)
     instance_drop_all(in);
     free(in->members);
     free(in->claimed);
+    window_table_free(in->env.deltas);
     event_parser_free(in->env.parser);
     series_table_free(in->env.series);
     free(in);
@@ -125,6 +133,14 @@ enum store_result instance_find_rival(struct instance *in, bool *found, struct e
     return f.partition_count ? store_find_rival(in->store, &f, found, e) : STORE_OK;
 }
 
+// Alone, a task may only go while the deltas hold nothing of it.
+static void drop_task(const struct instance *in, struct member *m)
+{
+    assert(!m->task || !task_is_live(m->task) || !m->changed || window_count(in->env.deltas) == 0);
+    task_free(m->task);
+    m->task = NULL;
+}
+
 enum store_result instance_claim(struct instance *in, int partition, struct err *e)
 {
     assert(!instance_is_flushing(in));
@@ -140,7 +156,7 @@ enum store_result instance_claim(struct instance *in, int partition, struct err 
     if (claim.kept && claim.flush_seq == m->flush_seq) {
         in->env.stats->tasks_kept++;
     } else {
-        task_free(m->task);
+        drop_task(in, m);
         *m = (struct member){.partition = partition};
         in->env.stats->claims++;
     }
@@ -266,7 +282,7 @@ static struct member fresh_member(const struct member *m)
 static enum instance_start start_anew(struct instance *in, struct member *m,
                                       const struct log_ends ends[2], int64_t now_ms, struct err *e)
 {
-    task_free(m->task);
+    drop_task(in, m);
     *m = fresh_member(m);
     if (m->claim.stored)
         return resume(in, m, ends, now_ms, e);
@@ -349,9 +365,24 @@ void instance_condition(const struct instance *in, struct instance_condition *ou
     }
 }
 
+// The deltas do not say whose they are. Before partitions are given up they are flushed; where that
+// was not done, they go, and so does whoever has counted any of them.
+static void drop_unflushed(struct instance *in)
+{
+    window_clear(in->env.deltas);
+    for (size_t i = 0; i < in->count; i++) {
+        struct member *m = &in->members[i];
+        if (!m->task || !task_is_live(m->task) || !m->changed)
+            continue;
+        task_free(m->task);
+        m->task = NULL;
+    }
+}
+
 void instance_park(struct instance *in)
 {
     assert(!instance_is_flushing(in));
+    drop_unflushed(in);
     for (size_t i = 0; i < in->count; i++)
         in->members[i].parked = true;
 }
@@ -366,6 +397,7 @@ void instance_drop_all(struct instance *in)
     if (instance_is_flushing(in))
         store_abort(in->store);
     flush_clear(&in->flush);
+    window_clear(in->env.deltas);
     drop_if(in, false);
 }
 
@@ -471,8 +503,8 @@ enum instance_start instance_judge(struct instance *in, int partition,
 
 // Replaying tasks have put nothing into the deltas and have no position of their own yet.
 //
-// Parked tasks wait for the next assignment with their deltas: another member may have claimed one,
-// and its fence would void the flush of all.
+// Parked tasks wait for the next assignment, and have counted nothing that is not flushed: another
+// member may have claimed one, and its fence would void the flush of all.
 bool instance_flush_begin(struct instance *in)
 {
     assert(!instance_is_flushing(in));
@@ -488,7 +520,7 @@ bool instance_flush_begin(struct instance *in)
         changed = changed || m->changed;
     }
     if (changed)
-        flush_start(&in->flush, members, n);
+        flush_start(&in->flush, members, n, in->env.deltas);
     free(members);
     return changed;
 }
@@ -512,6 +544,7 @@ static void flushed(struct instance *in)
                 m->lacks_below[k] = 0;
         }
     }
+    window_clear(in->env.deltas);
     flush_clear(&in->flush);
 }
 
@@ -588,7 +621,8 @@ void instance_update_gauges(struct instance *in)
 {
     struct processor_stats *s = in->env.stats;
     s->tasks = s->tasks_replaying = s->waiting_requests = s->waiting_responses = 0;
-    s->identities = s->join_bytes = s->delta_cells = 0;
+    s->identities = s->join_bytes = 0;
+    s->delta_cells = (int64_t)window_count(in->env.deltas);
     s->series = (int64_t)series_count(in->env.series);
     s->tasks_halted = s->tasks_degraded = s->tasks_full = 0;
     for (size_t i = 0; i < in->count; i++) {
@@ -606,6 +640,5 @@ void instance_update_gauges(struct instance *in)
         s->identities += (int64_t)join_identity_count(j);
         s->join_bytes += (int64_t)task_join_bytes(m->task);
         s->tasks_full += task_is_full(m->task);
-        s->delta_cells += (int64_t)window_count(task_deltas(m->task));
     }
 }

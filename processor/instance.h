@@ -65,7 +65,9 @@ struct instance_condition {
 };
 void instance_condition(const struct instance *in, struct instance_condition *out);
 
-// The group took all partitions back: nothing is fed any more, tasks stay in memory.
+// The group took all partitions back: nothing is fed any more, tasks stay in memory. But for those
+// that have counted something that no flush took: they are dropped with it, and begin anew from the
+// database.
 void instance_park(struct instance *in);
 // After a new assignment: tasks that were not claimed again are somebody else's now.
 void instance_drop_parked(struct instance *in);

@@ -32,7 +32,6 @@ struct task {
     bool live;
     struct log_state log[2];
     struct join *join;
-    struct window_table *deltas;
     struct dead_letter *letters; // owned, as are their bytes
     size_t letter_count, letter_cap;
     size_t kept_bytes; // of answers that wait
@@ -50,7 +49,6 @@ static struct task *task_alloc(int partition, const struct task_limits *limits,
     t->settings = *settings;
     t->env = *env;
     t->join = join_new(&t->settings, limits->max_joins);
-    t->deltas = window_table_new(env->series);
     return t;
 }
 
@@ -136,19 +134,11 @@ static void letters_clear(struct task *t)
     t->letter_count = 0;
 }
 
-static void deltas_clear(struct task *t)
-{
-    t->env.load->cells -= window_count(t->deltas);
-    window_clear(t->deltas);
-}
-
 void task_free(struct task *t)
 {
     if (!t)
         return;
     join_free(t->join, drop_waiting, t);
-    deltas_clear(t);
-    window_table_free(t->deltas);
     letters_clear(t);
     free(t->letters);
     replay_ring_free(&t->log[0].ring);
@@ -201,14 +191,6 @@ static void reject(struct task *t, const struct task_record *r, const char *reas
     dead_letter(t, r, reason, detail);
 }
 
-static struct facts *facts_of(struct task *t, struct series *series, int64_t t_us)
-{
-    size_t before = window_count(t->deltas);
-    struct facts *f = window_facts(t->deltas, series, t_us);
-    t->env.load->cells += window_count(t->deltas) - before;
-    return f;
-}
-
 // The latency, EVENT_ABSENT where there is none to be had.
 static int64_t record_latency(struct task *t, struct facts *f, int64_t asked_us,
                               const struct event *answer)
@@ -257,7 +239,7 @@ static void count_answer(struct task *t, const struct join_request *asked,
     if (!t->live)
         return;
     COUNT(t, responses);
-    struct facts *f = facts_of(t, asked->series, asked->timestamp_us);
+    struct facts *f = window_facts(t->env.deltas, asked->series, asked->timestamp_us);
     f->responses++;
     if (answer->error.n) {
         f->errors++;
@@ -279,7 +261,7 @@ static void expire_requests(struct task *t, int64_t response_ms)
     struct join_waiting w;
     while (join_expire(t->join, EVENT_REQUEST, response_ms, &w)) {
         if (t->live) {
-            facts_of(t, w.request.series, w.request.timestamp_us)->unanswered++;
+            window_facts(t->env.deltas, w.request.series, w.request.timestamp_us)->unanswered++;
             COUNT(t, unanswered);
         }
         series_drop(t->env.series, w.request.series);
@@ -450,7 +432,7 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
     };
     COUNT(t, requests);
     if (t->live)
-        facts_of(t, asked.series, asked.timestamp_us)->requests++;
+        window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;
     struct join_waiting w;
     if (!join_match(t->join, EVENT_REQUEST, identity, time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
@@ -616,7 +598,7 @@ static void pass_barrier(struct task *t, int k)
 static bool must_flush(const struct task *t)
 {
     const struct task_load *load = t->env.load;
-    bool cells = load->cells >= t->limits.max_cells;
+    bool cells = window_count(t->env.deltas) >= t->limits.max_cells;
     bool letters =
         load->letters >= t->limits.max_dead_letters || load->letter_bytes >= LETTER_BYTES_MAX;
     t->env.stats->full_of_cells += cells;
@@ -765,11 +747,6 @@ void task_position(struct task *t, struct position *out)
     }
 }
 
-struct window_table *task_deltas(struct task *t)
-{
-    return t->deltas;
-}
-
 const struct dead_letter *task_dead_letters(const struct task *t, size_t *count)
 {
     *count = t->letter_count;
@@ -778,7 +755,6 @@ const struct dead_letter *task_dead_letters(const struct task *t, size_t *count)
 
 void task_flushed(struct task *t)
 {
-    deltas_clear(t);
     letters_clear(t);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One partition of both input topics: its join table, times, deltas and dead letters (DESIGN 4,
-// rules 1 to 6). A pure function of what it is fed: no clock, no socket.
+// One partition of both input topics: its join table, times and dead letters, and what it adds to
+// the deltas (DESIGN 4, rules 1 to 6). A pure function of what it is fed: no clock, no socket.
 //
 // A task begins live where the database knows no position, else it replays: it is fed from R with
 // all outputs off, holds each topic at its P until both have arrived there, and then goes live by
@@ -21,19 +21,22 @@ struct task_limits {
     size_t max_dead_letters; // the same for dead letters
 };
 
-// What the tasks of one instance hold together until the next flush. Starts zeroed.
+// The dead letters that the tasks of one instance hold together until the next flush. Starts
+// zeroed.
 struct task_load {
-    size_t cells, letters, letter_bytes;
+    size_t letters, letter_bytes;
 };
 
-// What tasks of one instance share, all borrowed for the task's life. None of it is state that
-// counts.
+// What tasks of one instance share, all borrowed for the task's life. Of it the deltas alone are
+// state that counts: who drops a task that has counted since the last flush has to clear them, and
+// with them to drop all others that have.
 struct task_env {
     const struct hash_key *key;
     struct series_table *series;
     struct event_parser *parser;
     struct processor_stats *stats;
     struct task_load *load;
+    struct window_table *deltas; // counted since the last flush
 };
 
 struct task_record {
@@ -102,7 +105,6 @@ bool task_is_full(const struct task *t);      // a topic was answered FEED_FULL,
 // committed, with nothing fed in between. Dead letters are handed out one after another by
 // task_dead_letters and dropped by task_flushed.
 void task_position(struct task *t, struct position *out);
-struct window_table *task_deltas(struct task *t);
 const struct dead_letter *task_dead_letters(const struct task *t, size_t *count);
 void task_flushed(struct task *t);
 

@@ -18,11 +18,12 @@
         }                                                                                          \
     }
 
-static void drop_deltas(struct task *t)
+static void drop_deltas(struct task *t, struct window_table *deltas)
 {
     struct position at;
     task_position(t, &at);
     task_flushed(t);
+    window_clear(deltas);
 }
 
 // The offsets of both topics are the numbers of the events.
@@ -36,7 +37,8 @@ static struct task_record record_of(const struct bench_events *in, size_t i)
                                 .value = v->value};
 }
 
-static void feed(struct task *t, const struct bench_events *in, const char *what, const char *style)
+static void feed(struct task *t, struct window_table *deltas, const struct bench_events *in,
+                 const char *what, const char *style)
 {
     size_t taken = 0;
     int64_t flush_ns = 0, begin_ns = bench_cpu_ns();
@@ -45,7 +47,7 @@ static void feed(struct task *t, const struct bench_events *in, const char *what
         taken += task_feed(t, &r) == FEED_TAKEN;
         if (task_is_live(t) && i % FLUSH_EVERY == FLUSH_EVERY - 1) {
             int64_t flush_begin_ns = bench_cpu_ns();
-            drop_deltas(t);
+            drop_deltas(t, deltas);
             flush_ns += bench_cpu_ns() - flush_begin_ns;
         }
     }
@@ -62,7 +64,9 @@ static void run(size_t pairs, enum bench_style style, const char *name, const ch
     hash_key_init(&key, "bench", 5);
     struct processor_stats stats = {0};
     struct task_load load = {0};
-    struct task_env env = {&key, series_table_new(&key), event_parser_new(), &stats, &load};
+    struct series_table *series = series_table_new(&key);
+    struct task_env env = {&key,   series, event_parser_new(),
+                           &stats, &load,  window_table_new(series)};
     const struct task_limits limits = {10 * pairs, 10 * pairs, 1000};
     const struct settings settings = SETTINGS;
     struct bench_events in;
@@ -70,14 +74,15 @@ static void run(size_t pairs, enum bench_style style, const char *name, const ch
 
     printf("%s:\n", what);
     struct task *live = task_new(0, &limits, &settings, &env, (int64_t[]){0, 0});
-    feed(live, &in, "live", name);
+    feed(live, env.deltas, &in, "live", name);
     struct position at;
     task_position(live, &at);
     task_free(live);
     at.log[0].replay = at.log[1].replay = 0;
     struct task *replay = task_new_at(0, &limits, &settings, &env, &at);
-    feed(replay, &in, "replay", name);
+    feed(replay, env.deltas, &in, "replay", name);
     task_free(replay);
+    window_table_free(env.deltas);
 
     bench_events_free(&in);
     event_parser_free(env.parser);

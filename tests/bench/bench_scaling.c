@@ -144,16 +144,17 @@ static int64_t feed_piece(struct task *t, const struct piece *p, int64_t *offset
     return ns;
 }
 
-static void drop_deltas(struct task *t)
+static void drop_deltas(struct task *t, struct window_table *deltas)
 {
     struct position at;
     task_position(t, &at);
     task_flushed(t);
+    window_clear(deltas);
 }
 
 // Feeds pairs until request `end`; the CPU it took, and the events.
-static int64_t feed(struct task *t, const struct shape *s, struct piece *p, uint64_t *n,
-                    uint64_t end, size_t *events)
+static int64_t feed(struct task *t, struct window_table *deltas, const struct shape *s,
+                    struct piece *p, uint64_t *n, uint64_t end, size_t *events)
 {
     static int64_t offset;
     int64_t ns = 0;
@@ -162,7 +163,7 @@ static int64_t feed(struct task *t, const struct shape *s, struct piece *p, uint
         *n = make_piece(p, s, begin);
         ns += feed_piece(t, p, &offset);
         if (begin / FLUSH_PAIRS != *n / FLUSH_PAIRS)
-            drop_deltas(t);
+            drop_deltas(t, deltas);
     }
     return ns;
 }
@@ -173,7 +174,9 @@ static void run(struct shape *s)
     hash_key_init(&key, "bench", 5);
     struct processor_stats stats = {0};
     struct task_load load = {0};
-    struct task_env env = {&key, series_table_new(&key), event_parser_new(), &stats, &load};
+    struct series_table *series = series_table_new(&key);
+    struct task_env env = {&key,   series, event_parser_new(),
+                           &stats, &load,  window_table_new(series)};
     const struct task_limits limits = {2 * s->live, 100 * s->series, 1000};
     int64_t answered_ms = (int64_t)(s->live / PER_MS);
     const struct settings settings = {1,
@@ -185,9 +188,9 @@ static void run(struct shape *s)
     // wait.
     uint64_t n = 0, warm = 3 * s->live > FLUSH_PAIRS ? 3 * s->live : FLUSH_PAIRS;
 
-    feed(t, s, p, &n, warm, &events);
-    drop_deltas(t);
-    int64_t ns = feed(t, s, p, &n, n + MEASURED_PAIRS, &events);
+    feed(t, env.deltas, s, p, &n, warm, &events);
+    drop_deltas(t, env.deltas);
+    int64_t ns = feed(t, env.deltas, s, p, &n, n + MEASURED_PAIRS, &events);
     s->ns = (double)ns / (double)events;
     printf("%9zu live joins, %6zu series of %5zu tenants: %6.1f ns an event; %8zu identities, "
            "%6.1f MiB\n",
@@ -198,6 +201,7 @@ static void run(struct shape *s)
     buf_free(&p->bytes);
     free(p);
     task_free(t);
+    window_table_free(env.deltas);
     event_parser_free(env.parser);
     series_table_free(env.series);
 }

@@ -43,7 +43,12 @@ static inline void make_env(void)
     hash_key_init(&key, "seed", 4);
     stats = (struct processor_stats){0};
     load = (struct task_load){0};
-    env = (struct task_env){&key, series_table_new(&key), event_parser_new(), &stats, &load};
+    env = (struct task_env){.key = &key,
+                            .series = series_table_new(&key),
+                            .parser = event_parser_new(),
+                            .stats = &stats,
+                            .load = &load};
+    env.deltas = window_table_new(env.series);
     limits = (struct task_limits){1000, 1000, 1000};
     settings = (struct settings){1, {{1, TIME_NONE, TTL, SKEW, 1}}};
     logs[0].n = logs[1].n = 0;
@@ -55,8 +60,9 @@ static inline void make_env(void)
 static inline void free_env(void)
 {
     task_free(task);
-    ck_assert(load.cells == 0 && load.letters == 0 && load.letter_bytes == 0);
-    // Nothing a task did may keep a series alive after it.
+    ck_assert(load.letters == 0 && load.letter_bytes == 0);
+    window_table_free(env.deltas);
+    // Nothing a task did may keep a series alive after it and what it counted.
     ck_assert_uint_eq(series_count(env.series), 0);
     series_table_free(env.series);
     event_parser_free(env.parser);
@@ -72,6 +78,7 @@ static inline void free_env(void)
 static inline void remake_task(void)
 {
     task_free(task);
+    window_clear(env.deltas);
     task = task_new(3, &limits, &settings, &env, (int64_t[]){logs[0].next, logs[1].next});
 }
 
@@ -153,11 +160,11 @@ static inline void tick(enum event_kind kind, int64_t at_ms)
 
 static const struct facts no_facts;
 
-static inline const struct facts *facts_of(struct task *t, const char *tenant, int64_t minute_ms)
+static inline const struct facts *facts_of(const char *tenant, int64_t minute_ms)
 {
     const struct facts *found = &no_facts;
-    for (size_t i = 0; i < window_count(task_deltas(t)); i++) {
-        const struct window_cell *c = window_at(task_deltas(t), i);
+    for (size_t i = 0; i < window_count(env.deltas); i++) {
+        const struct window_cell *c = window_at(env.deltas, i);
         if (str_eq(c->series->tenant, str_of(tenant)) &&
             c->window_start_us == (T0 + minute_ms) * US_PER_MS) {
             ck_assert_ptr_eq(found, &no_facts); // one series a tenant in these tests
@@ -170,7 +177,14 @@ static inline const struct facts *facts_of(struct task *t, const char *tenant, i
 // Tenant "t" in the minute of T0, where nearly all tests happen.
 static inline const struct facts *facts_now(void)
 {
-    return facts_of(task, "t", 0);
+    return facts_of("t", 0);
+}
+
+// A flush of one task is in.
+static inline void flushed(struct task *t)
+{
+    task_flushed(t);
+    window_clear(env.deltas);
 }
 
 // What was counted of tokens there.

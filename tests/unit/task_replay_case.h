@@ -23,6 +23,7 @@ static inline struct position position_now(void)
 static inline void take_over(const struct position *p)
 {
     task_free(task);
+    window_clear(env.deltas);
     stats = (struct processor_stats){0};
     task = task_new_at(3, &limits, &settings, &env, p);
 }

@@ -30,7 +30,8 @@ static void clear(void)
 
 static void start(void)
 {
-    flush_start(&flush, &(struct flush_member){.task = task, .epoch = 9, .flush_seq = 41}, 1);
+    flush_start(&flush, &(struct flush_member){.task = task, .epoch = 9, .flush_seq = 41}, 1,
+                env.deltas);
 }
 
 static void expect_step(enum flush_result want)
@@ -87,9 +88,9 @@ START_TEST(writes_deltas_position_and_fence_of_each_partition)
     flush_start(&flush,
                 (struct flush_member[]){{.task = task, .epoch = 9, .flush_seq = 41},
                                         {.task = other, .epoch = 4, .flush_seq = 7}},
-                2);
+                2, env.deltas);
     ck_assert_int_eq(step_on(0), FLUSH_DONE);
-    ck_assert_uint_eq(store.cell_count, 3);
+    ck_assert_uint_eq(store.cell_count, 2); // of both tasks, one a row
     ck_assert_int_eq(store.requests, 3);
     ck_assert_uint_eq(store.partition_count, 2);
     ck_assert_int_eq(store.partitions[0].partition, 3);

@@ -24,9 +24,9 @@ START_TEST(a_request_counts_in_the_minute_of_its_own_timestamp)
     snprintf(fields, sizeof(fields), AT "%s," NAMES, windows[_i].timestamp);
     take(EVENT_REQUEST, append_event(EVENT_REQUEST, 500, "a", NULL, fields));
     answer(600, "a", "");
-    ck_assert_int_eq(facts_of(task, "t", windows[_i].minute_ms)->requests, 1);
-    ck_assert_int_eq(facts_of(task, "t", windows[_i].minute_ms)->responses, 1);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 1);
+    ck_assert_int_eq(facts_of("t", windows[_i].minute_ms)->requests, 1);
+    ck_assert_int_eq(facts_of("t", windows[_i].minute_ms)->responses, 1);
+    ck_assert_uint_eq(window_count(env.deltas), 1);
 }
 END_TEST
 
@@ -34,14 +34,14 @@ START_TEST(a_late_event_adds_to_what_was_flushed)
 {
     ask(0, "a", "");
     answer(10, "a", ",\"latency_ms\":10");
-    task_flushed(task);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    flushed(task);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ask(90000, "b", ""); // two minutes on
     take(EVENT_REQUEST,
          append_event(EVENT_REQUEST, 90001, "c", NULL, AT "\"2026-11-21T06:14:01Z\"," NAMES));
     ck_assert_int_eq(facts_now()->requests, 1); // the delta alone, to be added
     ck_assert_int_eq(facts_now()->responses, 0);
-    ck_assert_int_eq(facts_of(task, "t", 60000)->requests, 1);
+    ck_assert_int_eq(facts_of("t", 60000)->requests, 1);
 }
 END_TEST
 
@@ -49,8 +49,8 @@ START_TEST(the_series_is_the_requests)
 {
     ask(0, "a", "");
     answer(10, "a", ",\"model\":\"another\"");
-    const struct window_cell *c = window_at(task_deltas(task), 0);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 1);
+    const struct window_cell *c = window_at(env.deltas, 0);
+    ck_assert_uint_eq(window_count(env.deltas), 1);
     ck_assert_str_eq(c->series->tenant.p, "t");
     ck_assert_str_eq(c->series->route.p, "/r");
     ck_assert_str_eq(c->series->model.p, "m");
@@ -62,7 +62,7 @@ END_TEST
 START_TEST(a_response_before_its_request_matches)
 {
     answer(0, "a", ",\"latency_ms\":12.5,\"completion_tokens\":7");
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ask(SKEW, "a", ",\"prompt_tokens\":3");
     ck_assert_int_eq(facts_now()->requests, 1);
     ck_assert_int_eq(facts_now()->responses, 1);
@@ -120,7 +120,7 @@ START_TEST(unmatched_once_the_request_time_has_passed_skew)
     tick(EVENT_REQUEST, SKEW + 1);
     expect_letter("unmatched", EVENT_RESPONSE, r);
     ck_assert_int_eq(stats.unmatched, 1);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
 }
 END_TEST
 
@@ -154,7 +154,7 @@ START_TEST(a_tick_moves_the_time_and_nothing_else)
     ck_assert_int_eq(task_time_ms(task, _i), T0 + 77);
     ck_assert_int_eq(task_time_ms(task, 1 - _i), TIME_NONE);
     ck_assert_int_eq(task_next_offset(task, _i), r->offset + 1);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_uint_eq(letter_count(), 0);
     ck_assert_uint_eq(join_identity_count(task_join(task)), 0);
     ck_assert_int_eq(stats.ticks, 1);
@@ -218,7 +218,7 @@ START_TEST(another_tenants_use_of_an_id_is_an_id_conflict)
     take(EVENT_REQUEST, r);
     expect_letter("id_conflict", EVENT_REQUEST, r);
     ck_assert_int_eq(stats.id_conflict, 1);
-    ck_assert_int_eq(facts_of(task, "u", 0)->requests, 0);
+    ck_assert_int_eq(facts_of("u", 0)->requests, 0);
     answer(2, "a", "");
     ck_assert_int_eq(facts_now()->responses, 1);
 }
@@ -234,12 +234,12 @@ START_TEST(the_senders_tenant_separates_identities)
     take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "a", "v", NO_TENANT));
     ask(0, "a", "");
     take(EVENT_RESPONSE, append_event(EVENT_RESPONSE, 5, "a", "v", AT "1795241640005"));
-    ck_assert_int_eq(facts_of(task, "u", 0)->requests, 1);
-    ck_assert_int_eq(facts_of(task, "v", 0)->requests, 1);
-    ck_assert_int_eq(facts_of(task, "t", 0)->requests, 1);
-    ck_assert_int_eq(facts_of(task, "u", 0)->responses, 0);
-    ck_assert_int_eq(facts_of(task, "v", 0)->responses, 1);
-    ck_assert_int_eq(facts_of(task, "t", 0)->responses, 0);
+    ck_assert_int_eq(facts_of("u", 0)->requests, 1);
+    ck_assert_int_eq(facts_of("v", 0)->requests, 1);
+    ck_assert_int_eq(facts_of("t", 0)->requests, 1);
+    ck_assert_int_eq(facts_of("u", 0)->responses, 0);
+    ck_assert_int_eq(facts_of("v", 0)->responses, 1);
+    ck_assert_int_eq(facts_of("t", 0)->responses, 0);
     ck_assert_uint_eq(letter_count(), 0);
 }
 END_TEST
@@ -277,8 +277,8 @@ END_TEST
 START_TEST(the_senders_tenant_goes_before_the_events)
 {
     take(EVENT_REQUEST, append_event(EVENT_REQUEST, 0, "a", "u", AT "1795241640000," NAMES));
-    ck_assert_int_eq(facts_of(task, "u", 0)->requests, 1);
-    ck_assert_int_eq(facts_of(task, "t", 0)->requests, 0);
+    ck_assert_int_eq(facts_of("u", 0)->requests, 1);
+    ck_assert_int_eq(facts_of("t", 0)->requests, 0);
 }
 END_TEST
 
@@ -302,14 +302,14 @@ START_TEST(a_tenant_header_that_is_no_name_is_malformed)
     take(EVENT_REQUEST, q);
     if (!good)
         expect_letter("malformed", EVENT_REQUEST, q);
-    task_flushed(task);
+    flushed(task);
     const struct logged *r = append_event(EVENT_RESPONSE, 0, "a", tenant, AT "1795241640005");
     take(EVENT_RESPONSE, r);
     if (!good)
         expect_letter("malformed", EVENT_RESPONSE, r);
     ck_assert_int_eq(stats.malformed, good ? 0 : 2);
     ck_assert_int_eq(stats.responses, good ? 1 : 0);
-    ck_assert_int_eq(facts_of(task, tenant, 0)->responses, good ? 1 : 0);
+    ck_assert_int_eq(facts_of(tenant, 0)->responses, good ? 1 : 0);
 }
 END_TEST
 
@@ -320,12 +320,12 @@ START_TEST(a_dead_letter_carries_the_senders_tenant)
     take(EVENT_RESPONSE, r);
     tick(EVENT_REQUEST, SKEW + 1);
     ck_assert_uint_eq(expect_letter("unmatched", EVENT_RESPONSE, r)->tenant_n, 1);
-    task_flushed(task);
+    flushed(task);
     // One without a key.
     const struct logged *q = append(EVENT_REQUEST, 2, "", N64 N64 N64 N63, "{");
     take(EVENT_REQUEST, q);
     ck_assert_uint_eq(expect_letter("malformed", EVENT_REQUEST, q)->tenant_n, EVENT_NAME_MAX);
-    task_flushed(task);
+    flushed(task);
     q = append_event(EVENT_REQUEST, 3, "b", "u", AT "0,\"route\":\"/r\",\"model\":\"m\"");
     take(EVENT_REQUEST, q);
     expect_letter("time_out_of_range", EVENT_REQUEST, q);
@@ -342,10 +342,10 @@ START_TEST(an_answer_meets_no_request_of_another_tenant)
     tick(EVENT_REQUEST, SKEW + 2);
     expect_letter("unmatched", EVENT_RESPONSE, r);
     ck_assert_int_eq(stats.responses, 0);
-    task_flushed(task);
+    flushed(task);
     answer(2, "a", ""); // nor does one without a sender's reach u's
     ck_assert_int_eq(facts_now()->responses, 1);
-    ck_assert_int_eq(facts_of(task, "u", 0)->responses, 0);
+    ck_assert_int_eq(facts_of("u", 0)->responses, 0);
     ck_assert_int_eq(stats.duplicate_responses + stats.conflicting_responses, 0);
 }
 END_TEST
@@ -381,7 +381,7 @@ START_TEST(what_cannot_be_read_goes_to_the_dead_letters_as_it_is)
     take(malformed[_i].kind, r);
     expect_letter("malformed", malformed[_i].kind, r);
     ck_assert_int_eq(stats.malformed, 1);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_uint_eq(join_identity_count(task_join(task)), 0);
     ck_assert_int_eq(task_next_offset(task, malformed[_i].kind), r->offset + 1);
 }
@@ -440,7 +440,7 @@ START_TEST(latency_is_what_was_sent_or_the_difference_of_the_timestamps)
     snprintf(fields, sizeof(fields), AT "%lld%s", (long long)(T0 + latencies[_i].answered_ms),
              latencies[_i].more);
     take(EVENT_RESPONSE, append_event(EVENT_RESPONSE, 10, "a", NULL, fields));
-    const struct facts *f = &window_at(task_deltas(task), 0)->facts;
+    const struct facts *f = &window_at(env.deltas, 0)->facts;
     bool without = latencies[_i].latency_us < 0;
     ck_assert_int_eq(f->responses, 1);
     ck_assert_int_eq(f->without_latency, without);
@@ -573,7 +573,7 @@ END_TEST
 START_TEST(sums_saturate)
 {
     ask(0, "a", "");
-    struct facts *f = &window_at(task_deltas(task), 0)->facts;
+    struct facts *f = &window_at(env.deltas, 0)->facts;
     usage_lines_add(&f->usage, &(struct usage_key){.model = STR_LIT("m")},
                     &(struct usage){.uncached_prompt_tokens = INT64_MAX - 5});
     f->reported_cost = MONEY_MAX - 5;

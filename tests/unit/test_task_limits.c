@@ -138,7 +138,7 @@ START_TEST(deltas_at_their_limit_ask_for_a_flush)
     ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
     ck_assert_int_eq(stats.full_of_cells, 1);
     ck_assert_int_eq(task_next_offset(task, EVENT_REQUEST), r->offset);
-    task_flushed(task);
+    flushed(task);
     take(EVENT_REQUEST, r);
     ck_assert_int_eq(facts_now()->requests, 1);
     ck_assert_int_eq(stats.full_of_cells, 1);
@@ -158,7 +158,7 @@ START_TEST(tasks_share_the_limits_of_what_a_flush_takes)
     const struct logged *poison = append(EVENT_REQUEST, 60000, "c", NULL, REJECTED);
     ck_assert_int_eq(feed_to(other, EVENT_REQUEST, poison), FEED_FLUSH);
     ck_assert_int_eq(feed_to(task, EVENT_REQUEST, poison), FEED_FLUSH);
-    task_flushed(other);
+    flushed(other);
     take(EVENT_REQUEST, poison);
     ck_assert_int_eq(feed_to(other, EVENT_REQUEST, poison), FEED_FLUSH); // for the letter
     ck_assert_int_eq(stats.full_of_cells, 2);
@@ -181,7 +181,7 @@ START_TEST(dead_letters_at_their_limit_ask_for_a_flush)
     const struct logged *r = append_ask(1, "c", "");
     ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
     ck_assert_int_eq(stats.full_of_letters, 1);
-    task_flushed(task);
+    flushed(task);
     ck_assert_uint_eq(letter_count(), 0);
     take(EVENT_REQUEST, r);
     ck_assert_int_eq(stats.full_of_letters, 1);
@@ -202,7 +202,7 @@ START_TEST(dead_letters_are_few_where_their_keys_or_values_are_large)
         ck_assert_int_eq(feed_to(task, EVENT_REQUEST, r), FEED_FLUSH);
         ck_assert_int_eq(stats.full_of_letters, 1 + in_key);
         ck_assert_uint_eq(letter_count(), 16);
-        task_flushed(task);
+        flushed(task);
         ck_assert_uint_eq(load.letter_bytes, 0);
         take(EVENT_REQUEST, r);
     }

@@ -36,7 +36,7 @@ START_TEST(replay_is_muted_up_to_the_barrier_and_live_behind_it)
     ck_assert(task_is_live(task));
     ck_assert_int_eq(stats.replayed_records, 5);
     ck_assert_int_eq(stats.requests + stats.responses + stats.malformed + stats.ticks, 0);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_uint_eq(letter_count(), 0);
     // The open request is known again, so its answer is counted, once, as an addition.
     take(EVENT_REQUEST, beyond);
@@ -63,7 +63,7 @@ START_TEST(what_expires_during_a_replay_is_not_counted_again)
             take(k, &logs[k].v[i]);
     ck_assert(task_is_live(task));
     ck_assert_int_eq(stats.unanswered + stats.unmatched, 0);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_uint_eq(letter_count(), 0);
     ck_assert_uint_eq(join_waiting_count(task_join(task), 0), 0);
 }
@@ -189,7 +189,7 @@ START_TEST(a_degraded_start_counts_no_expiry_that_was_counted_before)
     take(EVENT_REQUEST, &logs[0].v[0]);
     ck_assert(task_is_live(task));
     ck_assert_int_eq(stats.unanswered, 0);
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_uint_eq(join_waiting_count(task_join(task), EVENT_REQUEST), 0);
 }
 END_TEST
@@ -266,13 +266,17 @@ END_TEST
 
 // ---- replay from any position, against the task that never stopped ----
 
+static void expect_same_deltas(struct window_table *a, struct window_table *b)
+{
+    ck_assert_uint_eq(window_count(a), window_count(b));
+    for (size_t i = 0; i < window_count(a); i++) {
+        const struct window_cell *x = window_at(a, i);
+        expect_same_facts(&x->facts, window_facts(b, x->series, x->window_start_us));
+    }
+}
+
 static void expect_same_outcome(struct task *a, struct task *b)
 {
-    ck_assert_uint_eq(window_count(task_deltas(a)), window_count(task_deltas(b)));
-    for (size_t i = 0; i < window_count(task_deltas(a)); i++) {
-        const struct window_cell *x = window_at(task_deltas(a), i);
-        expect_same_facts(&x->facts, window_facts(task_deltas(b), x->series, x->window_start_us));
-    }
     size_t n[2];
     const struct dead_letter *x = task_dead_letters(a, &n[0]), *y = task_dead_letters(b, &n[1]);
     ck_assert_uint_eq(n[0], n[1]);
@@ -326,8 +330,10 @@ START_TEST(a_replay_from_r_goes_on_like_the_task_that_never_stopped)
     run(task, at, (size_t)random_below(&r, records));
     struct position p = position_now();
     expect_good_replay_start(&p);
-    task_flushed(task);
-    struct task *other = task_new_at(3, &limits, &settings, &env, &p);
+    flushed(task);
+    struct task_env elsewhere = env;
+    elsewhere.deltas = window_table_new(env.series);
+    struct task *other = task_new_at(3, &limits, &settings, &elsewhere, &p);
     size_t from[2];
     find_start(other, from);
     run(task, at, SIZE_MAX);
@@ -335,6 +341,7 @@ START_TEST(a_replay_from_r_goes_on_like_the_task_that_never_stopped)
     ck_assert(task_is_live(other));
     for (int k = 0; k < 2; k++)
         ck_assert_uint_eq(from[k], logs[k].n);
+    expect_same_deltas(env.deltas, elsewhere.deltas);
     expect_same_outcome(task, other);
     struct position end[2];
     task_position(task, &end[0]);
@@ -345,6 +352,7 @@ START_TEST(a_replay_from_r_goes_on_like_the_task_that_never_stopped)
         ck_assert_int_ge(end[0].log[k].replay, p.log[k].replay);
     }
     task_free(other);
+    window_table_free(elsewhere.deltas);
 }
 END_TEST
 

@@ -145,8 +145,8 @@ static void new_cap(void)
 static const struct facts *facts_in(int64_t epoch)
 {
     const struct facts *found = &no_facts;
-    for (size_t i = 0; i < window_count(task_deltas(task)); i++) {
-        const struct window_cell *c = window_at(task_deltas(task), i);
+    for (size_t i = 0; i < window_count(env.deltas); i++) {
+        const struct window_cell *c = window_at(env.deltas, i);
         if (c->series->epoch == epoch) {
             ck_assert_ptr_eq(found, &no_facts);
             found = &c->facts;
@@ -210,7 +210,7 @@ END_TEST
 // ---- restarts, against the task that had every epoch from the beginning and never stopped ----
 
 // What several owners have flushed, one after another.
-struct flushed {
+struct taken {
     struct window_table *cells;
     struct letter {
         enum event_kind topic;
@@ -220,15 +220,15 @@ struct flushed {
     size_t letter_count;
 };
 
-static void flushed_init(struct flushed *f)
+static void taken_init(struct taken *f)
 {
-    *f = (struct flushed){.cells = window_table_new(env.series)};
+    *f = (struct taken){.cells = window_table_new(env.series)};
 }
 
-static void flush_into(struct flushed *f, struct task *t)
+static void flush_into(struct taken *f, struct task *t)
 {
-    for (size_t i = 0; i < window_count(task_deltas(t)); i++) {
-        const struct window_cell *c = window_at(task_deltas(t), i);
+    for (size_t i = 0; i < window_count(env.deltas); i++) {
+        const struct window_cell *c = window_at(env.deltas, i);
         facts_add(window_facts(f->cells, c->series, c->window_start_us), &c->facts);
     }
     size_t n;
@@ -237,7 +237,7 @@ static void flush_into(struct flushed *f, struct task *t)
         ck_assert_uint_lt(f->letter_count, ARRAY_LEN(f->letters));
         f->letters[f->letter_count++] = (struct letter){d[i].topic, d[i].offset, d[i].reason};
     }
-    task_flushed(t);
+    flushed(t);
 }
 
 static int compare_letters(const void *a, const void *b)
@@ -248,7 +248,7 @@ static int compare_letters(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static void expect_same_flushed(struct flushed *a, struct flushed *b)
+static void expect_same_taken(struct taken *a, struct taken *b)
 {
     ck_assert_uint_eq(window_count(a->cells), window_count(b->cells));
     for (size_t i = 0; i < window_count(a->cells); i++) {
@@ -281,7 +281,7 @@ struct relay {
     struct settings planned; // the epochs that are opened one after another
     struct settings known;
     struct task *owner; // of the environment's; has flushed
-    struct flushed flushed;
+    struct taken taken;
     int64_t replay[2];
 };
 
@@ -292,7 +292,7 @@ static void relay_init(struct relay *y)
     y->owner = task_new(3, &limits, &y->known, &env, (int64_t[]){100, 700});
     y->replay[0] = 100;
     y->replay[1] = 700;
-    flushed_init(&y->flushed);
+    taken_init(&y->taken);
 }
 
 // The next owner; it has `records` more to take.
@@ -321,7 +321,7 @@ static void relay_run(struct relay *y, struct random *r, bool opens_epoch, size_
     run(y->owner, at, replayed);
     ck_assert(task_is_live(y->owner));
     run(y->owner, at, records);
-    flush_into(&y->flushed, y->owner);
+    flush_into(&y->taken, y->owner);
 }
 
 // The owner changes after `cut` records and then after each `then` more, with an epoch each time
@@ -330,17 +330,17 @@ static void expect_relay(struct random *r, const struct settings *planned, size_
                          size_t cut, size_t then)
 {
     struct relay y = {.planned = *planned};
-    struct flushed whole;
+    struct taken whole;
     relay_init(&y);
     relay_run(&y, r, false, cut);
     for (size_t done = cut; done < records; done += then)
         relay_run(&y, r, true, then);
     relay_run(&y, r, false, SIZE_MAX);
-    flushed_init(&whole);
+    taken_init(&whole);
     struct task *t = task_new(3, &limits, &y.known, &env, (int64_t[]){100, 700});
     run_mixed(r, t);
     flush_into(&whole, t);
-    expect_same_flushed(&whole, &y.flushed);
+    expect_same_taken(&whole, &y.taken);
     for (int k = 0; k < 2; k++) {
         ck_assert_int_eq(task_next_offset(y.owner, k), task_next_offset(t, k));
         ck_assert_uint_eq(join_waiting_count(task_join(y.owner), k),
@@ -349,7 +349,7 @@ static void expect_relay(struct random *r, const struct settings *planned, size_
     task_free(t);
     task_free(y.owner);
     window_table_free(whole.cells);
-    window_table_free(y.flushed.cells);
+    window_table_free(y.taken.cells);
 }
 
 static size_t random_log(struct random *r, int most)

@@ -77,7 +77,7 @@ START_TEST(the_requests_provider_says_whether_the_prompt_excludes_the_cache)
     ck_assert_int_eq(usage_now().uncached_prompt_tokens, 20000);
     ck_assert_int_eq(usage_now().cached_prompt_tokens, 13000);
     expect_line(&facts_now()->usage.v[0], "m", "", "", 32000); // the band is of them all
-    task_flushed(task);
+    flushed(task);
     join_in_order(_i, "b", ",\"provider\":\"openai\"", answered);
     ck_assert_int_eq(usage_now().uncached_prompt_tokens, 7000);
     ck_assert_int_eq(usage_now().cached_prompt_tokens, 13000);
@@ -159,13 +159,14 @@ START_TEST(a_replay_counts_no_usage_and_what_it_joins_again_is_whole)
     struct position p;
     task_position(task, &p);
     task_free(task);
+    window_clear(env.deltas);
     stats = (struct processor_stats){0};
     task = task_new_at(3, &limits, &settings, &env, &p);
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < logs[k].n; i++)
             take(k, &logs[k].v[i]);
     ck_assert(task_is_live(task));
-    ck_assert_uint_eq(window_count(task_deltas(task)), 0);
+    ck_assert_uint_eq(window_count(env.deltas), 0);
     ck_assert_int_eq(stats.clamped_usage, 0);
     answer(0, "a", ",\"cached_prompt_tokens\":10");
     ask(0, "c", "");
