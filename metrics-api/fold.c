@@ -147,12 +147,9 @@ static int add_hist(struct fold_hist *h, struct str hdr, const char *column, str
     return rc == 0 ? 0 : err_field(e, column, why.offset, "%s", why.detail);
 }
 
-static size_t hist_bytes(const struct fold_hist *h)
+static size_t bytes_of_hist(const struct fold_hist *h)
 {
-    size_t chunks = 0;
-    for (int i = 0; i < HIST_CHUNKS; i++)
-        chunks += h->sum.chunk[i] != NULL;
-    return chunks * HIST_CHUNK * sizeof(uint64_t) + h->first_n;
+    return hist_bytes(&h->sum) + h->first_n;
 }
 
 static void clear_hist(struct fold_hist *h)
@@ -167,8 +164,8 @@ static void clear_hist(struct fold_hist *h)
 static size_t bytes_of(const struct fold *f, const struct fold_cell *c)
 {
     size_t names = c->error_classes.n + c->finish_reasons.n;
-    return sizeof(*c) + names_length(&c->place) + hist_bytes(&c->latency) + hist_bytes(&c->ttft) +
-           names * sizeof(struct name_count) + sizeof(struct cell) +
+    return sizeof(*c) + names_length(&c->place) + bytes_of_hist(&c->latency) +
+           bytes_of_hist(&c->ttft) + names * sizeof(struct name_count) + sizeof(struct cell) +
            2 * f->spec.percentile_count * sizeof(double);
 }
 

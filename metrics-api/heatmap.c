@@ -18,39 +18,28 @@ static int bucket_of(int64_t value_us)
     return i;
 }
 
-static int64_t count_at(const struct hist *h, int index)
-{
-    const uint64_t *chunk = h->chunk[index / HIST_CHUNK];
-    return chunk ? (int64_t)chunk[index % HIST_CHUNK] : 0;
-}
-
 void heatmap_borders(const struct hist *all, struct heatmap *out)
 {
-    int low = 0, high = HIST_COUNTS - 1;
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int n = hist_filled(all, filled);
     out->n = 0;
-    while (low < HIST_COUNTS && count_at(all, low) == 0)
-        low++;
-    if (low == HIST_COUNTS)
+    if (n == 0)
         return;
-    while (count_at(all, high) == 0)
-        high--;
-    for (int i = bucket_of(hist_lowest(low));
-         i <= bucket_of(hist_lowest(high)) && i < HEATMAP_BORDERS_MAX; i++)
+    int last = bucket_of(hist_lowest(filled[n - 1].index));
+    for (int i = bucket_of(hist_lowest(filled[0].index)); i <= last && i < HEATMAP_BORDERS_MAX; i++)
         out->le_us[out->n++] = border_us(i);
 }
 
 void heatmap_count(const struct heatmap *m, const struct hist *h,
                    int64_t counts[HEATMAP_BORDERS_MAX + 1])
 {
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int n = hist_filled(h, filled);
     memset(counts, 0, (m->n + 1) * sizeof(counts[0]));
     size_t bucket = 0;
-    for (int index = 0; index < HIST_COUNTS; index++) {
-        if (!h->chunk[index / HIST_CHUNK]) {
-            index += HIST_CHUNK - 1; // the loop's own step is the chunk's last one
-            continue;
-        }
-        while (bucket < m->n && m->le_us[bucket] < hist_lowest(index))
+    for (int i = 0; i < n; i++) {
+        while (bucket < m->n && m->le_us[bucket] < hist_lowest(filled[i].index))
             bucket++;
-        counts[bucket] = add_sat_i64(counts[bucket], count_at(h, index));
+        counts[bucket] = add_sat_i64(counts[bucket], filled[i].count);
     }
 }

@@ -42,13 +42,6 @@ int64_t hist_highest(int index)
     return hist_lowest(index) + (bucket > 0 ? (INT64_C(1) << bucket) - 1 : 0);
 }
 
-static uint64_t *chunk_of(struct hist *h, int chunk)
-{
-    if (!h->chunk[chunk])
-        h->chunk[chunk] = xcalloc(HIST_CHUNK, sizeof(uint64_t));
-    return h->chunk[chunk];
-}
-
 // Counts stay within the encoding's int64_t, whatever was read back from a database.
 static uint64_t add_count(uint64_t a, uint64_t b)
 {
@@ -56,19 +49,80 @@ static uint64_t add_count(uint64_t a, uint64_t b)
     return sum < (uint64_t)INT64_MAX ? sum : (uint64_t)INT64_MAX;
 }
 
+// ---- counts ----
+
+static uint64_t *chunk_of(struct hist *h, int chunk)
+{
+    if (!h->chunk[chunk])
+        h->chunk[chunk] = xcalloc(HIST_CHUNK, sizeof(uint64_t));
+    return h->chunk[chunk];
+}
+
+static void count_in_chunk(struct hist *h, int index, uint64_t count)
+{
+    uint64_t *at = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
+    *at = add_count(*at, count);
+}
+
+static const uint16_t *list_of(const struct hist *h)
+{
+    return h->more ? h->more : h->few;
+}
+
+static void append(struct hist *h, int index)
+{
+    uint16_t n = h->listed++;
+    if (n == HIST_FEW) {
+        h->more = xmalloc((HIST_FEW + 1) * 2 * sizeof(*h->more));
+        memcpy(h->more, h->few, sizeof(h->few));
+    } else if (n > HIST_FEW + 1 && (n & (n - 1)) == 0) {
+        h->more = xrealloc(h->more, n * 2 * sizeof(*h->more));
+    }
+    (h->more ? h->more : h->few)[n] = (uint16_t)index;
+}
+
+// From here on it has counts.
+static void make_chunks(struct hist *h)
+{
+    const uint16_t *list = list_of(h);
+    h->chunk = xcalloc(HIST_CHUNKS, sizeof(*h->chunk));
+    for (int i = 0; i < h->listed; i++)
+        count_in_chunk(h, list[i], 1);
+    h->listed = 0;
+    free(h->more);
+    h->more = NULL;
+}
+
+// Room for as many values more. They stay a list where those are few: whoever merges will also read
+// them in order.
+static void make_room(struct hist *h, int64_t values)
+{
+    if (!h->chunk && values > HIST_FEW - h->listed)
+        make_chunks(h);
+}
+
+static void count_at(struct hist *h, int index, int64_t count)
+{
+    if (h->chunk)
+        count_in_chunk(h, index, (uint64_t)count);
+    else
+        for (; count > 0; count--)
+            append(h, index);
+}
+
 void hist_record(struct hist *h, int64_t value_us)
 {
     assert(value_us >= 0);
-    int index = hist_index(min_i64(value_us, HIST_MAX_US));
-    uint64_t *count = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
-    *count = add_count(*count, 1);
+    if (h->listed == HIST_LISTED_MAX)
+        make_chunks(h);
+    count_at(h, hist_index(min_i64(value_us, HIST_MAX_US)), 1);
     h->total = add_sat_i64(h->total, 1);
     h->clamped += value_us > HIST_MAX_US;
     h->sum_us = add_sat_i64(h->sum_us, value_us);
     h->max_us = max_i64(h->max_us, value_us);
 }
 
-void hist_add(struct hist *into, const struct hist *from)
+static void add_chunks(struct hist *into, const struct hist *from)
 {
     for (int c = 0; c < HIST_CHUNKS; c++) {
         if (!from->chunk[c])
@@ -77,6 +131,15 @@ void hist_add(struct hist *into, const struct hist *from)
         for (int i = 0; i < HIST_CHUNK; i++)
             to[i] = add_count(to[i], from->chunk[c][i]);
     }
+}
+
+void hist_add(struct hist *into, const struct hist *from)
+{
+    make_room(into, from->chunk ? INT64_MAX : from->listed);
+    if (from->chunk)
+        add_chunks(into, from);
+    for (int i = 0, n = from->listed; i < n; i++)
+        count_at(into, list_of(from)[i], 1);
     into->total = add_sat_i64(into->total, from->total);
     into->clamped = add_sat_i64(into->clamped, from->clamped);
     into->sum_us = add_sat_i64(into->sum_us, from->sum_us);
@@ -85,9 +148,59 @@ void hist_add(struct hist *into, const struct hist *from)
 
 void hist_clear(struct hist *h)
 {
-    for (int c = 0; c < HIST_CHUNKS; c++)
+    for (int c = 0; h->chunk && c < HIST_CHUNKS; c++)
         free(h->chunk[c]);
+    free(h->chunk);
+    free(h->more);
     *h = (struct hist){0};
+}
+
+size_t hist_bytes(const struct hist *h)
+{
+    size_t n = h->chunk ? HIST_CHUNKS * sizeof(*h->chunk) : 0;
+    n += h->more ? h->listed * sizeof(*h->more) : 0;
+    for (int c = 0; h->chunk && c < HIST_CHUNKS; c++)
+        n += h->chunk[c] ? HIST_CHUNK * sizeof(uint64_t) : 0;
+    return n;
+}
+
+// The list in ascending order. It seldom is longer than a few.
+static void sort_list(const struct hist *h, uint16_t out[HIST_LISTED_MAX])
+{
+    const uint16_t *list = list_of(h);
+    for (int i = 0; i < h->listed; i++) {
+        int at = i;
+        for (; at > 0 && out[at - 1] > list[i]; at--)
+            out[at] = out[at - 1];
+        out[at] = list[i];
+    }
+}
+
+static int filled_of_list(const struct hist *h, struct hist_filled *out)
+{
+    uint16_t list[HIST_LISTED_MAX];
+    int n = 0;
+    sort_list(h, list);
+    for (int i = 0; i < h->listed; i++) {
+        if (n > 0 && out[n - 1].index == list[i])
+            out[n - 1].count++;
+        else
+            out[n++] = (struct hist_filled){1, list[i]};
+    }
+    return n;
+}
+
+int hist_filled(const struct hist *h, struct hist_filled out[HIST_COUNTS + 1])
+{
+    if (!h->chunk)
+        return filled_of_list(h, out);
+    int n = 0;
+    for (int c = 0; c < HIST_CHUNKS; c++)
+        for (int i = 0; h->chunk[c] && i < HIST_CHUNK; i++)
+            if (h->chunk[c][i])
+                out[n++] =
+                    (struct hist_filled){(int64_t)h->chunk[c][i], (int32_t)(c * HIST_CHUNK + i)};
+    return n;
 }
 
 // ⌈q·n⌉ of the q that was meant: 0.07 is not a binary fraction, and the double next to it times 100
@@ -99,14 +212,16 @@ uint64_t hist_rank(double q, int64_t n)
     return rank < 1 ? 1 : rank >= (double)n ? (uint64_t)n : (uint64_t)rank;
 }
 
-void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *out)
+static void quantiles_of_list(const struct hist *h, const double *q, size_t n, int64_t *out)
 {
-    for (size_t k = 0; k < n; k++) {
-        assert(q[k] >= (k ? q[k - 1] : 0) && q[k] <= 1);
-        out[k] = h->total ? h->max_us : 0; // it stays so only where sums have saturated
-    }
-    if (h->total == 0 || n == 0)
-        return;
+    uint16_t list[HIST_LISTED_MAX];
+    sort_list(h, list);
+    for (size_t k = 0; k < n && h->listed > 0; k++)
+        out[k] = min_i64(hist_highest(list[hist_rank(q[k], h->listed) - 1]), h->max_us);
+}
+
+static void quantiles_of_chunks(const struct hist *h, const double *q, size_t n, int64_t *out)
+{
     uint64_t rank = hist_rank(q[0], h->total), left = rank;
     size_t k = 0;
     for (int c = 0; c < HIST_CHUNKS; c++) {
@@ -121,6 +236,18 @@ void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *ou
             left -= h->chunk[c][i];
         }
     }
+}
+
+void hist_quantiles(const struct hist *h, const double *q, size_t n, int64_t *out)
+{
+    for (size_t k = 0; k < n; k++) {
+        assert(q[k] >= (k ? q[k - 1] : 0) && q[k] <= 1);
+        out[k] = h->total ? h->max_us : 0; // it stays so only where sums have saturated
+    }
+    if (!h->chunk)
+        quantiles_of_list(h, q, n, out);
+    else if (h->total > 0 && n > 0)
+        quantiles_of_chunks(h, q, n, out);
 }
 
 int64_t hist_quantile(const struct hist *h, double q)
@@ -187,9 +314,19 @@ static unsigned char *put_zeros(unsigned char *p, int64_t run)
     return run == 0 ? p : put_zigzag(p, run == 1 ? 0 : -run);
 }
 
-static unsigned char *put_counts(unsigned char *p, const struct hist *h)
+static unsigned char *put_list(unsigned char *p, const struct hist *h)
 {
-    const unsigned char *begin = p;
+    struct hist_filled filled[HIST_LISTED_MAX];
+    int n = filled_of_list(h, filled);
+    for (int i = 0, next = 0; i < n; next = filled[i++].index + 1) {
+        p = put_zeros(p, filled[i].index - next);
+        p = put_zigzag(p, filled[i].count);
+    }
+    return p;
+}
+
+static unsigned char *put_chunks(unsigned char *p, const struct hist *h)
+{
     int64_t zeros = 0; // not written yet; those at the end never are
     for (int c = 0; c < HIST_CHUNKS; c++) {
         if (!h->chunk[c]) {
@@ -206,8 +343,14 @@ static unsigned char *put_counts(unsigned char *p, const struct hist *h)
             p = put_zigzag(p, (int64_t)h->chunk[c][i]);
         }
     }
+    return p;
+}
+
+static unsigned char *put_counts(unsigned char *p, const struct hist *h)
+{
+    unsigned char *end = h->chunk ? put_chunks(p, h) : put_list(p, h);
     // An empty histogram's maximum is 0, so its one count is that of the value 0.
-    return p == begin ? put_zigzag(p, 0) : p;
+    return end == p ? put_zigzag(p, 0) : end;
 }
 
 void hist_encode(const struct hist *h, struct buf *out)
@@ -368,12 +511,11 @@ int hist_decode_add(struct hist *h, const void *p, size_t size, struct err *e)
     int n = decode(p, size, filled, &total, e);
     if (n < 0)
         return -1;
+    make_room(h, total);
     for (int i = 0; i < n; i++) {
         // decode() has filled n of them.
-        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign)
-        int index = filled[i].index;
-        uint64_t *to = &chunk_of(h, index / HIST_CHUNK)[index % HIST_CHUNK];
-        *to = add_count(*to, (uint64_t)filled[i].count);
+        // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
+        count_at(h, filled[i].index, filled[i].count);
     }
     h->total = add_sat_i64(h->total, total);
     return 0;

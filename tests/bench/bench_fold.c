@@ -32,8 +32,8 @@ static struct str random_hist(int64_t about_us, bool count)
     struct buf out = {0};
     for (int i = 0; i < VALUES; i++)
         hist_record(&h, about_us / 2 + (int64_t)(random_u64() % (uint64_t)about_us));
-    for (int i = 0; count && i < HIST_COUNTS; i++)
-        filled += h.chunk[i / HIST_CHUNK] && h.chunk[i / HIST_CHUNK][i % HIST_CHUNK];
+    struct hist_filled buckets[HIST_COUNTS + 1];
+    filled += count ? hist_filled(&h, buckets) : 0;
     hist_encode(&h, &out);
     hist_clear(&h);
     return (struct str){xmemdup(out.p, out.n), out.n};

@@ -13,23 +13,22 @@
 
 static bool same_counts(const struct hist *a, const struct hist *b)
 {
-    static const uint64_t zeros[HIST_CHUNK];
-    for (int c = 0; c < HIST_CHUNKS; c++) {
-        const uint64_t *x = a->chunk[c] ? a->chunk[c] : zeros;
-        const uint64_t *y = b->chunk[c] ? b->chunk[c] : zeros;
-        if (memcmp(x, y, sizeof(zeros)) != 0)
+    struct hist_filled x[HIST_COUNTS + 1], y[HIST_COUNTS + 1];
+    int n = hist_filled(a, x);
+    if (n != hist_filled(b, y) || a->total != b->total)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (x[i].index != y[i].index || x[i].count != y[i].count)
             return false;
-    }
-    return a->total == b->total;
+    return true;
 }
 
 static void check_total(const struct hist *h)
 {
     uint64_t sum = 0;
-    for (int i = 0; i < HIST_COUNTS; i++) {
-        const uint64_t *chunk = h->chunk[i / HIST_CHUNK];
-        sum += chunk ? chunk[i % HIST_CHUNK] : 0;
-    }
+    struct hist_filled filled[HIST_COUNTS + 1];
+    for (int i = hist_filled(h, filled) - 1; i >= 0; i--)
+        sum += (uint64_t)filled[i].count;
     FUZZ_CHECK(h->total >= 0 && sum == (uint64_t)h->total);
 }
 

@@ -354,10 +354,12 @@ static int series_named(const struct fake_db *db, const struct fake_series *s)
 
 static bool same_hist(const struct hist *a, const struct hist *b)
 {
-    static const uint64_t zeros[HIST_CHUNK];
-    for (int i = 0; i < HIST_CHUNKS; i++)
-        if (memcmp(a->chunk[i] ? a->chunk[i] : zeros, b->chunk[i] ? b->chunk[i] : zeros,
-                   sizeof(zeros)) != 0)
+    struct hist_filled x[HIST_COUNTS + 1], y[HIST_COUNTS + 1];
+    int n = hist_filled(a, x);
+    if (n != hist_filled(b, y))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (x[i].index != y[i].index || x[i].count != y[i].count)
             return false;
     return a->total == b->total && a->clamped == b->clamped && a->sum_us == b->sum_us &&
            a->max_us == b->max_us;

@@ -33,11 +33,11 @@ static void mix(uint64_t *h, const void *p, size_t n)
 
 static void mix_hist(uint64_t *h, const struct hist *x)
 {
-    for (int i = 0; i < HIST_CHUNKS; i++)
-        if (x->chunk[i]) {
-            mix(h, &i, sizeof(i));
-            mix(h, x->chunk[i], HIST_CHUNK * sizeof(*x->chunk[i]));
-        }
+    struct hist_filled filled[HIST_COUNTS + 1];
+    for (int i = hist_filled(x, filled) - 1; i >= 0; i--) {
+        const int64_t bucket[] = {filled[i].index, filled[i].count};
+        mix(h, bucket, sizeof(bucket));
+    }
     const int64_t rest[] = {x->total, x->clamped, x->sum_us, x->max_us};
     mix(h, rest, sizeof(rest));
 }

@@ -60,6 +60,15 @@ static void assert_same(const struct hist *a, const struct hist *b)
     buf_free(&right);
 }
 
+static int64_t count_of(const struct hist *h, int index)
+{
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int64_t count = 0;
+    for (int i = hist_filled(h, filled) - 1; i >= 0; i--)
+        count += filled[i].index == index ? filled[i].count : 0;
+    return count;
+}
+
 static size_t from_hex(const char *hex, unsigned char *out, size_t cap)
 {
     size_t n = strlen(hex) / 2;
@@ -248,7 +257,87 @@ START_TEST(a_series_of_one_octave_holds_one_chunk)
     for (int c = 0; c < HIST_CHUNKS; c++)
         chunks += h.chunk[c] != NULL;
     ck_assert_int_eq(chunks, 1);
+    ck_assert_uint_eq(hist_bytes(&h), HIST_CHUNKS * sizeof(void *) + HIST_CHUNK * sizeof(uint64_t));
     hist_clear(&h);
+}
+END_TEST
+
+START_TEST(values_take_no_more_memory_than_a_list_of_them_until_they_are_many)
+{
+    struct hist h = {0};
+    for (int i = 0; i < HIST_LISTED_MAX; i++) {
+        ck_assert_uint_eq(hist_bytes(&h), i <= HIST_FEW ? 0 : (size_t)i * 2);
+        hist_record(&h, i % 2 ? HIST_MAX_US : i * 1000);
+    }
+    ck_assert_ptr_null(h.chunk);
+    hist_record(&h, 0);
+    ck_assert_ptr_nonnull(h.chunk);
+    ck_assert_int_eq(count_of(&h, 0), 2);
+    ck_assert_int_eq(count_of(&h, hist_index(HIST_MAX_US)), HIST_LISTED_MAX / 2);
+    hist_clear(&h);
+}
+END_TEST
+
+// The same values, of which one has counts all the while: it held more once.
+static void make_counts(struct hist *h)
+{
+    h->chunk = xcalloc(HIST_CHUNKS, sizeof(*h->chunk));
+}
+
+static void expect_as_counts(const struct hist *few, const struct hist *counts)
+{
+    static const double q[] = {0, 0.01, 0.25, 0.5, 0.501, 0.9, 0.99, 1};
+    int64_t a[ARRAY_LEN(q)], b[ARRAY_LEN(q)];
+    struct hist_filled x[HIST_COUNTS + 1], y[HIST_COUNTS + 1];
+    assert_same(few, counts);
+    hist_quantiles(few, q, ARRAY_LEN(q), a);
+    hist_quantiles(counts, q, ARRAY_LEN(q), b);
+    ck_assert_mem_eq(a, b, sizeof(a));
+    int n = hist_filled(few, x);
+    ck_assert_int_eq(n, hist_filled(counts, y));
+    for (int i = 0; i < n; i++)
+        ck_assert(x[i].index == y[i].index && x[i].count == y[i].count);
+}
+
+// Around all borders, with values that repeat.
+START_TEST(a_list_of_values_is_what_their_counts_are)
+{
+    static const int sizes[] = {
+        0,  1,  2,  7,  8,   HIST_FEW - 1,        HIST_FEW,        HIST_FEW + 1,
+        31, 32, 33, 64, 200, HIST_LISTED_MAX - 1, HIST_LISTED_MAX, HIST_LISTED_MAX + 1};
+    random_state = (uint64_t)_i + 300;
+    for (size_t s = 0; s < ARRAY_LEN(sizes) * ARRAY_LEN(sizes); s++) {
+        struct hist few[2] = {0}, counts[2] = {0};
+        for (int p = 0; p < 2; p++) {
+            make_counts(&counts[p]);
+            int n = sizes[p ? s % ARRAY_LEN(sizes) : s / ARRAY_LEN(sizes)];
+            for (int i = 0; i < n; i++) {
+                int64_t value = random_u64() % 3 ? random_value() : (int64_t)(random_u64() % 3);
+                hist_record(&few[p], value);
+                hist_record(&counts[p], value);
+            }
+            expect_as_counts(&few[p], &counts[p]);
+        }
+        struct buf bytes = {0};
+        hist_encode(&few[1], &bytes);
+        struct hist decoded = {0};
+        struct err e;
+        hist_add(&decoded, &few[0]);
+        ck_assert_int_eq(hist_decode_add(&decoded, bytes.p, bytes.n, &e), 0);
+        hist_add(&few[0], &few[1]);
+        decoded.sum_us = few[0].sum_us;
+        decoded.max_us = few[0].max_us;
+        decoded.clamped = few[0].clamped;
+        hist_add(&counts[0], &counts[1]);
+        expect_as_counts(&few[0], &counts[0]);
+        expect_as_counts(&decoded, &counts[0]);
+        buf_free(&bytes);
+        hist_clear(&decoded);
+        for (int p = 0; p < 2; p++) {
+            hist_clear(&few[p]);
+            hist_clear(&counts[p]);
+        }
+    }
 }
 END_TEST
 
@@ -283,10 +372,16 @@ START_TEST(adding_to_itself_doubles)
 {
     struct hist h = {0};
     hist_record(&h, 5);
-    hist_add(&h, &h);
-    ck_assert_int_eq(h.total, 2);
-    ck_assert_int_eq(h.sum_us, 10);
-    ck_assert_uint_eq(h.chunk[0][5], 2);
+    hist_record(&h, 7);
+    hist_record(&h, 3);
+    for (int64_t times = 2; times <= 64; times *= 2) {
+        hist_add(&h, &h);
+        ck_assert_int_eq(h.total, 3 * times);
+        ck_assert_int_eq(h.sum_us, 15 * times);
+        ck_assert_int_eq(count_of(&h, 3), times);
+        ck_assert_int_eq(count_of(&h, 5), times);
+        ck_assert_int_eq(count_of(&h, 7), times);
+    }
     hist_clear(&h);
 }
 END_TEST
@@ -372,10 +467,10 @@ START_TEST(decoding_adds_and_leaves_what_is_not_encoded)
     struct hist_filled filled[HIST_COUNTS + 1];
     int n = hist_decode_filled(bytes.p, bytes.n, filled, &e), at = 0;
     for (int i = 0; i < HIST_COUNTS; i++) {
-        if (!b.chunk[i / HIST_CHUNK] || b.chunk[i / HIST_CHUNK][i % HIST_CHUNK] == 0)
+        if (count_of(&b, i) == 0)
             continue;
         ck_assert_int_eq(filled[at].index, i);
-        ck_assert_uint_eq(filled[at++].count, b.chunk[i / HIST_CHUNK][i % HIST_CHUNK]);
+        ck_assert_int_eq(filled[at++].count, count_of(&b, i));
     }
     ck_assert_int_eq(n, at);
     int64_t sum_us = a.sum_us, max_us = a.max_us, clamped = a.clamped;
@@ -530,10 +625,9 @@ START_TEST(takes_the_header_of_the_javascript_library)
     struct err e;
     ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
     ck_assert_int_eq(h.total, 202);
-    ck_assert_uint_eq(h.chunk[0][0], 1);
-    ck_assert_uint_eq(h.chunk[0][2], 1);
-    int at = hist_index(1000);
-    ck_assert_uint_eq(h.chunk[at / HIST_CHUNK][at % HIST_CHUNK], 200);
+    ck_assert_int_eq(count_of(&h, 0), 1);
+    ck_assert_int_eq(count_of(&h, 2), 1);
+    ck_assert_int_eq(count_of(&h, hist_index(1000)), 200);
     hist_clear(&h);
 }
 END_TEST
@@ -577,6 +671,7 @@ START_TEST(the_greatest_histogram_goes_there_and_back)
     random_state = 11;
     struct hist h = {0}, back = {0};
     const int used = hist_index(HIST_MAX_US) + 1;
+    make_counts(&h);
     for (int i = 0; i < used; i++) {
         hist_record(&h, hist_lowest(i));
         h.chunk[i / HIST_CHUNK][i % HIST_CHUNK] = random_u64() >> 13 | UINT64_C(1) << 50;
@@ -707,7 +802,7 @@ START_TEST(counts_saturate_instead_of_wrapping)
     for (int i = 0; i < 5; i++)
         ck_assert_int_eq(hist_decode_add(&h, bytes, n, &e), 0);
     ck_assert_int_eq(h.total, INT64_MAX);
-    ck_assert_uint_eq(h.chunk[0][1], (uint64_t)INT64_MAX);
+    ck_assert_int_eq(count_of(&h, 1), INT64_MAX);
     struct buf out = {0};
     hist_encode(&h, &out); // still within the format
     ck_assert_uint_eq(out.n, 40 + 1 + 9);
@@ -752,6 +847,8 @@ static void add_recording(Suite *suite)
     tcase_add_test(tc, a_quantile_never_exceeds_the_exact_maximum);
     tcase_add_test(tc, a_clamped_value_keeps_its_worth_in_sum_and_maximum);
     tcase_add_test(tc, a_series_of_one_octave_holds_one_chunk);
+    tcase_add_test(tc, values_take_no_more_memory_than_a_list_of_them_until_they_are_many);
+    tcase_add_loop_test(tc, a_list_of_values_is_what_their_counts_are, 0, 8);
     tcase_add_loop_test(tc, merging_in_any_order_equals_recording_all, 0, 20);
     tcase_add_test(tc, adding_to_itself_doubles);
     suite_add_tcase(suite, tc);
