@@ -8,15 +8,20 @@
 #ifndef STREAMLENS_SERIES_H
 #define STREAMLENS_SERIES_H
 
+#include "common/core/event.h"
 #include "common/core/hash.h"
+
+struct window_cell;
 
 struct series {
     struct str tenant, route, model; // each with a NUL behind it
-    int64_t epoch;                   // settings_epoch.series_epoch of the requests
     // The store's to set. The row's series id once it is resolved, 0 before; over the tenant's cap
     // it is the id of __other__. It holds for the connection over which it was asked for.
     int64_t store_id, store_connection;
-    uint64_t hash; // of names and epoch, for the dictionary
+    // What each record of it touches lies together.
+    int64_t epoch;            // settings_epoch.series_epoch of the requests
+    uint64_t hash;            // of names and epoch, for whoever keeps tables of series
+    struct window_cell *cell; // window.c's: the last one that was counted in, or NULL
     uint32_t references;
 };
 
@@ -26,7 +31,8 @@ struct series {
 struct series_table;
 struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
 void series_table_free(struct series_table *t);
-// The entry for the names and the epoch, made if need be, with one more reference.
+// The entry for the names (without NUL, at most EVENT_NAME_MAX bytes each) and the epoch, made if
+// need be, with one more reference.
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cells lie in a growing array of pointers, in order of first touch; an open-addressed index finds
 // them, and holds what it compares, so that only the cell that is sought is touched. Clearing frees
-// the cells and keeps the arrays.
+// the cells and keeps the arrays. Mostly neither is looked into: a series knows the cell that it
+// counted in last.
 #include "processor/window.h"
 
 #include "common/core/timeunit.h"
@@ -81,6 +82,7 @@ static struct window_cell *add_cell(struct window_table *t, struct series *serie
     }
     struct window_cell *c = xcalloc(1, sizeof(*c));
     c->series = series_ref(series);
+    c->table = t;
     c->window_start_us = start_us;
     t->cells[t->count++] = c;
     put(t, c);
@@ -90,8 +92,12 @@ static struct window_cell *add_cell(struct window_table *t, struct series *serie
 struct facts *window_facts(struct window_table *t, struct series *series, int64_t t_us)
 {
     int64_t start_us = time_floor_us(t_us, WINDOW_US);
-    struct window_cell *c = find_slot(t, series, start_us)->cell;
-    return c ? &c->facts : &add_cell(t, series, start_us)->facts;
+    struct window_cell *c = series->cell;
+    if (c && c->window_start_us == start_us && c->table == t)
+        return &c->facts;
+    c = find_slot(t, series, start_us)->cell;
+    series->cell = c ? c : add_cell(t, series, start_us);
+    return &series->cell->facts;
 }
 
 size_t window_count(const struct window_table *t)
@@ -108,9 +114,12 @@ struct window_cell *window_at(struct window_table *t, size_t i)
 void window_clear(struct window_table *t)
 {
     for (size_t i = 0; i < t->count; i++) {
-        facts_clear(&t->cells[i]->facts);
-        series_drop(t->series, t->cells[i]->series);
-        free(t->cells[i]);
+        struct window_cell *c = t->cells[i];
+        facts_clear(&c->facts);
+        if (c->series->cell == c)
+            c->series->cell = NULL;
+        series_drop(t->series, c->series);
+        free(c);
     }
     t->count = 0;
     memset(t->index, 0, t->index_size * sizeof(*t->index));

@@ -12,13 +12,14 @@
 
 #define WINDOW_US INT64_C(60000000)
 
+struct window_table;
 struct window_cell {
-    struct series *series;   // one reference held
+    struct series *series; // one reference held
+    const struct window_table *table;
     int64_t window_start_us; // a whole minute
     struct facts facts;
 };
 
-struct window_table;
 struct window_table *window_table_new(struct series_table *series); // borrowed
 void window_table_free(struct window_table *t);
 // The facts of the window that t_us lies in, empty when first touched.
