@@ -12,6 +12,18 @@ void facts_generated(struct facts *f, int64_t latency_us, int64_t ttft_us, int64
     f->generation_tokens = add_sat_i64(f->generation_tokens, tokens);
 }
 
+void facts_prefetch(const struct facts *f)
+{
+    __builtin_prefetch(f->finish_reasons.v, 1);
+    __builtin_prefetch(f->usage.v);
+    if (f->usage.n > 0)
+        __builtin_prefetch((const char *)f->usage.v + sizeof(*f->usage.v) - 1, 1);
+    if (f->latency.more)
+        __builtin_prefetch(f->latency.more + f->latency.listed, 1);
+    if (f->ttft.more)
+        __builtin_prefetch(f->ttft.more + f->ttft.listed, 1);
+}
+
 void facts_add(struct facts *into, const struct facts *from)
 {
 #define ADD(name) into->name = add_sat_i64(into->name, from->name);

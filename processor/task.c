@@ -240,6 +240,7 @@ static void count_answer(struct task *t, const struct join_request *asked,
         return;
     COUNT(t, responses);
     struct facts *f = window_facts(t->env.deltas, asked->series, asked->timestamp_us);
+    facts_prefetch(f);
     f->responses++;
     if (answer->error.n) {
         f->errors++;
