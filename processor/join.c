@@ -75,6 +75,16 @@ void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), 
     free(j);
 }
 
+// A table is full where more than three quarters of it are used, see join_see().
+void join_reserve(struct join *j, size_t identities)
+{
+    assert(j->used == 0);
+    free_huge(j->slots, j->slot_count * sizeof(*j->slots));
+    while ((identities + 2) * 4 > j->slot_count * 3)
+        j->slot_count *= 2;
+    j->slots = xcalloc_huge(j->slot_count * sizeof(*j->slots));
+}
+
 static const struct reach *reach_at(struct join *j, enum event_kind kind, int64_t time_ms)
 {
     struct reach *r = &j->reach[kind];

@@ -62,6 +62,10 @@ struct join *join_new(const struct settings *settings, size_t max_waiting);
 // Waiting records still inside are handed to `drop` first (may be NULL), which frees what they own.
 void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), void *arg);
 
+// Room for as many identities, in a table that has seen none: it need not be made anew while they
+// come. More of them are taken as well.
+void join_reserve(struct join *j, size_t identities);
+
 // Notes that the topic saw the identity at time_ms. content and tenant are hashes; the tenant is
 // compared for requests alone (0 for responses). now_ms: both topics' current times, for eviction.
 enum join_seen join_see(struct join *j, enum event_kind kind, struct hash128 identity,

@@ -400,6 +400,20 @@ START_TEST(knows_200000_identities_and_gives_their_memory_back)
 }
 END_TEST
 
+START_TEST(room_for_what_is_to_come_is_made_once_and_more_is_taken)
+{
+    join_reserve(table, MANY);
+    size_t reserved = join_bytes(table);
+    ck_assert_uint_le(reserved, MANY * 56 * 3);
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(see(EVENT_REQUEST, i, 1000, 1, 1), JOIN_NEW);
+    ck_assert_uint_eq(join_bytes(table), reserved);
+    for (int i = 0; i < 2 * MANY; i++)
+        ck_assert_int_eq(see(EVENT_REQUEST, i, 1001, 1, 1), i < MANY ? JOIN_DUPLICATE : JOIN_NEW);
+    ck_assert_uint_gt(join_bytes(table), reserved);
+}
+END_TEST
+
 START_TEST(a_sweep_keeps_what_waits_and_what_either_topic_remembers)
 {
     struct join_waiting w;
@@ -439,6 +453,7 @@ int main(void)
     tcase_add_test(tc, is_full_at_its_limit_each_kind_by_itself);
     tcase_add_test(tc, hands_over_what_still_waits_when_it_is_freed);
     tcase_add_test(tc, knows_200000_identities_and_gives_their_memory_back);
+    tcase_add_test(tc, room_for_what_is_to_come_is_made_once_and_more_is_taken);
     tcase_add_test(tc, a_sweep_keeps_what_waits_and_what_either_topic_remembers);
     Suite *suite = suite_create("join");
     suite_add_tcase(suite, tc);

@@ -264,6 +264,21 @@ START_TEST(replay_reaches_back_far_enough_for_chains_of_duplicates)
 }
 END_TEST
 
+// However far apart R and P are: offsets have gaps, and what is between them may have been deleted.
+START_TEST(a_replay_reserves_no_more_than_its_share)
+{
+    struct position p = position_now();
+    p.log[EVENT_REQUEST].next += 1000;
+    p.log[EVENT_RESPONSE].next += 3000;
+    take_over(&p);
+    ck_assert_uint_ge(task_join_bytes(task), 3000 * 56);
+    ck_assert_uint_le(task_join_bytes(task), 3000 * 56 * 3);
+    p.log[EVENT_REQUEST].next += INT64_C(1) << 60;
+    take_over(&p);
+    ck_assert_uint_le(task_join_bytes(task), (size_t)128 << 20);
+}
+END_TEST
+
 // ---- replay from any position, against the task that never stopped ----
 
 static void expect_same_deltas(struct window_table *a, struct window_table *b)
@@ -532,6 +547,7 @@ static void add_replay(TCase *tc)
     tcase_add_loop_test(tc, a_degraded_start_still_waits_for_what_nothing_that_is_gone_could_fit, 0,
                         4);
     tcase_add_test(tc, replay_reaches_back_far_enough_for_chains_of_duplicates);
+    tcase_add_test(tc, a_replay_reserves_no_more_than_its_share);
     tcase_add_loop_test(tc, a_replay_from_r_goes_on_like_the_task_that_never_stopped, 0, 300);
 }
 
