@@ -82,9 +82,16 @@ void instance_free(struct instance *in)
 
 static struct member *find(const struct instance *in, int partition)
 {
-    for (size_t i = 0; i < in->count; i++)
-        if (in->members[i].partition == partition)
-            return &in->members[i];
+    size_t low = 0, high = in->count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (in->members[mid].partition == partition)
+            return &in->members[mid];
+        if (in->members[mid].partition < partition)
+            low = mid + 1;
+        else
+            high = mid;
+    }
     return NULL;
 }
 
