@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One open-addressed table (linear probing, deletion by shifting back) of identities, and a slab of
+// One open-addressed table (linear probing) of identities, and a slab of
 // waiting records that are chained twice: by identity, and in order of time for expiry.
 //
 // An identity whose last sighting is too old to be repeated is forgotten lazily: exactness comes

@@ -41,13 +41,6 @@ void series_table_free(struct series_table *t)
     free(t);
 }
 
-// What an entry is found by: its names in a row, as node.names has them. No name holds a NUL, so
-// ("ab", "c") is not ("a", "bc").
-struct names {
-    uint32_t n;
-    char bytes[3 * (EVENT_NAME_MAX + 1)];
-};
-
 static struct str name_put(char **at, struct str name)
 {
     assert(name.n <= EVENT_NAME_MAX);
@@ -59,21 +52,28 @@ static struct str name_put(char **at, struct str name)
     return copy;
 }
 
-static void names_put(struct names *names, struct str tenant, struct str route, struct str model)
+void series_names_make(struct series_names *names, const struct series_table *t, struct str tenant,
+                       struct str route, struct str model, int64_t epoch)
 {
     char *at = names->bytes;
-    name_put(&at, tenant);
-    name_put(&at, route);
-    name_put(&at, model);
+    names->tenant = name_put(&at, tenant);
+    names->route = name_put(&at, route);
+    names->model = name_put(&at, model);
     names->n = (uint32_t)(at - names->bytes);
+    names->epoch = epoch;
+    names->hash = hash_keyed64(t->key, names->bytes, names->n) + (uint64_t)epoch;
+    const struct node *n = t->slots[names->hash & (t->slot_count - 1)];
+    __builtin_prefetch(n, 1);
+    if (n) {
+        __builtin_prefetch((const char *)n + offsetof(struct node, series.epoch), 1);
+    }
 }
 
-static struct node *find(const struct series_table *t, uint64_t hash, const struct names *names,
-                         int64_t epoch)
+static struct node *find(const struct series_table *t, const struct series_names *names)
 {
-    struct node *n = t->slots[hash & (t->slot_count - 1)];
-    while (n && (n->series.hash != hash || n->series.epoch != epoch || n->names_n != names->n ||
-                 memcmp(n->names, names->bytes, names->n) != 0))
+    struct node *n = t->slots[names->hash & (t->slot_count - 1)];
+    while (n && (n->series.hash != names->hash || n->series.epoch != names->epoch ||
+                 n->names_n != names->n || memcmp(n->names, names->bytes, names->n) != 0))
         n = n->next;
     return n;
 }
@@ -99,32 +99,27 @@ static void grow(struct series_table *t)
     free(old);
 }
 
-static struct node *node_new(const struct names *names, struct str tenant, struct str route,
-                             struct str model)
+static struct node *node_new(const struct series_names *names)
 {
     struct node *n = xcalloc(1, sizeof(*n) + names->n);
     struct series *s = &n->series;
     char *at = n->names;
-    s->tenant = name_put(&at, tenant);
-    s->route = name_put(&at, route);
-    s->model = name_put(&at, model);
+    s->tenant = name_put(&at, names->tenant);
+    s->route = name_put(&at, names->route);
+    s->model = name_put(&at, names->model);
+    s->epoch = names->epoch;
+    s->hash = names->hash;
     n->names_n = names->n;
     return n;
 }
 
-struct series *series_take(struct series_table *t, struct str tenant, struct str route,
-                           struct str model, int64_t epoch)
+struct series *series_take_names(struct series_table *t, const struct series_names *names)
 {
-    struct names names;
-    names_put(&names, tenant, route, model);
-    uint64_t hash = hash_keyed64(t->key, names.bytes, names.n) + (uint64_t)epoch;
-    struct node *n = find(t, hash, &names, epoch);
+    struct node *n = find(t, names);
     if (!n) {
-        n = node_new(&names, tenant, route, model);
-        n->series.epoch = epoch;
-        n->series.hash = hash;
         if (t->count == t->slot_count)
             grow(t);
+        n = node_new(names);
         put(t, n);
         t->count++;
         t->unused++;
@@ -133,6 +128,14 @@ struct series *series_take(struct series_table *t, struct str tenant, struct str
     t->unused -= s->references == 0;
     s->references++;
     return s;
+}
+
+struct series *series_take(struct series_table *t, struct str tenant, struct str route,
+                           struct str model, int64_t epoch)
+{
+    struct series_names names;
+    series_names_make(&names, t, tenant, route, model, epoch);
+    return series_take_names(t, &names);
 }
 
 struct series *series_ref(struct series *s)

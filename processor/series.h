@@ -31,8 +31,19 @@ struct series {
 struct series_table;
 struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
 void series_table_free(struct series_table *t);
-// The entry for the names (without NUL, at most EVENT_NAME_MAX bytes each) and the epoch, made if
-// need be, with one more reference.
+// Names (without NUL, at most EVENT_NAME_MAX bytes each) and an epoch. Making it has the memory
+// fetched that taking their entry needs. The names are borrowed.
+struct series_names {
+    struct str tenant, route, model;
+    int64_t epoch;
+    uint64_t hash;
+    uint32_t n;
+    char bytes[3 * (EVENT_NAME_MAX + 1)]; // all in a row, each with a NUL
+};
+void series_names_make(struct series_names *names, const struct series_table *t, struct str tenant,
+                       struct str route, struct str model, int64_t epoch);
+// Their entry, made if need be, with one more reference.
+struct series *series_take_names(struct series_table *t, const struct series_names *names);
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference

@@ -433,13 +433,12 @@ static enum join_seen see(struct task *t, const struct task_record *r, struct ha
                     tenant.n ? (uint32_t)hash_keyed64(t->env.key, tenant.p, tenant.n) : 0, now_ms);
 }
 
-static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
+static void request_is_new(struct task *t, const struct event *ev, const struct series_names *names,
                            struct hash128 identity)
 {
     int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
-    int64_t epoch = settings_at(&t->settings, time_ms)->series_epoch;
     struct join_request asked = {
-        .series = series_take(t->env.series, tenant, ev->route, ev->model, epoch),
+        .series = series_take_names(t->env.series, names),
         .timestamp_us = ev->timestamp_us,
         .prompt_tokens = ev->prompt_tokens,
         .excludes_cached = usage_excludes_cached(ev->provider),
@@ -501,10 +500,14 @@ static void take_request(struct task *t, const struct task_record *r)
         reject(t, r, "time_out_of_range", &e);
         return;
     }
+    struct series_names names;
+    int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
+    series_names_make(&names, t->env.series, tenant, ev.route, ev.model,
+                      settings_at(&t->settings, time_ms)->series_epoch);
     struct hash128 identity = identity_of_event(t, r, &ev, expected);
     switch (see(t, r, identity, tenant)) {
     case JOIN_NEW:
-        request_is_new(t, &ev, tenant, identity);
+        request_is_new(t, &ev, &names, identity);
         break;
     case JOIN_DUPLICATE:
         COUNT(t, duplicate_requests);
