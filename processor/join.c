@@ -119,6 +119,12 @@ void join_prefetch(const struct join *j, struct hash128 identity)
     __builtin_prefetch((const char *)(s + 1) - 1, 1); // most lie in two lines
 }
 
+const struct join_waiting *join_first_waiting(const struct join *j, struct hash128 identity)
+{
+    const struct identity *s = &j->slots[find(j, identity)];
+    return is_empty(s) || s->waiting == NONE ? NULL : &j->slab[s->waiting];
+}
+
 // `from_ms`: what is remembered at the time in question.
 static bool seen_since(int64_t seen_ms, int64_t from_ms)
 {

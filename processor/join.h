@@ -90,6 +90,8 @@ bool join_expire(struct join *j, enum event_kind kind, int64_t other_time_ms,
 int64_t join_deadline(const struct join *j, enum event_kind kind);
 
 size_t join_waiting_count(const struct join *j, enum event_kind kind);
+// The first that waits under the identity, of either kind; NULL where none does. For fetching it.
+const struct join_waiting *join_first_waiting(const struct join *j, struct hash128 identity);
 // Has the memory fetched that the next look at the identity needs. Looking is mostly waiting for
 // it.
 void join_prefetch(const struct join *j, struct hash128 identity);

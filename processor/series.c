@@ -63,10 +63,14 @@ void series_names_make(struct series_names *names, const struct series_table *t,
     names->epoch = epoch;
     names->hash = hash_keyed64(t->key, names->bytes, names->n) + (uint64_t)epoch;
     const struct node *n = t->slots[names->hash & (t->slot_count - 1)];
-    __builtin_prefetch(n, 1);
-    if (n) {
-        __builtin_prefetch((const char *)n + offsetof(struct node, series.epoch), 1);
-    }
+    if (n)
+        series_prefetch(&n->series);
+}
+
+void series_prefetch(const struct series *s)
+{
+    __builtin_prefetch(s);
+    __builtin_prefetch(&s->references, 1);
 }
 
 static struct node *find(const struct series_table *t, const struct series_names *names)

@@ -47,6 +47,8 @@ struct series *series_take_names(struct series_table *t, const struct series_nam
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference
+// Has the memory fetched that counting something of it needs.
+void series_prefetch(const struct series *s);
 // With the last reference the entry forgets its store_id: whoever takes it again resolves it again.
 void series_drop(struct series_table *t, struct series *s);
 size_t series_count(const struct series_table *t); // that are referred to
