@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two readers find the values: the scanner those of usual events, jansson those of all others. From
-// there on there is one way, so an event is judged alike whoever has read it.
+// Two readers find the values: the scanner those of usual events that are good, jansson those of
+// all others. event_fields.h judges them, so an event is judged alike whoever has read it.
 #include "common/core/event.h"
 
 #include "common/core/event_json.h"
@@ -42,13 +42,13 @@ void event_parser_free(struct event_parser *p)
     free(p);
 }
 
-// The kind is that which is expected.
-static int read_values(struct event_parser *p, enum event_kind kind, struct str bytes,
-                       struct err *e)
+// Whether the scanner reads it, and it is a good event of the kind.
+static bool scan(struct event_parser *p, enum event_kind kind, uint32_t required, struct str bytes,
+                 struct event *out)
 {
-    if (event_scan_read(p->scan[kind], bytes, &p->values))
-        return 0;
-    return event_json_read(p->json, bytes, &p->values, e);
+    event_init(out, kind);
+    return event_scan_read(p->scan[kind], bytes, p->known[kind], &p->values, out) &&
+           (required & ~p->values.sent) == 0;
 }
 
 // Says where the value stands that a field's error is about. Looked for only now: readers keep no
@@ -60,30 +60,39 @@ static int place_error(struct str bytes, struct err *e)
     return -1;
 }
 
-static int take_fields(const struct event_parser *p, enum event_kind kind, struct event *out,
-                       struct err *e)
+// What jansson has found.
+static int take_fields(const struct event_parser *p, enum event_kind kind, struct str bytes,
+                       struct event *out, struct err *e)
 {
     event_init(out, kind);
-    return event_fields_take(&p->values, p->known[kind], p->required[kind], out, e);
+    if (event_fields_take(&p->values, p->known[kind], p->required[kind], out, e) != 0)
+        return place_error(bytes, e);
+    return 0;
 }
 
 int event_parse(struct event_parser *p, enum event_kind kind, struct str bytes, struct event *out,
                 struct err *e)
 {
-    if (read_values(p, kind, bytes, e) != 0)
+    if (scan(p, kind, p->required[kind], bytes, out))
+        return 0;
+    if (event_json_read(p->json, bytes, &p->values, e) != 0)
         return -1;
-    return take_fields(p, kind, out, e) == 0 ? 0 : place_error(bytes, e);
+    return take_fields(p, kind, bytes, out, e);
 }
 
 int event_parse_typed(struct event_parser *p, struct str bytes, struct event *out, struct err *e)
 {
-    enum event_kind kind = p->last_item;
-    if (read_values(p, kind, bytes, e) != 0)
+    for (int turn = 0; turn < 2; turn++) {
+        if (scan(p, p->last_item, p->required[p->last_item] | 1u << EVENT_FIELD_TYPE, bytes, out))
+            return 0;
+        p->last_item = p->last_item == EVENT_REQUEST ? EVENT_RESPONSE : EVENT_REQUEST;
+    }
+    enum event_kind kind;
+    if (event_json_read(p->json, bytes, &p->values, e) != 0)
         return -1;
     if (event_kind_of(event_value_of(&p->values, EVENT_FIELD_TYPE), &kind, e) != 0)
         return place_error(bytes, e);
-    p->last_item = kind;
-    return take_fields(p, kind, out, e) == 0 ? 0 : place_error(bytes, e);
+    return take_fields(p, kind, bytes, out, e);
 }
 
 int event_check_time(const struct event *ev, int64_t reference_us, int64_t margin_us, struct err *e)

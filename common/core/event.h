@@ -47,6 +47,10 @@ struct event {
     int64_t latency_us, ttft_us; // response
     int64_t cost_pusd;           // response: cost_usd in picodollars
     bool stream;                 // request; true only where sent as true
+    union {
+        struct str string;
+        int64_t number;
+    } checked; // where values go that are checked and then forgotten
 };
 
 // Reads events one after another; holds the memory that the fields of the last one point into.

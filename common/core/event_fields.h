@@ -21,14 +21,18 @@ enum event_field_type {
 };
 
 #define EVENT_IN(kind) (1u << (kind))
-#define EVENT_FIELD_UNSTORED SIZE_MAX
 
 struct event_field {
     struct str name;
     uint8_t known_in, required_in; // EVENT_IN() bits; in other kinds the field counts as unknown
     enum event_field_type type;
-    size_t offset; // of the member of struct event, or EVENT_FIELD_UNSTORED: checked only
+    size_t offset; // of the member of struct event
 };
+
+static inline bool event_field_takes_names(const struct event_field *f)
+{
+    return f->type >= EVENT_FIELD_NAME && f->type <= EVENT_FIELD_TEXT;
+}
 
 #define EVENT_FIELDS 23
 #define EVENT_FIELD_TYPE 0 // where "type" stands in the table
@@ -47,25 +51,28 @@ enum event_value_type {
 struct event_value {
     enum event_value_type type;
     bool boolean;
-    bool plain; // of a string: its bytes are known to be printable ASCII, 0x20 to 0x7e
+    bool is_name; // of a string: it is known to be a name as bounded in event.h
     double number;
     struct str string;
 };
 
 // What a reader finds in one event: the values of known fields, whatever kind they are known in.
 struct event_values {
-    uint32_t sent; // bit i: event_fields[i] was sent, and of[i] is its value
+    uint32_t sent; // bit i: event_fields[i] was sent and is not null, and of[i] is its value
     struct event_value of[EVENT_FIELDS];
 };
 
 // An event of the kind with nothing read yet.
 void event_init(struct event *ev, enum event_kind kind);
 
+// Checks a value that is not null and puts it where it belongs.
+int event_field_take(const struct event_field *f, const struct event_value *v, struct event *out,
+                     struct err *e) MUST_CHECK;
+
 // The field's value; null where it was not sent.
 const struct event_value *event_value_of(const struct event_values *values, size_t field);
 
-// Checks the values of the known fields (bits as in `sent`) and stores them; null leaves the event
-// as it is, and is an error of the required ones.
+// The same of all known fields (bits as in `sent`), and that the required ones were sent.
 int event_fields_take(const struct event_values *values, uint32_t known, uint32_t required,
                       struct event *out, struct err *e) MUST_CHECK;
 

@@ -143,7 +143,7 @@ int event_json_read(struct event_json *j, struct str bytes, struct event_values 
     out->sent = 0;
     for (size_t i = 0; i < EVENT_FIELDS; i++) {
         const json_t *value = json_object_get(j->root, event_fields[i].name.p);
-        if (!value)
+        if (!value || json_is_null(value))
             continue;
         out->of[i] = value_of(value);
         out->sent |= 1u << i;

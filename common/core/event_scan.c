@@ -1,47 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every step takes a position and gives the one behind what it has read, or NULL: not for this
-// reader. `end` is never read. Two things make it quick: strings are looked through sixteen bytes
-// at a time, and a key is first compared with the one that came there in the event before.
+// reader. `end` is where the event's last bracket stands: it may be read, and is what ends all but
+// strings.
+//
+// What makes it quick: what leads from one value to the next is guessed to be what stood there in
+// the event before, which is one comparison; strings are looked through sixteen bytes at a time,
+// and digits eight; a decimal becomes a double by a multiplication.
 #include "common/core/event_scan.h"
 
+#include "common/core/digits.h"
 #include "common/core/number.h"
 #include "common/core/utf8.h"
 
-#define WORD 8
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define WIDTH 16 // bytes of a vector, and the least that an event has
 #define UNKNOWN_KEYS 32
 #define NUMBER_MAX 63
 #define SLOTS 64 // a power of two, above twice EVENT_FIELDS
 
 typedef const unsigned char *bytes_at;
-typedef signed char vector __attribute__((vector_size(16)));
+typedef unsigned char vector __attribute__((vector_size(WIDTH)));
+typedef signed char signed_vector __attribute__((vector_size(WIDTH)));
 
-// ---- the known names ----
+static inline vector load_vector(const void *p)
+{
+    vector v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
 
-#define NAME_WORDS 3
+// A bit of each byte; they are 0 or 0xff, as comparisons leave them.
+static inline unsigned bits_of(vector v)
+{
+#ifdef __SSE2__
+    return (unsigned)_mm_movemask_epi8((__m128i)v);
+#else
+    // The factor moves the lowest bit of each byte into the highest byte.
+    const uint64_t lowest = UINT64_C(0x0101010101010101), gather = UINT64_C(0x0102040810204080);
+    unsigned char bytes[WIDTH];
+    memcpy(bytes, &v, sizeof(bytes));
+    uint64_t first = digits_load(bytes) & lowest, second = digits_load(bytes + 8) & lowest;
+    return (unsigned)(first * gather >> 56 | second * gather >> 56 << 8);
+#endif
+}
 
-// A field's name with the quote that ends it.
-struct name {
-    uint64_t word[NAME_WORDS], mask[NAME_WORDS];
-    size_t n; // with the quote
+// ---- the known names, and what leads to their values ----
+
+#define LEAD_MAX (2 * WIDTH)
+#define AT_BEGIN EVENT_FIELDS // in place of a field: before the first one
+#define UNKNOWN (EVENT_FIELDS + 1)
+
+// The bytes from a comma, or the first bracket, to a known field's value: `,"model":"`.
+struct lead {
+    unsigned char text[LEAD_MAX];
+    const struct lead *next; // what leads on from that field
+    uint32_t bit;            // of the field
+    uint16_t second;         // where in it the second vector begins, which ends where it ends
+    uint16_t beyond;         // a bit for each byte of the first vector that is not part of it
+    uint8_t n;
+    uint8_t field;
+    bool string; // it ends with the quote that begins a string
 };
 
 struct event_scan {
-    struct name names[EVENT_FIELDS];
+    uint32_t names;       // a bit for each field that takes a name
     uint8_t slots[SLOTS]; // number of the field + 1, 0 = free; by slot_of() its name
-    // The field whose key last came behind this one's; behind none of ours, EVENT_FIELDS. A guess:
-    // what it says is checked, and costs nothing but time when it is wrong.
-    uint8_t follower[EVENT_FIELDS + 1];
+    // What came last behind this field. A guess: that a byte differs costs nothing but time. Where
+    // all are the same, the comma, the key and the colon are what they were when they were read.
+    struct lead leads[EVENT_FIELDS + 2];
 };
-
-static uint64_t load_word(const void *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word); // the first byte is the lowest
-#endif
-    return word;
-}
 
 // Where to begin to look for a key. These factors give each of today's names a slot of its own.
 static size_t slot_of(struct str key)
@@ -51,32 +81,19 @@ static size_t slot_of(struct str key)
     return ((unsigned char)key.p[0] + 2u * (unsigned char)key.p[key.n - 1] + 25 * key.n) % SLOTS;
 }
 
-static struct name name_of(struct str text)
-{
-    struct name name = {.n = text.n + 1};
-    char bytes[NAME_WORDS * WORD] = {0}, mask[NAME_WORDS * WORD] = {0};
-    assert(name.n <= sizeof(bytes));
-    memcpy(bytes, text.p, text.n);
-    bytes[text.n] = '"';
-    memset(mask, 0xff, name.n);
-    for (size_t i = 0; i < NAME_WORDS; i++) {
-        name.word[i] = load_word(bytes + i * WORD);
-        name.mask[i] = load_word(mask + i * WORD);
-    }
-    return name;
-}
-
 struct event_scan *event_scan_new(void)
 {
     struct event_scan *s = xcalloc(1, sizeof(*s));
     for (unsigned i = 0; i < EVENT_FIELDS; i++) {
-        struct str name = event_fields[i].name;
-        s->names[i] = name_of(name);
-        size_t at = slot_of(name);
+        size_t at = slot_of(event_fields[i].name);
         while (s->slots[at])
             at = (at + 1) % SLOTS;
         s->slots[at] = (uint8_t)(i + 1);
+        if (event_field_takes_names(&event_fields[i]))
+            s->names |= 1u << i;
     }
+    for (size_t i = 0; i < ARRAY_LEN(s->leads); i++)
+        s->leads[i].second = UINT16_MAX; // above EVENT_JSON_TOKENS: nothing yet
     return s;
 }
 
@@ -85,42 +102,74 @@ void event_scan_free(struct event_scan *s)
     free(s);
 }
 
-// The number of the field, EVENT_FIELDS where the key is none of ours.
+// The number of the field, UNKNOWN where the key is none of ours.
 static unsigned find_field(const struct event_scan *s, struct str key)
 {
     for (size_t at = slot_of(key); s->slots[at]; at = (at + 1) % SLOTS)
         if (str_eq(event_fields[s->slots[at] - 1].name, key))
             return s->slots[at] - 1u;
-    return EVENT_FIELDS;
+    return UNKNOWN;
 }
 
-static inline bool is_at(const struct name *name, bytes_at p)
+// Behind the field `before`: from p to where the value begins, which is behind the quote of a
+// string.
+static void learn_lead(struct event_scan *s, unsigned before, bytes_at p, bytes_at value,
+                       unsigned field)
 {
-    uint64_t differ = 0;
-    for (size_t i = 0; i < NAME_WORDS; i++)
-        differ |= (load_word(p + i * WORD) ^ name->word[i]) & name->mask[i];
-    return differ == 0;
+    size_t n = (size_t)(value - p);
+    if (n > LEAD_MAX)
+        return;
+    struct lead lead = {.next = &s->leads[field],
+                        .bit = 1u << field,
+                        .second = n > WIDTH ? (uint16_t)(n - WIDTH) : 0,
+                        .beyond = n < WIDTH ? (uint16_t)(0xffffu << n) : 0,
+                        .n = (uint8_t)n,
+                        .field = (uint8_t)field,
+                        .string = value[-1] == '"'};
+    memcpy(lead.text, p, n);
+    s->leads[before] = lead;
+}
+
+static inline bool leads_on(const struct lead *lead, bytes_at p, bytes_at end)
+{
+    ptrdiff_t at = lead->second;
+    if (end - p < at + WIDTH - 1) // the last byte may be the bracket
+        return false;
+    vector first = load_vector(p) == load_vector(lead->text);
+    vector second = load_vector(p + at) == load_vector(lead->text + at);
+    return (bits_of(first & second) | lead->beyond) == 0xffff;
 }
 
 // ---- strings ----
 
-// The first byte from p on that is no printable ASCII, a quote or a backslash.
+// A bit for each of the sixteen bytes that is no printable ASCII, a quote or a backslash.
+static inline unsigned special_bytes(bytes_at p)
+{
+    vector v = load_vector(p);
+    // Moved to where signed bytes begin, printable ASCII is all that is below a bound.
+    const unsigned char move = 0x80 - ' ';
+    vector printable = (vector)((signed_vector)(v + move) < (signed char)(0x7f - ' ' - 0x80));
+    vector ends = (vector)(v == '"') | (vector)(v == '\\');
+    return bits_of(printable & ~ends) ^ 0xffff;
+}
+
+// The same of an event's last bytes, less than sixteen: they are looked at where they stand in its
+// last vector, so that none behind them is read.
+static NOINLINE bytes_at plain_end_of_last(bytes_at p, bytes_at end)
+{
+    unsigned left = (unsigned)(end - p);
+    return p + __builtin_ctz(special_bytes(end - WIDTH) >> (WIDTH - left) | 1u << left);
+}
+
+// The first such byte from p on, or `end`.
 static inline bytes_at plain_end(bytes_at p, bytes_at end)
 {
-    for (; end - p >= (ptrdiff_t)sizeof(vector); p += sizeof(vector)) {
-        vector v;
-        memcpy(&v, p, sizeof(v));
-        // Bytes are signed, so those above ASCII are below the space too.
-        v = (v == '"') | (v == '\\') | (v < ' ') | (v == 0x7f);
-        uint64_t half[2] = {load_word(&v), load_word((char *)&v + WORD)};
-        if (half[0])
-            return p + __builtin_ctzll(half[0]) / 8;
-        if (half[1])
-            return p + WORD + __builtin_ctzll(half[1]) / 8;
+    for (; p <= end - WIDTH; p += WIDTH) {
+        unsigned special = special_bytes(p);
+        if (special)
+            return p + __builtin_ctz(special);
     }
-    while (p < end && *p >= ' ' && *p < 0x7f && *p != '"' && *p != '\\')
-        p++;
-    return p;
+    return plain_end_of_last(p, end);
 }
 
 // Any UTF-8 up to a quote, a backslash, a control character of JSON's or the end.
@@ -135,18 +184,29 @@ static bytes_at text_end(bytes_at p, bytes_at end)
     return p;
 }
 
+// The rest of a string, from the first byte that is not plain.
+static NOINLINE bytes_at read_unusual(bytes_at p, bytes_at end, bytes_at begin,
+                                      struct event_value *out)
+{
+    p = text_end(p, end);
+    if (!p || *p != '"')
+        return NULL;
+    out->string = (struct str){(const char *)begin, (size_t)(p - begin)};
+    out->is_name = false;
+    return p + 1;
+}
+
 // From behind the opening quote to behind the closing one.
-static inline bytes_at read_string(bytes_at p, bytes_at end, struct str *out, bool *plain)
+static inline bytes_at read_string(bytes_at p, bytes_at end, struct event_value *out)
 {
     bytes_at begin = p;
+    out->type = EVENT_VALUE_STRING;
     p = plain_end(p, end);
-    *plain = p < end && *p == '"';
-    if (!*plain) {
-        p = text_end(p, end);
-        if (!p || p == end || *p != '"')
-            return NULL;
-    }
-    *out = (struct str){(const char *)begin, (size_t)(p - begin)};
+    if (*p != '"')
+        return read_unusual(p, end, begin, out);
+    size_t n = (size_t)(p - begin);
+    out->string = (struct str){(const char *)begin, n};
+    out->is_name = n - 1 < EVENT_NAME_MAX;
     return p + 1;
 }
 
@@ -170,18 +230,26 @@ static bytes_at skip_escape(bytes_at p, bytes_at end)
     return surrogate || zero ? NULL : p + 6;
 }
 
-static bytes_at skip_string(bytes_at p, bytes_at end)
+// The rest of a string, from the first byte that is not plain.
+static NOINLINE bytes_at skip_unusual(bytes_at p, bytes_at end)
 {
     for (;;) {
-        p = text_end(plain_end(p, end), end);
-        if (!p || p == end)
+        p = text_end(p, end);
+        if (!p)
             return NULL;
         if (*p == '"')
             return p + 1;
         p = *p == '\\' ? skip_escape(p, end) : NULL;
         if (!p)
             return NULL;
+        p = plain_end(p, end);
     }
+}
+
+static inline bytes_at skip_string(bytes_at p, bytes_at end)
+{
+    p = plain_end(p, end);
+    return *p == '"' ? p + 1 : skip_unusual(p, end);
 }
 
 // ---- numbers ----
@@ -195,19 +263,25 @@ struct number {
 
 static inline bytes_at read_digits(bytes_at p, bytes_at end, struct number *n)
 {
+    static const uint32_t powers[] = {1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000};
     bytes_at begin = p;
-    uint64_t digits = n->digits;
-    for (; p < end && (unsigned)*p - '0' <= 9; p++)
-        digits = digits * 10 + (*p - '0');
-    n->digits = digits;
+    unsigned count;
+    do {
+        uint64_t word = digits_load_before(p, end);
+        count = digits_count(word);
+        if (count > 0)
+            n->digits = n->digits * powers[count] + digits_value(word, count);
+        p += count;
+    } while (count == DIGITS_WORD);
     n->count += (int)(p - begin);
     return p > begin ? p : NULL;
 }
 
-static bytes_at read_exponent(bytes_at p, bytes_at end, struct number *n)
+static NOINLINE bytes_at read_exponent(bytes_at p, bytes_at end, struct number *n)
 {
-    bool negative = p < end && *p == '-';
-    if (p < end && (*p == '-' || *p == '+'))
+    bool negative = *p == '-';
+    if (*p == '-' || *p == '+')
         p++;
     struct number exponent = {0};
     p = read_digits(p, end, &exponent);
@@ -223,47 +297,43 @@ static inline bytes_at read_number(bytes_at p, bytes_at end, struct number *n)
     bytes_at begin = p;
     *n = (struct number){.negative = *p == '-'};
     p += n->negative;
-    bool zero_first = p < end && *p == '0';
+    bool zero_first = *p == '0';
     p = read_digits(p, end, n);
     if (!p || (zero_first && n->count > 1))
         return NULL;
-    if (p < end && *p == '.') {
+    if (*p == '.') {
         int whole = n->count;
         p = read_digits(p + 1, end, n);
         if (!p)
             return NULL;
         n->power = whole - n->count;
     }
-    if (p < end && (*p == 'e' || *p == 'E'))
+    if ((*p | 0x20) == 'e')
         p = read_exponent(p + 1, end, n);
     return p && p - begin <= NUMBER_MAX ? p : NULL;
 }
 
-// The double next to what is written. Up to 2^53 the digits are a double, and
-// so are these powers of ten: then one operation rounds once (W. D. Clinger, "How to Read Floating
-// Point Numbers Accurately", 1990).
+// The double next to what is written.
 static inline double double_of(const struct number *n, bytes_at begin, bytes_at end)
 {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    const int most = (int)ARRAY_LEN(powers) - 1;
-    if (n->count <= 19 && n->digits <= UINT64_C(1) << 53 && n->power >= -most && n->power <= most) {
-        double digits = (double)n->digits;
-        double value = n->power < 0 ? digits / powers[-n->power] : digits * powers[n->power];
-        return n->negative ? -value : value;
-    }
-    return number_of_chars((const char *)begin, (const char *)end);
+    double value;
+    if (n->count <= 19 && n->power == 0)
+        value = (double)n->digits; // which rounds as it should
+    else if (n->count > 19 || !number_of_decimal(n->digits, n->power, &value))
+        return number_of_chars((const char *)begin, (const char *)end);
+    return n->negative ? -value : value;
 }
 
 // ---- values ----
 
-// Mostly there is none, or one.
-static inline bytes_at skip_space(bytes_at p, bytes_at end)
+static inline bool is_space(unsigned char c)
 {
-    if (p<end && * p> ' ')
-        return p;
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+    return c <= ' ' && (c == ' ' || c == '\t' || c == '\n' || c == '\r');
+}
+
+static inline bytes_at skip_space(bytes_at p)
+{
+    while (is_space(*p))
         p++;
     return p;
 }
@@ -275,29 +345,29 @@ static bytes_at skip_word(bytes_at p, bytes_at end, struct str word)
     return p + word.n;
 }
 
-// From behind one element: *more says whether another follows.
-static inline bytes_at read_comma(bytes_at p, bytes_at end, char close, bool *more)
+// A bracket that closes what is inside of the event: the last one does not.
+static inline bytes_at skip_close(bytes_at p, bytes_at end, unsigned char close)
 {
-    p = skip_space(p, end);
-    if (p == end || (*p != ',' && *p != (unsigned char)close))
-        return NULL;
-    *more = *p == ',';
-    return *more ? skip_space(p + 1, end) : p + 1;
+    return *p == close && p < end ? p + 1 : NULL;
 }
 
-static inline bytes_at read_colon(bytes_at p, bytes_at end)
+// From behind one element: *more says whether another follows.
+static inline bytes_at read_comma(bytes_at p, bytes_at end, unsigned char close, bool *more)
 {
-    p = skip_space(p, end);
-    return p < end && *p == ':' ? skip_space(p + 1, end) : NULL;
+    p = skip_space(p);
+    *more = *p == ',';
+    return *more ? skip_space(p + 1) : skip_close(p, end, close);
 }
 
 // A key and its colon, up to the value.
 static inline bytes_at read_key(bytes_at p, bytes_at end, struct str *key)
 {
-    bool plain;
-    if (p == end || *p != '"' || !(p = read_string(p + 1, end, key, &plain)))
+    struct event_value name;
+    if (*p != '"' || !(p = read_string(p + 1, end, &name)))
         return NULL;
-    return read_colon(p, end);
+    *key = name.string;
+    p = skip_space(p);
+    return *p == ':' ? skip_space(p + 1) : NULL;
 }
 
 struct keys {
@@ -316,14 +386,19 @@ static bool add_key(struct keys *keys, struct str key)
     return true;
 }
 
-static bytes_at skip_value(bytes_at p, bytes_at end, int depth);
+static bytes_at skip_other(bytes_at p, bytes_at end, int depth);
+
+static inline bytes_at skip_value(bytes_at p, bytes_at end, int depth)
+{
+    return *p == '"' ? skip_string(p + 1, end) : skip_other(p, end, depth);
+}
 
 // From behind the opening bracket; depth is that of the container.
 static bytes_at skip_array(bytes_at p, bytes_at end, int depth)
 {
-    p = skip_space(p, end);
-    if (p < end && *p == ']')
-        return p + 1;
+    p = skip_space(p);
+    if (*p == ']')
+        return skip_close(p, end, ']');
     for (bool more = true; p && more;) {
         p = skip_value(p, end, depth);
         if (p)
@@ -336,9 +411,9 @@ static bytes_at skip_object(bytes_at p, bytes_at end, int depth)
 {
     struct keys keys;
     keys.count = 0;
-    p = skip_space(p, end);
-    if (p < end && *p == '}')
-        return p + 1;
+    p = skip_space(p);
+    if (*p == '}')
+        return skip_close(p, end, '}');
     for (bool more = true; p && more;) {
         struct str key;
         p = read_key(p, end, &key);
@@ -381,97 +456,144 @@ static bool begins_number(unsigned char c)
     return c == '-' || (c >= '0' && c <= '9');
 }
 
-static bytes_at skip_value(bytes_at p, bytes_at end, int depth)
+static bytes_at skip_other(bytes_at p, bytes_at end, int depth)
 {
     struct event_value value;
     struct number number;
-    if (p == end)
-        return NULL;
-    if (*p == '"')
-        return skip_string(p + 1, end);
     if (begins_number(*p))
         return read_number(p, end, &number);
     return read_other(p, end, depth, &value);
 }
 
-// A value of the event's own level.
-static inline bytes_at read_value(bytes_at p, bytes_at end, struct event_value *out)
+static NOINLINE bytes_at read_any_number(bytes_at p, bytes_at end, double *out)
 {
-    if (p == end)
-        return NULL;
-    if (*p == '"') {
-        out->type = EVENT_VALUE_STRING;
-        return read_string(p + 1, end, &out->string, &out->plain);
-    }
-    if (!begins_number(*p))
-        return read_other(p, end, 1, out);
     struct number number;
     bytes_at begin = p;
-    out->type = EVENT_VALUE_NUMBER;
     p = read_number(p, end, &number);
     if (p)
-        out->number = double_of(&number, begin, p);
+        *out = double_of(&number, begin, p);
     return p;
+}
+
+// A known field's value that is no string.
+static NOINLINE bytes_at read_value(bytes_at p, bytes_at end, struct event_value *out)
+{
+    if (!begins_number(*p))
+        return read_other(p, end, 1, out);
+    out->type = EVENT_VALUE_NUMBER;
+    // Most are short and whole: what has to be asked of others costs twice as much.
+    uint64_t word = digits_load_before(p, end);
+    unsigned count = digits_count(word);
+    if (count == 0 || count == DIGITS_WORD || *p == '0' || p[count] == '.' ||
+        (p[count] | 0x20) == 'e')
+        return read_any_number(p, end, &out->number);
+    out->number = digits_value(word, count);
+    return p + count;
 }
 
 // ---- the event ----
 
-// The event's next key, as the field that it names.
-static inline bytes_at read_field(struct event_scan *s, bytes_at p, bytes_at end, unsigned *field,
-                                  struct str *key)
+// A member for which the guess was wrong, from behind the comma or the first bracket up to its
+// value; learns from it. *field may be UNKNOWN.
+static NOINLINE bytes_at find_value(struct event_scan *s, unsigned before, bytes_at p, bytes_at end,
+                                    struct keys *unknown, unsigned *field)
 {
-    unsigned guess = s->follower[*field];
-    if (end - p > NAME_WORDS * WORD && *p == '"' && is_at(&s->names[guess], p + 1)) {
-        *field = guess;
-        *key = (struct str){(const char *)p + 1, s->names[guess].n - 1};
-        return read_colon(p + 1 + s->names[guess].n, end);
+    struct str key;
+    bytes_at value = read_key(skip_space(p + 1), end, &key);
+    if (!value)
+        return NULL;
+    *field = find_field(s, key);
+    if (*field == UNKNOWN)
+        return add_key(unknown, key) ? value : NULL;
+    value += *value == '"';
+    learn_lead(s, before, p, value, *field);
+    return value;
+}
+
+// What is found in an event, and where it goes.
+struct finds {
+    uint32_t known, names; // fields that go to `event`, and those of them that take names
+    struct event_values *values;
+    struct event *event;
+};
+
+// Mostly it is a name, and known to be a good one.
+static inline bool take(const struct finds *f, unsigned field, uint32_t bit)
+{
+    const struct event_value *v = &f->values->of[field];
+    if (v->type == EVENT_VALUE_STRING && v->is_name && (f->names & bit)) {
+        *(struct str *)((char *)f->event + event_fields[field].offset) = v->string;
+        return true;
     }
-    p = read_key(p, end, key);
-    if (p) {
-        unsigned found = find_field(s, *key);
-        if (found < EVENT_FIELDS)
-            s->follower[*field] = (uint8_t)found;
-        *field = found;
+    return !(f->known & bit) || event_field_take(&event_fields[field], v, f->event, NULL) == 0;
+}
+
+// From the first bracket to the last.
+static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, const struct finds f)
+{
+    struct keys unknown;
+    unknown.count = 0;
+    const struct lead *lead = &s->leads[AT_BEGIN];
+    uint32_t seen = 0, nulls = 0;
+    while (p) {
+        unsigned field = lead->field;
+        uint32_t bit = lead->bit;
+        bool string = lead->string;
+        if (leads_on(lead, p, end)) {
+            p += lead->n;
+            lead = lead->next;
+        } else {
+            p = skip_space(p);
+            if (*p != (lead == &s->leads[AT_BEGIN] ? '{' : ','))
+                break;
+            unsigned found;
+            p = find_value(s, (unsigned)(lead - s->leads), p, end, &unknown, &found);
+            if (!p)
+                break;
+            lead = &s->leads[found];
+            if (found == UNKNOWN) {
+                p = skip_value(p, end, 1);
+                continue;
+            }
+            field = found;
+            bit = 1u << found;
+            string = p[-1] == '"';
+        }
+        if (seen & bit)
+            return NULL;
+        seen |= bit;
+        struct event_value *v = &f.values->of[field];
+        if (string) {
+            p = read_string(p, end, v);
+        } else {
+            p = read_value(p, end, v);
+            if (v->type == EVENT_VALUE_NULL) {
+                nulls |= bit;
+                continue;
+            }
+        }
+        if (!p || !take(&f, field, bit))
+            return NULL;
     }
+    f.values->sent = seen & ~nulls;
     return p;
 }
 
-static inline bytes_at read_member(struct event_scan *s, bytes_at p, bytes_at end, unsigned *field,
-                                   struct keys *unknown, struct event_values *out)
+// Where the object's last bracket must stand. NULL where it cannot.
+static bytes_at last_bracket(bytes_at begin, bytes_at end)
 {
-    struct str key;
-    p = read_field(s, p, end, field, &key);
-    if (!p)
-        return NULL;
-    if (*field == EVENT_FIELDS)
-        return add_key(unknown, key) ? skip_value(p, end, 1) : NULL;
-    if (out->sent & (1u << *field))
-        return NULL;
-    out->sent |= 1u << *field;
-    return read_value(p, end, &out->of[*field]);
+    while (end > begin && is_space(end[-1]))
+        end--;
+    return end - begin > WIDTH && end[-1] == '}' ? end - 1 : NULL;
 }
 
-bool event_scan_read(struct event_scan *s, struct str bytes, struct event_values *out)
+bool event_scan_read(struct event_scan *s, struct str bytes, uint32_t known,
+                     struct event_values *values, struct event *out)
 {
     // Each of jansson's tokens is a byte at least: so short an event has not too many.
     if (bytes.n == 0 || bytes.n > EVENT_JSON_TOKENS)
         return false;
-    bytes_at p = (bytes_at)bytes.p, end = p + bytes.n;
-    struct keys unknown;
-    unknown.count = 0;
-    unsigned field = EVENT_FIELDS;
-    out->sent = 0;
-    p = skip_space(p, end);
-    if (p == end || *p != '{')
-        return false;
-    p = skip_space(p + 1, end);
-    bool more = !(p < end && *p == '}');
-    if (!more)
-        p++;
-    while (p && more) {
-        p = read_member(s, p, end, &field, &unknown, out);
-        if (p)
-            p = read_comma(p, end, '}', &more);
-    }
-    return p && skip_space(p, end) == end;
+    bytes_at p = (bytes_at)bytes.p, end = last_bracket(p, p + bytes.n);
+    struct finds f = {.known = known, .names = known & s->names, .values = values, .event = out};
+    return end && read_members(s, skip_space(p), end, f) == end;
 }

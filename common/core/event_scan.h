@@ -4,8 +4,8 @@
 // one, and anything wrong too, so that there is one place that says what is wrong.
 //
 // Unusual are: escapes in keys and in known strings, surrogates in any, numbers of more than 63
-// characters or with an exponent beyond 99, more than 32 keys unknown to us in one object, and more
-// than EVENT_JSON_TOKENS bytes.
+// characters or with an exponent beyond 99, more than 32 keys unknown to us in one object, no
+// members, fewer than 17 bytes without blanks around them, and more than EVENT_JSON_TOKENS.
 #ifndef STREAMLENS_EVENT_SCAN_H
 #define STREAMLENS_EVENT_SCAN_H
 
@@ -17,7 +17,11 @@ struct event_scan;
 struct event_scan *event_scan_new(void);
 void event_scan_free(struct event_scan *s);
 
-// Strings in *out point into the bytes. False, with *out void: not an event for this reader.
-bool event_scan_read(struct event_scan *s, struct str bytes, struct event_values *out) MUST_CHECK;
+// What it finds goes to *values, and what of it are `known` fields (bits as in `sent`) also to
+// *out, once it is checked: one at a time, while the processor waits for the end of the next
+// anyway, which takes a fifth less time than checking them afterwards. Strings point into the
+// bytes. False, with both void: not an event for this reader, or not a good one.
+bool event_scan_read(struct event_scan *s, struct str bytes, uint32_t known,
+                     struct event_values *values, struct event *out) MUST_CHECK;
 
 #endif

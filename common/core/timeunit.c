@@ -3,6 +3,8 @@
 // time zone of the process, and timegm() takes locks and normalises what should be refused.
 #include "common/core/timeunit.h"
 
+#include "common/core/digits.h"
+
 #define FIRST_US (INT64_C(-62135596800) * US_PER_S)               // 0001-01-01T00:00:00Z
 #define LAST_US (INT64_C(253402300799) * US_PER_S + US_PER_S - 1) // 9999-12-31T23:59:59.999999Z
 #define DAYS_PER_400_YEARS 146097
@@ -18,13 +20,13 @@ int64_t time_floor_us(int64_t t_us, int64_t unit_us)
 
 // Years are counted from March, so that the leap day is the last of its year and the months before
 // it have fixed lengths: (153 * m + 2) / 5 is the number of days before month m = 0 (March).
-static int64_t days_from_date(int year, int month, int day)
+static int64_t days_from_date(unsigned year, unsigned month, unsigned day)
 {
-    int y = month <= 2 ? year - 1 : year;
-    int m = month <= 2 ? month + 9 : month - 3;
-    int64_t days = INT64_C(365) * y + y / 4 - y / 100 + y / 400;
+    unsigned y = month <= 2 ? year - 1 : year;
+    unsigned m = month <= 2 ? month + 9 : month - 3;
+    unsigned days = 365 * y + y / 4 - y / 100 + y / 400;
     const int64_t epoch = 719468; // the same count for 1970-01-01
-    return days + (153 * m + 2) / 5 + day - 1 - epoch;
+    return (int64_t)(days + (153 * m + 2) / 5 + day - 1) - epoch;
 }
 
 static void date_from_days(int64_t days, int *year, int *month, int *day)
@@ -42,11 +44,52 @@ static void date_from_days(int64_t days, int *year, int *month, int *day)
     *year = (int)(400 * cycle + y + (*month <= 2));
 }
 
-static int days_in_month(int year, int month)
+static unsigned days_in_month(unsigned year, unsigned month)
 {
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     return month == 2 && leap ? 29 : days[month - 1];
+}
+
+// Eight bytes as in the pattern, which has a 0 where there must be a digit: in each byte of the
+// result stands what the digit there and the one behind it say. Else *wrong gets a bit. `least` has
+// what makes of a byte's difference one of 0x80 or more just when it is too large: 0x76 ('v') where
+// 0 to 9 are good, 0x7f where none is.
+static inline uint64_t take_pairs(uint64_t bytes, const char *pattern, const char *least,
+                                  uint64_t *wrong)
+{
+    uint64_t x = bytes ^ digits_load(pattern);
+    *wrong |= x | (x + digits_load(least));
+    return x * 10 + (x >> 8);
+}
+
+static inline unsigned pair_at(uint64_t pairs, unsigned i)
+{
+    return pairs >> 8 * i & 0xff;
+}
+
+#define SECOND_LEN 19 // "2026-11-21T06:14:00"
+
+// A date and a time of the day, three words of which each stands where it stands: no branch but for
+// those that what is written is good. A third of the instructions of going digit by digit.
+static bool take_second(const char *p, int64_t *out_us)
+{
+    const uint64_t small_t = UINT64_C(0x20) << 16; // makes a T a t
+    uint64_t wrong = 0;
+    uint64_t date = take_pairs(digits_load(p), "0000-00-", "vvvv\x7fvv\x7f", &wrong);
+    uint64_t day_pair =
+        take_pairs(digits_load(p + 8) | small_t, "00t00:00", "vv\x7fvv\x7fvv", &wrong);
+    uint64_t clock = take_pairs(digits_load(p + 11), "00:00:00", "vv\x7fvv\x7fvv", &wrong);
+    unsigned year = pair_at(date, 0) * 100 + pair_at(date, 2), month = pair_at(date, 5);
+    unsigned day = pair_at(day_pair, 0);
+    unsigned hour = pair_at(clock, 0), minute = pair_at(clock, 3), second = pair_at(clock, 6);
+    wrong &= UINT64_C(0x8080808080808080);
+    if (wrong || year < 1 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
+        return false;
+    *out_us = days_from_date(year, month, day) * US_PER_DAY +
+              (int64_t)(hour * 3600 + minute * 60 + second) * US_PER_S;
+    return true;
 }
 
 // Two digits at *at; moves behind them.
@@ -77,14 +120,15 @@ static bool take_fraction(struct str text, size_t *at, int64_t *out_us)
     *out_us = 0;
     if (!take_char(text, at, '.'))
         return true;
-    size_t digits = 0;
-    for (int64_t scale = US_PER_S / 10; *at < text.n; scale /= 10, digits++, (*at)++) {
-        char c = text.p[*at];
-        if (c < '0' || c > '9')
-            break;
-        *out_us += scale * (c - '0');
-    }
-    return digits >= 1 && digits <= 9;
+    uint64_t word = digits_load_before(text.p + *at, text.p + text.n);
+    size_t digits = digits_count(word);
+    if (digits < DIGITS_WORD)
+        word &= (UINT64_C(1) << 8 * digits) - 1;
+    *out_us = digits_value(word, 6);
+    *at += digits;
+    if (digits == DIGITS_WORD && *at < text.n && text.p[*at] >= '0' && text.p[*at] <= '9')
+        (*at)++;
+    return digits > 0;
 }
 
 // "Z", "+HH:MM" or "-HH:MM": how far the local time is ahead of UTC.
@@ -105,45 +149,15 @@ static bool take_zone(struct str text, size_t *at, int64_t *out_us)
     return true;
 }
 
-static bool take_date(struct str text, size_t *at, int64_t *out_us)
-{
-    int century, year, month, day;
-    if (!take_pair(text, at, &century) || !take_pair(text, at, &year) ||
-        !take_char(text, at, '-') || !take_pair(text, at, &month) || !take_char(text, at, '-') ||
-        !take_pair(text, at, &day))
-        return false;
-    year += 100 * century;
-    if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
-        return false;
-    *out_us = days_from_date(year, month, day) * US_PER_DAY;
-    return true;
-}
-
-static bool take_clock(struct str text, size_t *at, int64_t *out_us)
-{
-    int hour, minute, second;
-    if (!take_pair(text, at, &hour) || !take_char(text, at, ':') || !take_pair(text, at, &minute) ||
-        !take_char(text, at, ':') || !take_pair(text, at, &second))
-        return false;
-    if (hour > 23 || minute > 59 || second > 60)
-        return false;
-    *out_us = hour * US_PER_HOUR + minute * US_PER_MIN + second * US_PER_S;
-    return true;
-}
-
 int time_parse_rfc3339(struct str text, int64_t *out_us)
 {
-    size_t at = 0;
-    int64_t date_us, clock_us, fraction_us, ahead_us;
-    if (!take_date(text, &at, &date_us))
-        return -1;
-    if (!take_char(text, &at, 'T') && !take_char(text, &at, 't'))
-        return -1;
-    if (!take_clock(text, &at, &clock_us) || !take_fraction(text, &at, &fraction_us) ||
-        !take_zone(text, &at, &ahead_us) || at != text.n)
+    size_t at = SECOND_LEN;
+    int64_t second_us, fraction_us, ahead_us;
+    if (text.n < SECOND_LEN || !take_second(text.p, &second_us) ||
+        !take_fraction(text, &at, &fraction_us) || !take_zone(text, &at, &ahead_us) || at != text.n)
         return -1;
     // An offset or a second 60 can carry the instant out of the years that the text may name.
-    int64_t t_us = date_us + clock_us + fraction_us - ahead_us;
+    int64_t t_us = second_us + fraction_us - ahead_us;
     if (!time_in_range_us(t_us))
         return -1;
     *out_us = t_us;

@@ -19,7 +19,7 @@ static struct event_values values;
 static bool by_scanner(struct str bytes, enum event_kind kind)
 {
     (void)kind;
-    return event_scan_read(scan, bytes, &values);
+    return event_scan_read(scan, bytes, 0, &values, NULL);
 }
 
 static bool by_jansson(struct str bytes, enum event_kind kind)

@@ -4,7 +4,8 @@
 #include "common/core/event_scan.h"
 
 static bool scan_nothing(struct event_scan *s UNUSED, struct str bytes UNUSED,
-                         struct event_values *out UNUSED)
+                         uint32_t known UNUSED, struct event_values *values UNUSED,
+                         struct event *out UNUSED)
 {
     return false;
 }

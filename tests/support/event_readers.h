@@ -13,8 +13,10 @@ struct event_readers {
     struct event_values scanned, read;
 };
 
-static inline bool is_printable_ascii(struct str s)
+static inline bool is_plain_name(struct str s)
 {
+    if (s.n == 0 || s.n > EVENT_NAME_MAX)
+        return false;
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] < 0x20 || s.p[i] > 0x7e)
             return false;
@@ -31,7 +33,7 @@ static inline bool is_same_value(const struct event_value *a, const struct event
     case EVENT_VALUE_NUMBER: // bit for bit: 0 is not -0
         return memcmp(&a->number, &b->number, sizeof(a->number)) == 0;
     case EVENT_VALUE_STRING:
-        return str_eq(a->string, b->string) && (!a->plain || is_printable_ascii(a->string));
+        return str_eq(a->string, b->string) && (!a->is_name || is_plain_name(a->string));
     default:
         return true;
     }
@@ -42,7 +44,7 @@ static inline const char *event_readers_differ(struct event_readers *r, struct s
                                                bool *mine)
 {
     struct err e;
-    *mine = event_scan_read(r->scan, bytes, &r->scanned);
+    *mine = event_scan_read(r->scan, bytes, 0, &r->scanned, NULL);
     if (!*mine)
         return NULL;
     if (event_json_read(r->json, bytes, &r->read, &e) != 0)

@@ -87,7 +87,7 @@ START_TEST(a_guess_is_checked_to_its_last_byte)
         for (size_t at = 0; at <= event_fields[i].name.n; at++) {
             for (int other = 0; other <= 1; other++) {
                 struct buf text = {0};
-                buf_addf(&text, "{\"model\":\"m\",\"%s\":null,\"x\":\"behind the last key\"}",
+                buf_addf(&text, "{\"model\":\"m\",\"%s\":true,\"x\":\"behind the last key\"}",
                          name);
                 if (other && at == event_fields[i].name.n)
                     text.p[strlen("{\"model\":\"m\",\"") + at] = ' '; // in place of the quote
@@ -108,7 +108,9 @@ static const struct {
     const char *label, *text;
     bool mine;
 } cases[] = {
-    {"nothing known", "{}", true},
+    {"no members", "{}", false},
+    {"nothing known", "{\"a\":1}", true},
+    {"nulls", "{\"model\":null,\"error\":null,\"route\":\"r\"}", true},
     {"white space", " \t\r\n{ \"a\" : [ 1 , { } , [ ] ] , \"b\" : { } } \n", true},
     {"other white space", "\v{}", false},
     {"no object", "[]", false},
@@ -166,14 +168,29 @@ static const struct {
     {"10^-22 and below", "{\"cost_usd\":3e-22,\"latency_ms\":3e-23}", true},
     {"a number behind a number", "{\"a\":1 2}", false},
     {"an open list", "{\"a\":[1,2}", false},
+    {"no last bracket", "{\"metadata\":{\"data\":{\"a\":[{}]}}", false},
+    {"no last bracket behind an empty object", "{\"metadata\":{\"data\":{}", false},
     {"brackets mixed up", "{\"a\":[1}]", false},
     {"a comma at the end of a list", "{\"a\":[1,]}", false},
 };
 
+// Behind blanks, since no short event is read, and again with blanks behind it.
 START_TEST(reads_what_is_usual_and_leaves_the_rest)
 {
-    ck_assert_msg(is_mine(str_of(cases[_i].text)) == cases[_i].mine, "%s: %s", cases[_i].label,
-                  cases[_i].text);
+    for (int blanks = 0; blanks <= 17; blanks += 17) {
+        struct buf text = {0};
+        buf_addf(&text, "%16s%s%*s", "", cases[_i].text, blanks, "");
+        ck_assert_msg(is_mine((struct str){text.p, text.n}) == cases[_i].mine, "%s: %s",
+                      cases[_i].label, text.p);
+        buf_free(&text);
+    }
+}
+END_TEST
+
+START_TEST(leaves_short_events_to_jansson)
+{
+    ck_assert(!is_mine(str_of("{\"model\":\"1234\"}")));
+    ck_assert(is_mine(str_of("{\"model\":\"12345\"}")));
 }
 END_TEST
 
@@ -280,6 +297,7 @@ int main(void)
     tcase_add_test(tc, learns_another_order_of_keys);
     tcase_add_test(tc, a_guess_is_checked_to_its_last_byte);
     tcase_add_loop_test(tc, reads_what_is_usual_and_leaves_the_rest, 0, ARRAY_LEN(cases));
+    tcase_add_test(tc, leaves_short_events_to_jansson);
     tcase_add_test(tc, numbers_have_at_most_63_characters);
     tcase_add_test(tc, objects_have_at_most_32_unknown_keys);
     tcase_add_test(tc, depth_is_that_of_the_contract);
