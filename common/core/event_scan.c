@@ -522,14 +522,17 @@ static inline bool take(const struct finds *f, unsigned field, uint32_t bit)
 {
     const struct event_value *v = &f->values->of[field];
     if (v->type == EVENT_VALUE_STRING && v->is_name && (f->names & bit)) {
-        *(struct str *)((char *)f->event + event_fields[field].offset) = v->string;
+        // By halves, as they were written: a load of both would wait until they are in the cache.
+        struct str *member = (struct str *)((char *)f->event + event_fields[field].offset);
+        member->p = v->string.p;
+        member->n = v->string.n;
         return true;
     }
     return !(f->known & bit) || event_field_take(&event_fields[field], v, f->event, NULL) == 0;
 }
 
 // From the first bracket to the last.
-static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, const struct finds f)
+static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, const struct finds *f)
 {
     struct keys unknown;
     unknown.count = 0;
@@ -562,7 +565,7 @@ static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, con
         if (seen & bit)
             return NULL;
         seen |= bit;
-        struct event_value *v = &f.values->of[field];
+        struct event_value *v = &f->values->of[field];
         if (string) {
             p = read_string(p, end, v);
         } else {
@@ -572,10 +575,10 @@ static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, con
                 continue;
             }
         }
-        if (!p || !take(&f, field, bit))
+        if (!p || !take(f, field, bit))
             return NULL;
     }
-    f.values->sent = seen & ~nulls;
+    f->values->sent = seen & ~nulls;
     return p;
 }
 
@@ -595,5 +598,5 @@ bool event_scan_read(struct event_scan *s, struct str bytes, uint32_t known,
         return false;
     bytes_at p = (bytes_at)bytes.p, end = last_bracket(p, p + bytes.n);
     struct finds f = {.known = known, .names = known & s->names, .values = values, .event = out};
-    return end && read_members(s, skip_space(p), end, f) == end;
+    return end && read_members(s, skip_space(p), end, &f) == end;
 }
