@@ -278,7 +278,7 @@ static inline bytes_at read_digits(bytes_at p, bytes_at end, struct number *n)
     return p > begin ? p : NULL;
 }
 
-static NOINLINE bytes_at read_exponent(bytes_at p, bytes_at end, struct number *n)
+static NOINLINE bytes_at read_exponent(bytes_at p, bytes_at end, int *power)
 {
     bool negative = *p == '-';
     if (*p == '-' || *p == '+')
@@ -287,7 +287,7 @@ static NOINLINE bytes_at read_exponent(bytes_at p, bytes_at end, struct number *
     p = read_digits(p, end, &exponent);
     if (!p || exponent.count > 2)
         return NULL;
-    n->power += negative ? -(int)exponent.digits : (int)exponent.digits;
+    *power = negative ? -(int)exponent.digits : (int)exponent.digits;
     return p;
 }
 
@@ -308,8 +308,11 @@ static inline bytes_at read_number(bytes_at p, bytes_at end, struct number *n)
             return NULL;
         n->power = whole - n->count;
     }
-    if ((*p | 0x20) == 'e')
-        p = read_exponent(p + 1, end, n);
+    if ((*p | 0x20) == 'e') {
+        int power = 0;
+        p = read_exponent(p + 1, end, &power);
+        n->power += power;
+    }
     return p && p - begin <= NUMBER_MAX ? p : NULL;
 }
 
