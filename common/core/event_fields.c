@@ -43,8 +43,7 @@ const struct event_field event_fields[EVENT_FIELDS] = {
     FIELD("cost_usd", RESPONSE, 0, EVENT_FIELD_COST, cost_pusd),
 };
 
-// One by one, which the compiler makes stores of sixteen bytes of. Of a copy it makes `rep stos`,
-// which takes 8 ns.
+// One by one, which takes 2 ns. Of a copy the compiler makes `rep stos`, which takes 8.
 void event_init(struct event *ev, enum event_kind kind)
 {
     const struct str none = {NULL, 0};

@@ -16,7 +16,7 @@
 #include <emmintrin.h>
 #endif
 
-#define WIDTH 16 // bytes of a vector, and the least that an event has
+#define WIDTH 16 // bytes of a vector, and the least that stands before an event's last bracket
 #define UNKNOWN_KEYS 32
 #define NUMBER_MAX 63
 #define SLOTS 64 // a power of two, above twice EVENT_FIELDS
@@ -526,6 +526,7 @@ static inline bool take(const struct finds *f, unsigned field, uint32_t bit)
     const struct event_value *v = &f->values->of[field];
     if (v->type == EVENT_VALUE_STRING && v->is_name && (f->names & bit)) {
         // By halves, as they were written: a load of both would wait until they are in the cache.
+        // With `finds` by its address, for the same reason, a tenth of an event's time.
         struct str *member = (struct str *)((char *)f->event + event_fields[field].offset);
         member->p = v->string.p;
         member->n = v->string.n;
@@ -534,7 +535,7 @@ static inline bool take(const struct finds *f, unsigned field, uint32_t bit)
     return !(f->known & bit) || event_field_take(&event_fields[field], v, f->event, NULL) == 0;
 }
 
-// From the first bracket to the last.
+// From the first bracket to the last one.
 static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, const struct finds *f)
 {
     struct keys unknown;
@@ -550,7 +551,7 @@ static bytes_at read_members(struct event_scan *s, bytes_at p, bytes_at end, con
             lead = lead->next;
         } else {
             p = skip_space(p);
-            if (*p != (lead == &s->leads[AT_BEGIN] ? '{' : ','))
+            if (*p != ',' && lead != &s->leads[AT_BEGIN])
                 break;
             unsigned found;
             p = find_value(s, (unsigned)(lead - s->leads), p, end, &unknown, &found);
@@ -600,6 +601,8 @@ bool event_scan_read(struct event_scan *s, struct str bytes, uint32_t known,
     if (bytes.n == 0 || bytes.n > EVENT_JSON_TOKENS)
         return false;
     bytes_at p = (bytes_at)bytes.p, end = last_bracket(p, p + bytes.n);
+    if (!end || *(p = skip_space(p)) != '{')
+        return false;
     struct finds f = {.known = known, .names = known & s->names, .values = values, .event = out};
-    return end && read_members(s, skip_space(p), end, &f) == end;
+    return read_members(s, p, end, &f) == end;
 }

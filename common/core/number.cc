@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // By the C++ library, which looks at no locale and needs a tenth of the time of strtod for numbers
-// of 17 digits, as many programs write a double; and most of those in a quarter of that.
+// of 17 digits, as many programs write a double; and most of those in a third of that.
 #include "common/core/number.h"
 
 #include <cassert>

@@ -71,7 +71,7 @@ static inline unsigned pair_at(uint64_t pairs, unsigned i)
 #define SECOND_LEN 19 // "2026-11-21T06:14:00"
 
 // A date and a time of the day, three words of which each stands where it stands: no branch but for
-// those that what is written is good. A third of the instructions of going digit by digit.
+// those that what is written is good. A third fewer instructions than digit by digit.
 static bool take_second(const char *p, int64_t *out_us)
 {
     const uint64_t small_t = UINT64_C(0x20) << 16; // makes a T a t

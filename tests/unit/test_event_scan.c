@@ -117,6 +117,9 @@ static const struct {
     {"a second object", "{}{}", false},
     {"a comma at the end", "{\"a\":1,}", false},
     {"a comma alone", "{,}", false},
+    {"a bracket alone", "}", false},
+    {"no first bracket", ",\"a\":1}", false},
+    {"a bracket in place of a comma", "{\"model\":1{\"route\":2}", false},
     {"no comma", "{\"a\":1 \"b\":2}", false},
     {"no colon", "{\"a\" 1}", false},
     {"no key", "{1:1}", false},
@@ -279,9 +282,12 @@ START_TEST(numbers_are_those_of_strtod)
         x = x * UINT64_C(6364136223846793005) + 1;
         uint64_t digits = x >> (x >> 58);
         struct buf text = {0};
-        buf_addf(&text, "{\"cost_usd\":%llu.%llu,\"latency_ms\":%llue%d,\"prompt_tokens\":-%llu}",
+        buf_addf(&text,
+                 "{\"cost_usd\":%llu.%llu,\"latency_ms\":%llue%d,\"prompt_tokens\":-%llu,"
+                 "\"time_to_first_token_ms\":%llue-%d}",
                  (unsigned long long)digits % 100000, (unsigned long long)(x >> 13) % 1000000007,
-                 (unsigned long long)digits, (int)(x >> 40) % 30, (unsigned long long)digits);
+                 (unsigned long long)digits, (int)(x >> 40 & 0xff) % 30, (unsigned long long)digits,
+                 (unsigned long long)digits, (int)(x >> 30 & 0xff) % 35);
         expect(&text, true, "number", i);
         buf_free(&text);
     }
