@@ -19,8 +19,8 @@ void event_scan_free(struct event_scan *s);
 
 // What it finds goes to *values, and what of it are `known` fields (bits as in `sent`) also to
 // *out, once it is checked: at once, since a walk over the values afterwards takes twice the
-// instructions. Strings point into the bytes. False, with both void: not an event for this reader,
-// or not a good one.
+// instructions; it may be NULL where no field is known. Strings point into the bytes. False, with
+// both void: not an event for this reader, or not a good one.
 bool event_scan_read(struct event_scan *s, struct str bytes, uint32_t known,
                      struct event_values *values, struct event *out) MUST_CHECK;
 
