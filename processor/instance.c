@@ -30,7 +30,7 @@ struct instance {
     struct instance_config config;
     struct task_limits limits;
     struct task_env env;
-    struct task_load load;
+    struct dead_letters_load letters;
     struct store *store;
     struct emit *emit;
     struct member *members; // sorted by partition
@@ -56,7 +56,7 @@ struct instance *instance_new(const struct instance_config *c, const struct hash
         .series = series_table_new(key),
         .parser = event_parser_new(),
         .stats = stats,
-        .load = &in->load,
+        .letters = &in->letters,
     };
     in->env.deltas = window_table_new(in->env.series);
     in->store = store;

@@ -33,8 +33,7 @@ struct task {
     bool live;
     struct log_state log[2];
     struct join *join;
-    struct dead_letter *letters; // owned, as are their bytes
-    size_t letter_count, letter_cap;
+    struct dead_letters letters;
     size_t kept_bytes; // of answers that wait
     char error[256];
 };
@@ -115,14 +114,6 @@ void task_skip_to(struct task *t, enum event_kind topic, int64_t offset)
     go_live_if_arrived(t);
 }
 
-static void dead_letter_free(struct dead_letter *d)
-{
-    free(d->detail);
-    free(d->key);
-    free(d->value);
-    free(d->tenant);
-}
-
 static void drop_waiting(struct join_waiting *w, void *arg)
 {
     struct task *t = arg;
@@ -132,28 +123,12 @@ static void drop_waiting(struct join_waiting *w, void *arg)
         free(w->response.bytes);
 }
 
-static size_t letter_size(const struct dead_letter *d)
-{
-    return d->key_n + d->value_n;
-}
-
-static void letters_clear(struct task *t)
-{
-    for (size_t i = 0; i < t->letter_count; i++) {
-        t->env.load->letter_bytes -= letter_size(&t->letters[i]);
-        dead_letter_free(&t->letters[i]);
-    }
-    t->env.load->letters -= t->letter_count;
-    t->letter_count = 0;
-}
-
 void task_free(struct task *t)
 {
     if (!t)
         return;
     join_free(t->join, drop_waiting, t);
-    letters_clear(t);
-    free(t->letters);
+    dead_letters_free(&t->letters, t->env.letters);
     replay_ring_free(&t->log[0].ring);
     replay_ring_free(&t->log[1].ring);
     free(t);
@@ -164,30 +139,8 @@ void task_free(struct task *t)
 static void dead_letter(struct task *t, const struct task_record *r, const char *reason,
                         const char *detail)
 {
-    if (!t->live)
-        return;
-    if (t->letter_count == t->letter_cap) {
-        t->letter_cap = t->letter_cap ? t->letter_cap * 2 : 16;
-        t->letters = xrealloc(t->letters, t->letter_cap * sizeof(*t->letters));
-    }
-    // Any header may stand in the log; only one that is a tenant's is worth its room.
-    struct str tenant = r->tenant.n <= EVENT_NAME_MAX ? r->tenant : (struct str){0};
-    struct dead_letter *d = &t->letters[t->letter_count++];
-    *d = (struct dead_letter){
-        .topic = r->topic,
-        .partition = t->partition,
-        .offset = r->offset,
-        .reason = reason,
-        .detail = detail ? xstrdup(detail) : NULL,
-        .key = xmemdup(r->key.p, r->key.n),
-        .key_n = r->key.n,
-        .value = xmemdup(r->value.p, r->value.n),
-        .value_n = r->value.n,
-        .tenant = xmemdup(tenant.p, tenant.n),
-        .tenant_n = tenant.n,
-    };
-    t->env.load->letters++;
-    t->env.load->letter_bytes += letter_size(d);
+    if (t->live)
+        dead_letters_add(&t->letters, t->env.letters, t->partition, r, reason, detail);
 }
 
 #define COUNT(t, member)                                                                           \
@@ -632,10 +585,9 @@ static void pass_barrier(struct task *t, int k)
 
 static bool must_flush(const struct task *t)
 {
-    const struct task_load *load = t->env.load;
+    const struct dead_letters_load *load = t->env.letters;
     bool cells = window_count(t->env.deltas) >= t->limits.max_cells;
-    bool letters =
-        load->letters >= t->limits.max_dead_letters || load->letter_bytes >= LETTER_BYTES_MAX;
+    bool letters = load->count >= t->limits.max_dead_letters || load->bytes >= LETTER_BYTES_MAX;
     t->env.stats->full_of_cells += cells;
     t->env.stats->full_of_letters += letters;
     return cells || letters;
@@ -784,13 +736,13 @@ void task_position(struct task *t, struct position *out)
 
 const struct dead_letter *task_dead_letters(const struct task *t, size_t *count)
 {
-    *count = t->letter_count;
-    return t->letters;
+    *count = t->letters.count;
+    return t->letters.v;
 }
 
 void task_flushed(struct task *t)
 {
-    letters_clear(t);
+    dead_letters_clear(&t->letters, t->env.letters);
 }
 
 void task_ticks_due(const struct task *t, int64_t now_ms, int64_t want_ms, bool due[2])

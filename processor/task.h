@@ -8,8 +8,8 @@
 #ifndef STREAMLENS_TASK_H
 #define STREAMLENS_TASK_H
 
-#include "processor/emit.h"
 #include "processor/join.h"
+#include "processor/dead_letters.h"
 #include "processor/position.h"
 #include "processor/processor_stats.h"
 #include "processor/window.h"
@@ -21,12 +21,6 @@ struct task_limits {
     size_t max_dead_letters; // the same for dead letters
 };
 
-// The dead letters that the tasks of one instance hold together until the next flush. Starts
-// zeroed.
-struct task_load {
-    size_t letters, letter_bytes;
-};
-
 // What tasks of one instance share, all borrowed for the task's life. Of it the deltas alone are
 // state that counts: who drops a task that has counted since the last flush has to clear them, and
 // with them to drop all others that have.
@@ -35,16 +29,8 @@ struct task_env {
     struct series_table *series;
     struct event_parser *parser;
     struct processor_stats *stats;
-    struct task_load *load;
-    struct window_table *deltas; // counted since the last flush
-};
-
-struct task_record {
-    enum event_kind topic;
-    int64_t offset, time_ms; // time_ms: the broker's LogAppendTime
-    struct str key, value;
-    struct str tenant; // header "tenant", absent where the sender was not authenticated
-    bool tick;         // header "streamlens-tick": the record only moves the time
+    struct dead_letters_load *letters; // of all of them
+    struct window_table *deltas;       // counted since the last flush
 };
 
 enum task_feed {

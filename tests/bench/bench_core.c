@@ -63,7 +63,7 @@ static void run(size_t pairs, enum bench_style style, const char *name, const ch
     struct hash_key key;
     hash_key_init(&key, "bench", 5);
     struct processor_stats stats = {0};
-    struct task_load load = {0};
+    struct dead_letters_load load = {0};
     struct series_table *series = series_table_new(&key);
     struct task_env env = {&key,   series, event_parser_new(),
                            &stats, &load,  window_table_new(series)};

@@ -19,6 +19,7 @@ STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 PUBLISH_ROWS = "processor/publish_rows_pg.c"
+LETTERS = "processor/dead_letters.c"
 FACTS, NOTICE, PRICE = "processor/facts.c", "common/core/notice.c", "common/core/price.c"
 UNIT, DATABASE = "unit/test_", "integration/test_"
 
@@ -61,8 +62,7 @@ MUTANTS = (
            "        if (true) {\n            window_facts(t->env.deltas, w.request.series",
            "what expires during a replay counts again", "sim"),
     Mutant("letters_in_replay", TASK,
-           "    if (!t->live)\n        return;\n    if (t->letter_count",
-           "    if (t->letter_count",
+           "    if (t->live)\n        dead_letters_add(", "    dead_letters_add(",
            "a replay hands in its dead letters again", "sim"),
     Mutant("live_without_the_stored_time", TASK,
            "            t->log[k].at.time_ms = t->log[k].stored.time_ms;", "            ;",
@@ -265,8 +265,8 @@ MUTANTS = (
            "(c->series == s && c->window_start_us == start_us)", "(c->series == s)",
            "minutes of one series run together", "sim"),
 
-    Mutant("load_of_a_dead_task_stays", TASK,
-           "    t->env.load->letters -= t->letter_count;\n", "",
+    Mutant("load_of_a_dead_task_stays", LETTERS,
+           "    load->count -= l->count;\n", "",
            "dead letters that are gone count against the limit for ever", UNIT + "task_limits"),
     Mutant("unflushed_and_kept", INSTANCE,
            "        if (!m->task || !task_is_live(m->task) || !m->changed)\n            continue;\n",

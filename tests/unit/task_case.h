@@ -32,7 +32,7 @@ struct case_log {
 static struct hash_key key;
 static struct processor_stats stats;
 static struct task_env env;
-static struct task_load load;
+static struct dead_letters_load load;
 static struct task_limits limits;
 static struct settings settings;
 static struct task *task;
@@ -42,12 +42,12 @@ static inline void make_env(void)
 {
     hash_key_init(&key, "seed", 4);
     stats = (struct processor_stats){0};
-    load = (struct task_load){0};
+    load = (struct dead_letters_load){0};
     env = (struct task_env){.key = &key,
                             .series = series_table_new(&key),
                             .parser = event_parser_new(),
                             .stats = &stats,
-                            .load = &load};
+                            .letters = &load};
     env.deltas = window_table_new(env.series);
     limits = (struct task_limits){1000, 1000, 1000};
     settings = (struct settings){1, {{1, TIME_NONE, TTL, SKEW, 1}}};
@@ -60,7 +60,7 @@ static inline void make_env(void)
 static inline void free_env(void)
 {
     task_free(task);
-    ck_assert(load.letters == 0 && load.letter_bytes == 0);
+    ck_assert(load.count == 0 && load.bytes == 0);
     window_table_free(env.deltas);
     // Nothing a task did may keep a series alive after it and what it counted.
     ck_assert_uint_eq(series_count(env.series), 0);

@@ -203,7 +203,7 @@ START_TEST(dead_letters_are_few_where_their_keys_or_values_are_large)
         ck_assert_int_eq(stats.full_of_letters, 1 + in_key);
         ck_assert_uint_eq(letter_count(), 16);
         flushed(task);
-        ck_assert_uint_eq(load.letter_bytes, 0);
+        ck_assert_uint_eq(load.bytes, 0);
         take(EVENT_REQUEST, r);
     }
     free(large);
