@@ -277,7 +277,7 @@ MUTANTS = (
            "what a dropped task had counted is flushed with others, and read again", UNIT + "instance"),
     Mutant("dropped_and_still_counted", INSTANCE,
            "    window_clear(in->env.deltas);\n    drop_if(", "    drop_if(",
-           "who was fenced flushes what it had counted before, and reads it again", "sim"),
+           "who was fenced flushes what it had counted before, and reads it again", UNIT + "instance"),
 
     # --- closing ---
     Mutant("closed_by_the_fastest", CLOSING,
