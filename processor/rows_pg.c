@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A batch of rows: lock those that exist (sorted, so that two flushes wait for each other in one
-// direction only), read them, add the deltas in C, COPY the sums into a temporary table, one upsert
-// from there.
+// A batch of rows: those that are there are read, their deltas are added in C, the sums go by COPY
+// into a temporary table, and from there one upsert takes them over. Those that are not there go by
+// COPY to where they are to be.
 //
-// What the flush before wrote is kept, and not read again where it still stands there, as with one
-// processor it does: of a flush of 10,000 series (bench_store) that saves 75 of 365 ms of
-// PostgreSQL's CPU and 35 of 170 of ours. That it is the very version is known by its xmin, the
-// transaction that wrote it: nobody else writes under that number, and where it was rolled back no
-// row has it.
+// Nothing is locked before it is written. The upsert takes a row only at the revision that was
+// read, and a row that is made by two flushes fails for one of them; where that happens, the batch
+// is undone and done again from the reading on. Rows are written in one order: minutes before
+// hours, and of each table those that are there by key, then those to be made by day and key (as
+// their partitions follow each other, which COPY fills one by one). So two flushes wait for each
+// other in one direction only. Beside that the store has flushes take turns (store_pg.c), so that
+// little is done twice.
 //
-// A row that does not exist yet cannot be locked. So the upsert takes a row only at the revision
-// that was read; where somebody made or changed one in between, it changes fewer rows than it
-// should, is undone and done again from the reading on.
+// What the flush before wrote is kept, and not read again: rows_forget() is for whoever finds that
+// others have written since, or that it was not committed. Should a kept row have changed all the
+// same (an operator has corrected its price), its revision tells.
 //
 // What a row costs is computed from the whole of its usage each time, never added up, so that the
 // parts and the whole agree whichever flushes brought them. An hour has many minutes, each with its
@@ -27,351 +29,26 @@
 #include <stdio.h>
 
 #include "common/core/timeunit.h"
-#include "common/io/usage_pg.h"
-#include "processor/window.h"
+#include "processor/kept_rows.h"
 
 #define BATCH_ROWS 16384       // bounds the memory of results
 #define COPY_CHUNK (64u << 10) // bytes handed to libpq at a time
-#define TRIES 10               // each means that another flush has made rows in between
-// Of both tables, about 1.2 KiB a row; what is more is read again. While a table is written, what
-// was kept of it before is there as well.
-#define KEPT_BYTES_MAX (32u << 20)
-
-// ---- columns ----
-
-// Those of a fixed width first, as in the tables but for what later files added: sql/001_init.sql
-// says why.
-#define PRICED(X)                                                                                  \
-    X(price_version)                                                                               \
-    X(unpriced_requests) X(unpriced_tokens) X(guessed_requests) X(cache_savings_pusd)
-#define HIST_NUMBERS(X, h) X(h##_count) X(h##_sum_us) X(h##_max_us) X(h##_clamped)
-#define QUANTILES(X, h) X(h##_p50_us) X(h##_p90_us) X(h##_p95_us) X(h##_p99_us)
-#define FIXED(X) PRICED(X) FACTS_SUMS(X) HIST_NUMBERS(X, latency) HIST_NUMBERS(X, ttft)
-// For whoever reads the table: what can be told from the other columns.
-#define DERIVED(X) USAGE_CLASSES(X) QUANTILES(X, latency) QUANTILES(X, ttft)
-#define WIDE(X)                                                                                    \
-    X(cost_pusd)                                                                                   \
-    X(reported_cost_pusd) X(usage) X(latency_hdr) X(ttft_hdr) X(error_classes) X(finish_reasons)
-
-#define COMMA_NAME(name) ", " #name
-#define SET_NAME(name) ", " #name " = excluded." #name
-// What a class costs.
-#define COMMA_CLASS(k) ", cost_" #k "_pusd"
-#define SET_CLASS(k) ", cost_" #k "_pusd = excluded.cost_" #k "_pusd"
-
-#define KEY "series_id, window_start, revision"
-#define READ_COLUMNS KEY FIXED(COMMA_NAME) PRICE_CLASSES(COMMA_CLASS) WIDE(COMMA_NAME)
-#define COLUMNS                                                                                    \
-    KEY FIXED(COMMA_NAME) PRICE_CLASSES(COMMA_CLASS) DERIVED(COMMA_NAME) WIDE(COMMA_NAME)
-// Where what is read stands, and how many are written.
-#define AT(name) AT_##name,
-#define AT_CLASS(k) AT_cost_##k,
-enum {
-    AT_series_id,
-    AT_window_start,
-    AT_revision,
-    FIXED(AT) PRICE_CLASSES(AT_CLASS) WIDE(AT) AT_COUNT
-};
-#define OUT(name) OUT_##name,
-#define OUT_CLASS(k) OUT_cost_##k,
-enum {
-    OUT_series_id,
-    OUT_window_start,
-    OUT_revision,
-    FIXED(OUT) PRICE_CLASSES(OUT_CLASS) DERIVED(OUT) WIDE(OUT) OUT_COUNT
-};
-
-static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
-
-#define LOCK_COLUMNS KEY ", xmin"
-enum { LOCKED_series_id, LOCKED_window_start, LOCKED_revision, LOCKED_xmin };
-
-// Row by row in the order of the keys: the subquery is not one that the planner makes a join of.
-#define OF_KEYS(kind, columns, how)                                                                \
-    "SELECT m.* FROM unnest($1::bigint[], $2::timestamptz[]) AS k(id, start),"                     \
-    " LATERAL (SELECT " columns " FROM llm_" kind                                                  \
-    "  WHERE series_id = k.id AND window_start = k.start"                                          \
-    "  AND window_start >= $3 AND window_start <= $4" how ") m"
-
-// The two tables differ in name and in how long a window is.
-#define TABLE(kind, length_us)                                                                     \
-    {                                                                                              \
-        length_us, "llm_" kind, OF_KEYS(kind, LOCK_COLUMNS, " FOR NO KEY UPDATE"),                 \
-            OF_KEYS(kind, READ_COLUMNS, " OFFSET 0"), "TRUNCATE sl_" kind,                         \
-            "COPY sl_" kind " (" COLUMNS ") FROM STDIN (FORMAT binary)",                           \
-            "INSERT INTO llm_" kind " AS m (" COLUMNS ") SELECT " COLUMNS " FROM sl_" kind         \
-            " ON CONFLICT (series_id, window_start) DO UPDATE SET revision = excluded.revision,"   \
-            " updated_at = now()" FIXED(SET_NAME) PRICE_CLASSES(SET_CLASS) DERIVED(SET_NAME)       \
-                WIDE(SET_NAME) " WHERE m.revision = excluded.revision - 1"                         \
-    }
-
-static const struct table {
-    int64_t window_us;
-    const char *name, *lock, *read, *empty, *copy, *upsert;
-} minute = TABLE("minute", WINDOW_US), hour = TABLE("hour", US_PER_HOUR);
-
-// As the tables store them (sql/README.md): else a row above 2 KiB, as wide histograms make it, is
-// compressed and taken apart here, and put together again by the upsert. Of 5,000 series with
-// 2.8 KiB of histograms that was 700 ms of PostgreSQL's CPU a flush; now 310.
-#define AS_STORED " WITH (toast_tuple_target = 8160)"
-#define UNCOMPRESSED " ALTER latency_hdr SET STORAGE EXTERNAL, ALTER ttft_hdr SET STORAGE EXTERNAL"
+#define TRIES 10               // each means that somebody else has written rows in between
+#define UNIQUE_VIOLATION "23505"
 
 enum store_result rows_prepare(struct rows *rows, struct err *e)
 {
-    PGresult *r = NULL;
-    enum store_result rc =
-        db_exec(rows->db,
-                "CREATE TEMP TABLE sl_minute" AS_STORED " ON COMMIT DELETE ROWS AS"
-                " SELECT " COLUMNS " FROM llm_minute WITH NO DATA;"
-                "CREATE TEMP TABLE sl_hour" AS_STORED " ON COMMIT DELETE ROWS AS"
-                " SELECT " COLUMNS " FROM llm_hour WITH NO DATA;"
-                "ALTER TABLE sl_minute" UNCOMPRESSED ";"
-                "ALTER TABLE sl_hour" UNCOMPRESSED ";"
-                "SELECT 'llm_usage'::regtype::oid",
-                &r, e);
-    if (rc == STORE_OK)
-        rows->usage_type = (Oid)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
-    PQclear(r);
-    // Where the database was set back, transactions' numbers are used again.
-    rows_free(rows);
-    return rc;
+    // Where the database was set back, revisions are used again.
+    rows_forget(rows);
+    return row_prepare(rows->db, &rows->usage_type, e);
 }
 
-// ---- rows as they were written ----
-
-struct kept_row {
-    int64_t series_id, window_start_us, revision;
-    uint32_t xmin;
-    size_t at, n; // in bytes: a row of COPY
-};
-
-// Of one table, sorted by key.
-struct kept {
-    struct kept_row *v; // owned
-    size_t n, room;
-    struct buf bytes;
-};
-
-struct kept_rows {
-    struct kept minutes, hours;
-    struct kept next; // of the table that is being written
-};
-
-static void kept_free(struct kept *k)
+void rows_forget(struct rows *rows)
 {
-    free(k->v);
-    buf_free(&k->bytes);
-    *k = (struct kept){0};
-}
-
-void rows_free(struct rows *rows)
-{
-    if (!rows->kept)
-        return;
-    kept_free(&rows->kept->minutes);
-    kept_free(&rows->kept->hours);
-    kept_free(&rows->kept->next);
+    if (rows->kept)
+        kept_rows_free(rows->kept);
     free(rows->kept);
     rows->kept = NULL;
-}
-
-static struct kept *kept_of(const struct rows *rows, const struct table *t)
-{
-    return t == &minute ? &rows->kept->minutes : &rows->kept->hours;
-}
-
-static void keep_row(const struct rows *rows, const struct table *t, const struct kept_row *row,
-                     const char *bytes)
-{
-    struct kept *k = &rows->kept->next;
-    const struct kept *other = kept_of(rows, t == &minute ? &hour : &minute);
-    if (other->bytes.n + k->bytes.n + row->n > KEPT_BYTES_MAX)
-        return;
-    if (k->n == k->room) {
-        k->room = k->room ? 2 * k->room : 256;
-        k->v = xrealloc(k->v, k->room * sizeof(*k->v));
-    }
-    k->v[k->n] = *row;
-    k->v[k->n++].at = k->bytes.n;
-    buf_add(&k->bytes, bytes, row->n);
-}
-
-// From here on these are the table's.
-static void kept_renew(const struct rows *rows, const struct table *t)
-{
-    struct kept *of = kept_of(rows, t), before = *of;
-    *of = rows->kept->next;
-    before.n = before.bytes.n = 0;
-    rows->kept->next = before;
-}
-
-// ---- one row ----
-
-// The columns that are read, of a result or of a row that was kept. Absent where NULL.
-struct fields {
-    struct str v[AT_COUNT];
-};
-
-static void fields_of_result(const PGresult *r, int row, struct fields *f)
-{
-    for (int i = 0; i < AT_COUNT; i++)
-        f->v[i] = db_bytes(r, row, i);
-}
-
-// What is written stands in the order of what is read, but for what is derived.
-static void fields_of_copy(const char *p, struct fields *f)
-{
-    int at = 0;
-    p += 2; // the number of columns
-    for (int i = 0; i < OUT_COUNT; i++) {
-        uint32_t n = (uint32_t)db_load_be(p, 4);
-        bool null = n == UINT32_MAX;
-        p += 4;
-        if (i < OUT_uncached_prompt_tokens || i >= OUT_cost_pusd)
-            f->v[at++] = null ? (struct str){0} : (struct str){p, n};
-        p += null ? 0 : n;
-    }
-    assert(at == AT_COUNT);
-}
-
-static int64_t field_i64(const struct fields *f, int at)
-{
-    assert(f->v[at].n == 8);
-    return (int64_t)db_load_be(f->v[at].p, 8);
-}
-
-struct row {
-    int64_t revision; // 0: it is not there yet
-    int64_t price_version;
-    struct cost cost;
-    struct facts facts;
-};
-
-static int read_hist(const struct fields *from, int numbers, int hdr, struct hist *h, struct err *e)
-{
-    int64_t count = field_i64(from, numbers);
-    struct str bytes = from->v[hdr];
-    if (bytes.p && hist_decode_add(h, bytes.p, bytes.n, e) < 0)
-        return -1;
-    if (h->total != count)
-        return err_set(e, "the histogram holds %lld values, the row says %lld", (long long)h->total,
-                       (long long)count);
-    h->sum_us = field_i64(from, numbers + 1);
-    h->max_us = field_i64(from, numbers + 2);
-    h->clamped = field_i64(from, numbers + 3);
-    return 0;
-}
-
-// The binary form of jsonb is a version and the text.
-static int read_names(struct str json, struct name_counts *c, struct err *e)
-{
-    if (json.n < 1 || json.p[0] != 1)
-        return err_set(e, "unknown form of jsonb");
-    return name_counts_from_json(c, (struct str){json.p + 1, json.n - 1}, e);
-}
-
-static int read_row(const struct fields *from, const struct row_delta *key, struct row *row,
-                    struct err *e)
-{
-    struct facts *f = &row->facts;
-    struct cost *cost = &row->cost;
-    row->revision = field_i64(from, AT_revision);
-    row->price_version = field_i64(from, AT_price_version);
-    cost->unpriced_requests = field_i64(from, AT_unpriced_requests);
-    cost->unpriced_tokens = field_i64(from, AT_unpriced_tokens);
-    cost->guessed_requests = field_i64(from, AT_guessed_requests);
-    cost->cache_savings = field_i64(from, AT_cache_savings_pusd);
-    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
-        cost->classes[k] = field_i64(from, AT_cost_input + k);
-#define READ_SUM(name) f->name = field_i64(from, AT_##name);
-    FACTS_SUMS(READ_SUM)
-#undef READ_SUM
-    struct err why;
-    if (read_hist(from, AT_latency_count, AT_latency_hdr, &f->latency, &why) == 0 &&
-        read_hist(from, AT_ttft_count, AT_ttft_hdr, &f->ttft, &why) == 0 &&
-        money_read_numeric(from->v[AT_cost_pusd], &cost->estimated, &why) == 0 &&
-        money_read_numeric(from->v[AT_reported_cost_pusd], &f->reported_cost, &why) == 0 &&
-        usage_pg_read(&f->usage, from->v[AT_usage], &why) == 0 &&
-        read_names(from->v[AT_error_classes], &f->error_classes, &why) == 0 &&
-        read_names(from->v[AT_finish_reasons], &f->finish_reasons, &why) == 0)
-        return 0;
-    char start[TIME_RFC3339_MAX];
-    time_format_rfc3339(key->window_start_us, start);
-    return err_set(e, "the row of series %lld at %s in PostgreSQL cannot be read: %.300s",
-                   (long long)key->series_id, start, why.detail);
-}
-
-static void write_hist_numbers(struct buf *b, const struct hist *h)
-{
-    db_copy_i64(b, h->total);
-    db_copy_i64(b, h->sum_us);
-    db_copy_i64(b, h->max_us);
-    db_copy_i64(b, h->clamped);
-}
-
-static void write_hist(struct buf *b, const struct hist *h)
-{
-    if (h->total == 0) {
-        db_copy_null(b);
-        return;
-    }
-    size_t field = db_copy_open(b);
-    hist_encode(h, b);
-    db_copy_close(b, field);
-}
-
-static void write_quantiles(struct buf *b, const struct hist *h)
-{
-    int64_t us[ARRAY_LEN(quantiles)];
-    hist_quantiles(h, quantiles, ARRAY_LEN(us), us);
-    for (size_t i = 0; i < ARRAY_LEN(us); i++)
-        if (h->total == 0)
-            db_copy_null(b);
-        else
-            db_copy_i64(b, us[i]);
-}
-
-static void write_names(struct buf *b, const struct name_counts *c)
-{
-    size_t field = db_copy_open(b);
-    buf_addc(b, 1);
-    name_counts_to_json(c, b);
-    db_copy_close(b, field);
-}
-
-static void write_row(struct buf *b, const struct rows *rows, const struct row_delta *key,
-                      const struct row *row)
-{
-    const struct facts *f = &row->facts;
-    struct usage total = usage_lines_total(&f->usage);
-    db_copy_row(b, OUT_COUNT);
-    db_copy_i64(b, key->series_id);
-    db_copy_time(b, key->window_start_us);
-    db_copy_i64(b, row->revision);
-    db_copy_i64(b, row->price_version);
-    db_copy_i64(b, row->cost.unpriced_requests);
-    db_copy_i64(b, row->cost.unpriced_tokens);
-    db_copy_i64(b, row->cost.guessed_requests);
-    db_copy_i64(b, (int64_t)row->cost.cache_savings);
-#define WRITE_SUM(name) db_copy_i64(b, f->name);
-    FACTS_SUMS(WRITE_SUM)
-#undef WRITE_SUM
-    write_hist_numbers(b, &f->latency);
-    write_hist_numbers(b, &f->ttft);
-    for (int k = 0; k < PRICE_CLASS_COUNT; k++)
-        db_copy_i64(b, (int64_t)row->cost.classes[k]);
-#define WRITE_TOTAL(name) db_copy_i64(b, total.name);
-    USAGE_CLASSES(WRITE_TOTAL)
-#undef WRITE_TOTAL
-    write_quantiles(b, &f->latency);
-    write_quantiles(b, &f->ttft);
-    db_copy_numeric(b, row->cost.estimated);
-    db_copy_numeric(b, f->reported_cost);
-    usage_pg_write(b, rows->usage_type, &f->usage);
-    write_hist(b, &f->latency);
-    write_hist(b, &f->ttft);
-    write_names(b, &f->error_classes);
-    write_names(b, &f->finish_reasons);
 }
 
 // ---- costs ----
@@ -384,7 +61,7 @@ struct minute_change {
     int64_t requests;      // whose rows are gone
 };
 
-static void price_minute(const struct rows *rows, const struct row_delta *key, struct row *row,
+static void price_minute(const struct rows *rows, const struct row_delta *delta, struct row *row,
                          struct minute_change *change)
 {
     int64_t ours = prices_version(rows->prices);
@@ -392,7 +69,7 @@ static void price_minute(const struct rows *rows, const struct row_delta *key, s
     row->price_version = row->revision == 0 ? ours : min_i64(row->price_version, ours);
     struct cost before = row->cost;
     row->cost = cost_of_lines(prices_catalogue(rows->prices), row->price_version,
-                              key->window_start_us, key->tenant, &row->facts.usage);
+                              delta->key.window_start_us, delta->tenant, &row->facts.usage);
     cost_bound(&row->cost);
     change->cost = row->cost;
     cost_subtract(&change->cost, &before);
@@ -426,9 +103,14 @@ static void restore_hour(struct facts *f, const struct minute_change *changes, s
 
 // Where a row is to be had: kept, or read, or neither, since it is not there.
 struct source {
-    const struct kept_row *kept;
-    int read; // row of the result, -1 = none
+    const char *kept; // NULL = not
+    int read;         // row of the result, -1 = none
 };
+
+static bool is_new(const struct source *from)
+{
+    return !from->kept && from->read < 0;
+}
 
 struct batch {
     const struct row_delta *deltas;
@@ -436,26 +118,19 @@ struct batch {
     size_t n;
     size_t *firsts; // owned: where each row's deltas begin; firsts[rows] is n
     size_t rows;
-    struct source *sources; // owned: of each row, set by try_batch
-    bool has_new;           // likewise: not all of them were there before
+    struct source *sources; // owned: of each row, set by read_rows
+    size_t new_rows;        // likewise: how many are not there yet
 };
 
-static int compare_keys(const struct row_delta *a, const struct row_delta *b)
+static const struct row_key *key_of(const struct batch *b, size_t row)
 {
-    if (a->series_id != b->series_id)
-        return a->series_id < b->series_id ? -1 : 1;
-    return (a->window_start_us > b->window_start_us) - (a->window_start_us < b->window_start_us);
-}
-
-static int compare_place(const struct kept_row *a, const struct row_delta *b)
-{
-    struct row_delta key = {.series_id = a->series_id, .window_start_us = a->window_start_us};
-    return compare_keys(&key, b);
+    return &b->deltas[b->firsts[row]].key;
 }
 
 static int compare_deltas(const void *a, const void *b)
 {
-    return compare_keys(a, b);
+    const struct row_delta *x = a, *y = b;
+    return row_key_compare(&x->key, &y->key);
 }
 
 void rows_sort(struct row_delta *deltas, size_t n)
@@ -472,7 +147,7 @@ static size_t batch_take(struct batch *b, const struct row_delta *deltas,
     b->rows = 0;
     size_t i = 0;
     for (; i < n; i++) {
-        if (i > 0 && compare_keys(&deltas[i], &deltas[i - 1]) == 0)
+        if (i > 0 && row_key_compare(&deltas[i].key, &deltas[i - 1].key) == 0)
             continue;
         if (b->rows == BATCH_ROWS)
             break;
@@ -483,9 +158,12 @@ static size_t batch_take(struct batch *b, const struct row_delta *deltas,
     return i;
 }
 
-// Runs a statement of the table with these keys.
-static enum store_result of_keys(struct db *db, const char *sql, const struct row_delta *keys,
-                                 size_t n, PGresult **out, struct err *e)
+// ---- reading ----
+
+// Runs a statement with these keys, and the bounds of their windows where it has such: they say
+// nothing new, but let the planner leave partitions out.
+static enum store_result of_keys(struct db *db, const char *sql, const struct row_key *keys,
+                                 size_t n, bool bounds, PGresult **out, struct err *e)
 {
     int64_t low = INT64_MAX, high = INT64_MIN;
     for (size_t i = 0; i < n; i++) {
@@ -495,120 +173,131 @@ static enum store_result of_keys(struct db *db, const char *sql, const struct ro
     struct db_params p = {0};
     db_param_i64s(&p, &keys[0].series_id, n, sizeof(*keys));
     db_param_times(&p, &keys[0].window_start_us, n, sizeof(*keys));
-    // The bounds say nothing new; they let the planner leave partitions out.
-    db_param_time(&p, low);
-    db_param_time(&p, high);
+    if (bounds) {
+        db_param_time(&p, low);
+        db_param_time(&p, high);
+    }
     enum store_result rc = db_query(db, sql, &p, out, e);
     db_params_free(&p);
     return rc;
 }
 
-// Finds where each row is to be had. keys: those of all rows; of those that are to be read on
-// return, and how many.
-static size_t find_sources(const struct batch *b, const struct kept *kept, const PGresult *locked,
-                           struct row_delta *keys)
+// Finds the rows that are kept. Returns how many are not, and their keys.
+static size_t find_kept(struct batch *b, const struct kept *kept, struct row_key *others)
 {
-    size_t wanted = 0, k = 0;
-    int at = 0;
+    size_t n = 0, at = 0;
     for (size_t i = 0; i < b->rows; i++) {
-        const struct row_delta key = keys[i];
-        struct source *from = &b->sources[i];
-        *from = (struct source){NULL, -1};
-        if (at == PQntuples(locked) || db_i64(locked, at, LOCKED_series_id) != key.series_id ||
-            db_time_us(locked, at, LOCKED_window_start) != key.window_start_us)
-            continue;
-        while (k < kept->n && compare_place(&kept->v[k], &key) < 0)
-            k++;
-        if (k < kept->n && compare_place(&kept->v[k], &key) == 0 &&
-            kept->v[k].xmin == (uint32_t)db_i64(locked, at, LOCKED_xmin) &&
-            kept->v[k].revision == db_i64(locked, at, LOCKED_revision)) {
-            from->kept = &kept->v[k];
-        } else {
-            from->read = (int)wanted;
-            keys[wanted++] = key;
-        }
-        at++;
+        b->sources[i] = (struct source){kept_find(kept, key_of(b, i), &at), -1};
+        if (!b->sources[i].kept)
+            others[n++] = *key_of(b, i);
     }
-    assert(at == PQntuples(locked));
-    return wanted;
+    return n;
 }
 
-// Locks the rows that are there, and reads those that were not kept.
-static enum store_result read_rows(const struct rows *rows, const struct table *t, struct batch *b,
-                                   PGresult **out, struct err *e)
+// Finds those that were read, which are in the order of the batch.
+static void find_read(struct batch *b, const PGresult *stored)
 {
-    struct row_delta *keys = xcalloc(b->rows, sizeof(*keys));
-    for (size_t i = 0; i < b->rows; i++)
-        keys[i] = b->deltas[b->firsts[i]];
-    PGresult *locked = NULL;
-    enum store_result rc = of_keys(rows->db, t->lock, keys, b->rows, &locked, e);
-    if (rc == STORE_OK) {
-        size_t wanted = find_sources(b, kept_of(rows, t), locked, keys);
-        b->has_new = (size_t)PQntuples(locked) < b->rows;
-        // A statement of its own, behind the locks: it sees what was written before they were got.
-        if (wanted > 0)
-            rc = of_keys(rows->db, t->read, keys, wanted, out, e);
-        assert(rc != STORE_OK || wanted == 0 || (size_t)PQntuples(*out) == wanted);
+    int at = 0;
+    b->new_rows = 0;
+    for (size_t i = 0; i < b->rows; i++) {
+        struct source *from = &b->sources[i];
+        const struct row_key *key = key_of(b, i);
+        if (!from->kept && at < PQntuples(stored) &&
+            db_i64(stored, at, ROW_COLUMN_SERIES) == key->series_id &&
+            db_time_us(stored, at, ROW_COLUMN_WINDOW) == key->window_start_us)
+            from->read = at++;
+        b->new_rows += is_new(from);
     }
-    PQclear(locked);
-    free(keys);
+    assert(at == PQntuples(stored));
+}
+
+static enum store_result read_rows(const struct rows *rows, const struct row_table *t,
+                                   struct batch *b, PGresult **out, struct err *e)
+{
+    struct row_key *others = xcalloc(b->rows, sizeof(*others));
+    size_t n = find_kept(b, kept_rows_of(rows->kept, t), others);
+    enum store_result rc = STORE_OK;
+    b->new_rows = 0;
+    if (n > 0)
+        rc = of_keys(rows->db, t->read, others, n, true, out, e);
+    if (rc == STORE_OK && n > 0)
+        find_read(b, *out);
+    free(others);
     return rc;
 }
 
+// The minutes' prices are those of the versions that their rows name: the newest must be there.
+static enum store_result reach_prices(const struct rows *rows, const PGresult *stored,
+                                      struct err *e)
+{
+    int64_t newest = 0;
+    for (int i = 0; stored && i < PQntuples(stored); i++)
+        newest = max_i64(newest, db_i64(stored, i, ROW_COLUMN_PRICE_VERSION));
+    return prices_reach(rows->prices, rows->db, newest, e);
+}
+
+// ---- writing ----
+
 // The row as it is, empty where it is not there.
-static int load_row(const struct rows *rows, const struct table *t, const struct row_delta *key,
-                    const struct source *source, const PGresult *stored, struct row *row,
+static int load_row(const struct batch *b, size_t i, const PGresult *stored, struct row *row,
                     struct err *e)
 {
-    struct fields from;
-    if (source->kept)
-        fields_of_copy(kept_of(rows, t)->bytes.p + source->kept->at, &from);
-    else if (source->read >= 0)
-        fields_of_result(stored, source->read, &from);
-    else
+    const struct source *from = &b->sources[i];
+    if (is_new(from))
         return 0;
-    assert(field_i64(&from, AT_series_id) == key->series_id);
-    return read_row(&from, key, row, e);
+    return from->kept ? row_of_copy(from->kept, key_of(b, i), row, e)
+                      : row_of_result(stored, from->read, key_of(b, i), row, e);
 }
 
 // The row as it is plus its deltas, appended to `out` as it will be.
-static int merge_row(const struct rows *rows, const struct table *t, const struct batch *b,
+static int merge_row(const struct rows *rows, const struct row_table *t, const struct batch *b,
                      size_t i, const PGresult *stored, struct buf *out, struct err *e)
 {
     size_t first = b->firsts[i], end = b->firsts[i + 1], begin = out->n;
-    const struct row_delta *key = &b->deltas[first];
     struct row row = {0};
-    int rc = load_row(rows, t, key, &b->sources[i], stored, &row, e);
+    int rc = load_row(b, i, stored, &row, e);
     for (size_t d = first; rc == 0 && d < end; d++)
         facts_add(&row.facts, b->deltas[d].facts);
     if (rc == 0) {
         struct minute_change *changes = &b->changes[first];
-        if (t == &minute) {
+        if (t == &row_minute) {
             restore_minute(&row.facts, changes);
-            price_minute(rows, key, &row, changes);
+            price_minute(rows, &b->deltas[first], &row, changes);
         } else {
             restore_hour(&row.facts, changes, end - first);
             price_hour(&row, changes, end - first);
         }
         row.revision++;
-        write_row(out, rows, key, &row);
-        struct kept_row kept = {.series_id = key->series_id,
-                                .window_start_us = key->window_start_us,
-                                .revision = row.revision,
-                                .n = out->n - begin};
-        keep_row(rows, t, &kept, out->p + begin);
+        row_write(out, rows->usage_type, key_of(b, i), &row);
+        kept_rows_add(rows->kept, t, key_of(b, i), out->p + begin, out->n - begin);
     }
     facts_clear(&row.facts);
     return rc;
 }
 
-static enum store_result copy_rows(const struct rows *rows, const struct table *t,
-                                   const struct batch *b, const PGresult *stored, struct err *e)
+// Of a batch those rows that are there, or of a day those that are not.
+struct part {
+    bool new;
+    int64_t day_us;
+};
+
+static bool is_part(const struct batch *b, size_t i, const struct part *part)
 {
-    enum store_result rc = db_copy_begin(rows->db, t->copy, e);
+    if (is_new(&b->sources[i]) != part->new)
+        return false;
+    return !part->new || time_floor_us(key_of(b, i)->window_start_us, US_PER_DAY) == part->day_us;
+}
+
+static enum store_result copy_part(const struct rows *rows, const struct row_table *t,
+                                   const struct batch *b, const struct part *part,
+                                   const PGresult *stored, struct err *e)
+{
+    enum store_result rc = db_copy_begin(rows->db, part->new ? t->create : t->copy, e);
     struct buf out = {0};
     db_copy_header(&out);
     for (size_t i = 0; rc == STORE_OK && i < b->rows; i++) {
+        if (!is_part(b, i, part))
+            continue;
         if (merge_row(rows, t, b, i, stored, &out, e) < 0)
             rc = STORE_FATAL;
         else if (out.n >= COPY_CHUNK) {
@@ -626,77 +315,104 @@ static enum store_result copy_rows(const struct rows *rows, const struct table *
     return rc;
 }
 
-// The minutes' prices are those of the versions that their rows name: the newest must be there.
-static enum store_result reach_prices(const struct rows *rows, const PGresult *stored,
-                                      struct err *e)
+// *done: every row was there, at the revision that it was read at.
+static enum store_result update_rows(const struct rows *rows, const struct row_table *t,
+                                     const struct batch *b, const PGresult *stored, bool *done,
+                                     struct err *e)
 {
-    int64_t newest = 0;
-    for (int i = 0; stored && i < PQntuples(stored); i++)
-        newest = max_i64(newest, db_i64(stored, i, AT_price_version));
-    return prices_reach(rows->prices, rows->db, newest, e);
+    const size_t wanted = b->rows - b->new_rows;
+    PGresult *r = NULL;
+    if (wanted == 0)
+        return STORE_OK;
+    enum store_result rc = copy_part(rows, t, b, &(struct part){.new = false}, stored, e);
+    if (rc == STORE_OK)
+        rc = db_exec(rows->db, t->update, &r, e);
+    if (rc == STORE_OK)
+        *done = strtoull(PQgetvalue(r, 0, 0), NULL, 10) == wanted;
+    PQclear(r);
+    return rc;
 }
 
-static enum store_result try_batch(const struct rows *rows, const struct table *t, struct batch *b,
-                                   size_t *changed, struct err *e)
+// The next day that has new rows, INT64_MAX = none.
+static int64_t day_after(const struct batch *b, int64_t day_us)
 {
-    PGresult *stored = NULL, *done = NULL;
-    enum store_result rc = read_rows(rows, t, b, &stored, e);
-    if (rc == STORE_OK && t == &minute)
-        rc = reach_prices(rows, stored, e);
-    if (rc == STORE_OK)
-        rc = copy_rows(rows, t, b, stored, e);
-    PQclear(stored);
-    if (rc == STORE_OK)
-        rc = db_exec(rows->db, t->upsert, &done, e);
-    if (rc == STORE_OK)
-        *changed = strtoull(PQcmdTuples(done), NULL, 10);
-    PQclear(done);
-    return rc;
+    int64_t next_us = INT64_MAX;
+    for (size_t i = 0; i < b->rows; i++) {
+        int64_t its_us = time_floor_us(key_of(b, i)->window_start_us, US_PER_DAY);
+        if (is_new(&b->sources[i]) && its_us > day_us)
+            next_us = min_i64(next_us, its_us);
+    }
+    return next_us;
 }
 
 // New minutes are to be published; the publisher keeps in mind there how far it is with each.
 static const char publish_new[] =
-    "INSERT INTO llm_publish (window_start, series_id) SELECT window_start, series_id"
-    " FROM sl_minute WHERE revision = 1 ON CONFLICT DO NOTHING";
+    "INSERT INTO llm_publish (series_id, window_start)"
+    " SELECT * FROM unnest($1::bigint[], $2::timestamptz[]) ON CONFLICT DO NOTHING";
 
-// kept: those from `from` on are the batch's.
-static enum store_result accept_batch(const struct rows *rows, const struct table *t,
-                                      const struct batch *b, size_t from, struct err *e)
+static enum store_result announce_rows(const struct rows *rows, const struct batch *b,
+                                       struct err *e)
 {
-    // One row tells the xmin of all: one statement has written them.
-    char sql[160 + TIME_RFC3339_MAX], start[TIME_RFC3339_MAX];
-    PGresult *r = NULL;
-    struct kept *written = &rows->kept->next;
-    time_format_rfc3339(b->deltas[0].window_start_us, start);
-    snprintf(sql, sizeof(sql),
-             "RELEASE batch; SELECT xmin FROM %s WHERE series_id = %lld AND window_start = '%s'",
-             t->name, (long long)b->deltas[0].series_id, start);
-    enum store_result rc = db_exec(rows->db, sql, &r, e);
-    for (size_t i = from; rc == STORE_OK && i < written->n; i++)
-        written->v[i].xmin = (uint32_t)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
-    PQclear(r);
-    if (rc == STORE_OK && t == &minute && b->has_new)
-        rc = db_exec(rows->db, publish_new, NULL, e);
+    struct row_key *keys = xcalloc(b->new_rows, sizeof(*keys));
+    size_t n = 0;
+    for (size_t i = 0; i < b->rows; i++)
+        if (is_new(&b->sources[i]))
+            keys[n++] = *key_of(b, i);
+    enum store_result rc = of_keys(rows->db, publish_new, keys, n, false, NULL, e);
+    free(keys);
     return rc;
 }
 
-static enum store_result write_batch(const struct rows *rows, const struct table *t,
+// *done: none of them was made by somebody else.
+static enum store_result create_rows(const struct rows *rows, const struct row_table *t,
+                                     const struct batch *b, bool *done, struct err *e)
+{
+    enum store_result rc = STORE_OK;
+    struct part part = {true, INT64_MIN};
+    while (rc == STORE_OK && (part.day_us = day_after(b, part.day_us)) != INT64_MAX)
+        rc = copy_part(rows, t, b, &part, NULL, e);
+    if (rc == STORE_FATAL && db_failed_with(rows->db, UNIQUE_VIOLATION)) {
+        *done = false;
+        return STORE_OK;
+    }
+    if (rc == STORE_OK && t == &row_minute && b->new_rows > 0)
+        rc = announce_rows(rows, b, e);
+    return rc;
+}
+
+static enum store_result try_batch(const struct rows *rows, const struct row_table *t,
+                                   struct batch *b, bool *done, struct err *e)
+{
+    PGresult *stored = NULL;
+    *done = true;
+    enum store_result rc = read_rows(rows, t, b, &stored, e);
+    if (rc == STORE_OK && t == &row_minute)
+        rc = reach_prices(rows, stored, e);
+    if (rc == STORE_OK)
+        rc = update_rows(rows, t, b, stored, done, e);
+    if (rc == STORE_OK && *done)
+        rc = create_rows(rows, t, b, done, e);
+    PQclear(stored);
+    return rc;
+}
+
+static enum store_result write_batch(const struct rows *rows, const struct row_table *t,
                                      struct batch *b, struct err *e)
 {
     struct kept *written = &rows->kept->next;
     const size_t kept = written->n, bytes = written->bytes.n;
     for (int i = 0; i < TRIES; i++) {
+        bool done = false;
         enum store_result rc = db_exec(rows->db, "SAVEPOINT batch", NULL, e);
-        size_t changed = 0;
         if (rc == STORE_OK)
-            rc = try_batch(rows, t, b, &changed, e);
-        if (rc != STORE_OK)
+            rc = try_batch(rows, t, b, &done, e);
+        if (rc == STORE_OK && done)
+            rc = db_exec(rows->db, "RELEASE batch", NULL, e);
+        if (rc != STORE_OK || done)
             return rc;
-        assert(changed <= b->rows);
-        if (changed == b->rows)
-            return accept_batch(rows, t, b, kept, e);
-        written->n = kept;
-        written->bytes.n = bytes;
+        // What was kept may be what was wrong.
+        kept_cut(kept_rows_of(rows->kept, t), 0, 0);
+        kept_cut(written, kept, bytes);
         rc = db_exec(rows->db, "ROLLBACK TO batch; RELEASE batch", NULL, e);
         if (rc != STORE_OK)
             return rc;
@@ -705,17 +421,17 @@ static enum store_result write_batch(const struct rows *rows, const struct table
     return STORE_RETRY;
 }
 
-static enum store_result write_table(const struct rows *rows, const struct table *t,
+static enum store_result write_table(const struct rows *rows, const struct row_table *t,
                                      struct row_delta *deltas, struct minute_change *changes,
                                      size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
-        deltas[i].window_start_us = time_floor_us(deltas[i].window_start_us, t->window_us);
+        deltas[i].key.window_start_us = time_floor_us(deltas[i].key.window_start_us, t->window_us);
     const size_t room = n < BATCH_ROWS ? n : BATCH_ROWS;
     struct batch b = {.firsts = xcalloc(room + 1, sizeof(size_t)),
                       .sources = xcalloc(room + 1, sizeof(*b.sources))};
     enum store_result rc = STORE_OK;
-    rows->kept->next.n = rows->kept->next.bytes.n = 0;
+    kept_cut(&rows->kept->next, 0, 0);
     for (size_t i = 0; rc == STORE_OK && i < n;) {
         if (i > 0)
             rc = db_exec(rows->db, t->empty, NULL, e);
@@ -725,7 +441,7 @@ static enum store_result write_table(const struct rows *rows, const struct table
         rc = write_batch(rows, t, &b, e);
     }
     if (rc == STORE_OK)
-        kept_renew(rows, t);
+        kept_rows_renew(rows->kept, t);
     free(b.firsts);
     free(b.sources);
     return rc;
@@ -737,10 +453,10 @@ enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t
     rows->unpriced_requests = 0;
     if (!rows->kept)
         rows->kept = xcalloc(1, sizeof(*rows->kept));
-    enum store_result rc = write_table(rows, &minute, deltas, changes, n, e);
+    enum store_result rc = write_table(rows, &row_minute, deltas, changes, n, e);
     // Flooring keeps the order, so what is sorted by minute is sorted by hour.
     if (rc == STORE_OK)
-        rc = write_table(rows, &hour, deltas, changes, n, e);
+        rc = write_table(rows, &row_hour, deltas, changes, n, e);
     for (size_t i = 0; i < n; i++)
         rows->unpriced_requests += changes[i].cost.unpriced_requests;
     free(changes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The production store (store.h): ownership and positions here, rows in rows_pg.c, series in
-// series_pg.c, the connection in db_pg.c.
+// series_pg.c, windows in windows_pg.c, the connection in db_pg.c.
 //
 // What may be made ahead of a flush, its series, windows and partitions, is made in transactions of
 // its own in store_begin, before the fence: it is the same whoever makes it, and would otherwise
@@ -12,21 +12,13 @@
 
 #include "common/core/timeunit.h"
 #include "processor/closing_pg.h"
-#include "processor/notice_pg.h"
 #include "processor/rows_pg.h"
 #include "processor/series_pg.h"
 #include "processor/settings_pg.h"
-#include "processor/window.h"
+#include "processor/windows_pg.h"
 
 #define CLAIM_LOCK_MS 2000 // longer than a flush should hold a position row
 #define LOCK_NOT_AVAILABLE "55P03"
-#define KNOWN 256
-
-// The newest of what needs not be made again.
-struct known {
-    int64_t starts[KNOWN];
-    size_t n;
-};
 
 struct store {
     struct db *db;
@@ -38,10 +30,12 @@ struct store {
     int64_t token;             // tells this process from any other that ever was or will be
     int64_t owner_id;          // of GROUP_INSTANCE_ID
     int64_t series_generation; // of the connection's series ids
+    int64_t flushes;           // of all partitions, with my last one that is in
+    int64_t flushes_with_mine; // with the one under way
     bool up;
     bool claimed; // rows with my token may stand in streamlens_position
     bool in_transaction;
-    struct known windows, days; // that are made
+    struct windows windows; // that are made
 };
 
 static int64_t random_token(void)
@@ -72,7 +66,7 @@ void store_free(struct store *s)
 {
     if (!s)
         return;
-    rows_free(&s->rows);
+    rows_forget(&s->rows);
     prices_free(s->prices);
     db_free(s->db);
     free(s);
@@ -165,7 +159,7 @@ static enum store_result open_call(struct store *s, struct err *e)
     enum store_result rc = db_open(s->db, &fresh, e);
     if (rc != STORE_OK || !fresh)
         return rc;
-    s->windows.n = s->days.n = 0;
+    s->windows = (struct windows){0};
     prices_forget(s->prices);
     rc = rows_prepare(&s->rows, e);
     if (rc == STORE_OK)
@@ -368,82 +362,6 @@ static enum store_result get_rows(struct store *s, const char *sql, const struct
     return rc;
 }
 
-// ---- windows and days ----
-
-static bool is_known(const struct known *k, int64_t start_us)
-{
-    for (size_t i = 0; i < k->n; i++)
-        if (k->starts[i] == start_us)
-            return true;
-    return false;
-}
-
-static void remember(struct known *k, int64_t start_us)
-{
-    if (k->n == KNOWN)
-        k->n = 0;
-    k->starts[k->n++] = start_us;
-}
-
-static int compare_i64(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-// What the cells' windows, floored to the unit, are that are not known yet: sorted, each once.
-// Sorted, so that two stores that make the same ones wait for each other in one direction only.
-static size_t unknown_starts(const struct known *k, const struct store_flush *f, int64_t unit_us,
-                             int64_t *out)
-{
-    size_t n = 0, unique = 0;
-    for (size_t i = 0; i < f->cell_count; i++) {
-        int64_t start_us = time_floor_us(f->cells[i].window_start_us, unit_us);
-        if (!is_known(k, start_us))
-            out[n++] = start_us;
-    }
-    qsort(out, n, sizeof(*out), compare_i64);
-    for (size_t i = 0; i < n; i++)
-        if (unique == 0 || out[unique - 1] != out[i])
-            out[unique++] = out[i];
-    return unique;
-}
-
-// Runs a statement with the unknown ones as its parameter, and knows them from then on.
-static enum store_result make_unknown(struct store *s, struct known *k, const struct store_flush *f,
-                                      int64_t unit_us, const char *sql, struct err *e)
-{
-    int64_t *starts = xcalloc(f->cell_count + 1, sizeof(*starts));
-    size_t n = unknown_starts(k, f, unit_us, starts);
-    enum store_result rc = STORE_OK;
-    if (n > 0) {
-        struct db_params p = {0};
-        db_param_times(&p, starts, n, sizeof(*starts));
-        rc = db_query(s->db, sql, &p, NULL, e);
-        db_params_free(&p);
-    }
-    for (size_t i = 0; rc == STORE_OK && i < n; i++)
-        remember(k, starts[i]);
-    free(starts);
-    return rc;
-}
-
-static enum store_result make_windows(struct store *s, const struct store_flush *f, struct err *e)
-{
-    enum store_result rc =
-        make_unknown(s, &s->windows, f, WINDOW_US,
-                     "INSERT INTO llm_window SELECT w FROM unnest($1::timestamptz[]) w ORDER BY w"
-                     " ON CONFLICT DO NOTHING",
-                     e);
-    if (rc != STORE_OK)
-        return rc;
-    return make_unknown(
-        s, &s->days, f, US_PER_DAY,
-        "SELECT llm_make_partition('llm_minute', d), llm_make_partition('llm_publish', d),"
-        " llm_make_partition('llm_hour', d) FROM unnest($1::timestamptz[]) d",
-        e);
-}
-
 // ---- flush ----
 
 static enum store_result check_locked(struct store *s, const struct store_flush *f,
@@ -482,7 +400,7 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
     if (rc == STORE_OK)
         rc = series_resolve(s->db, f->cells, f->cell_count, &s->series_over_cap, e);
     if (rc == STORE_OK)
-        rc = make_windows(s, f, e);
+        rc = windows_make(&s->windows, s->db, f, e);
     if (rc == STORE_OK)
         rc = db_exec(s->db, "BEGIN", NULL, e);
     if (rc == STORE_OK) {
@@ -497,14 +415,36 @@ enum store_result store_begin(struct store *s, const struct store_flush *f, stru
     return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
 }
 
+// Flushes take turns, since nearly all of them change the same rows: of two that write them at once
+// one would find all that it has read changed, and begin again. (Three processors, 10,000 rows.)
+// Also tells whether another has flushed since my last one. That nothing is lost does not rest on
+// either: see rows_pg.c.
+static const char take_turn[] =
+    "SELECT pg_advisory_xact_lock(hashtextextended('streamlens ' || current_schema() || '.flush',"
+    " 0)); SELECT sum(flush_seq) FROM streamlens_position";
+
+static enum store_result await_turn(struct store *s, const struct store_flush *f, struct err *e)
+{
+    PGresult *r = NULL;
+    enum store_result rc = db_exec(s->db, take_turn, &r, e);
+    if (rc == STORE_OK) {
+        int64_t flushes = text_i64(r, 0);
+        if (flushes != s->flushes)
+            rows_forget(&s->rows);
+        s->flushes_with_mine = flushes + (int64_t)f->partition_count;
+    }
+    PQclear(r);
+    return rc;
+}
+
 static enum store_result write_rows(struct store *s, const struct store_flush *f, struct err *e)
 {
     struct row_delta *deltas = xcalloc(f->cell_count, sizeof(*deltas));
     for (size_t i = 0; i < f->cell_count; i++) {
         const struct store_cell *c = &f->cells[i];
         assert(c->series->store_id > 0);
-        deltas[i] = (struct row_delta){c->series->store_id, c->window_start_us, c->series->tenant,
-                                       c->facts};
+        deltas[i] = (struct row_delta){
+            {c->series->store_id, c->window_start_us}, c->series->tenant, c->facts};
     }
     rows_sort(deltas, f->cell_count);
     enum store_result rc = rows_write(&s->rows, deltas, f->cell_count, e);
@@ -548,11 +488,6 @@ static enum store_result write_positions(struct store *s, const struct store_flu
     free(numbers);
     return rc;
 }
-
-struct gaps {
-    int64_t first_id; // of the rows of streamlens_gap that this flush notes; 0 = none
-    int64_t last_seq; // of llm.metrics
-};
 
 // The windows that may lack a lost record, by the times of the log: a request's own, and of an
 // answer those of the requests that it could have been for, by the longest wait there ever was.
@@ -600,25 +535,6 @@ static enum store_result write_gaps(struct store *s, const struct store_partitio
     return rc;
 }
 
-// ---- what the publisher and whoever listens are told ----
-
-// All windows that the flush changes something of, in order: it is what keeps two flushes, and a
-// flush and the publisher, from waiting for each other.
-#define TOUCH(which, set)                                                                          \
-    "WITH w AS (SELECT window_start FROM llm_window WHERE window_start = ANY ($1)" which           \
-    " ORDER BY window_start FOR NO KEY UPDATE)"                                                    \
-    " UPDATE llm_window t SET changes = t.changes + 1" set                                         \
-    " FROM w WHERE t.window_start = w.window_start RETURNING t.window_start"
-
-static const char touch[] = TOUCH("", "");
-
-// Those that a gap has made lossy are published again.
-static const char touch_lossy[] =
-    TOUCH(" OR EXISTS (SELECT FROM streamlens_gap g WHERE g.gap_id >= $2"
-          " AND window_start < g.windows_to AND window_start + interval '1 minute' >"
-          " g.windows_from)",
-          ", again_above = 0, again_to = $3");
-
 // Who notes a gap holds the publisher off until it is seen: a window that is published meanwhile
 // would not be known to be lossy.
 static enum store_result begin_gaps(struct store *s, const struct store_flush *f, struct gaps *g,
@@ -639,43 +555,6 @@ static enum store_result begin_gaps(struct store *s, const struct store_flush *f
     return rc;
 }
 
-static enum store_result send_notice(struct store *s, const PGresult *touched, struct err *e)
-{
-    size_t n = (size_t)PQntuples(touched);
-    int64_t *starts = xcalloc(n + 1, sizeof(*starts));
-    for (size_t i = 0; i < n; i++)
-        starts[i] = db_time_us(touched, (int)i, 0);
-    enum store_result rc = notice_send(s->db, starts, n, e);
-    free(starts);
-    return rc;
-}
-
-static enum store_result touch_windows(struct store *s, const struct store_flush *f,
-                                       const struct gaps *g, struct err *e)
-{
-    static const struct known none;
-    bool lossy = g->first_id > 0;
-    PGresult *r = NULL;
-    int64_t *starts = xcalloc(f->cell_count + 1, sizeof(*starts));
-    size_t n = unknown_starts(&none, f, WINDOW_US, starts);
-    enum store_result rc = STORE_OK;
-    if (n > 0 || lossy) {
-        struct db_params p = {0};
-        db_param_times(&p, starts, n, sizeof(*starts));
-        if (lossy) {
-            db_param_i64(&p, g->first_id);
-            db_param_i64(&p, g->last_seq);
-        }
-        rc = db_query(s->db, lossy ? touch_lossy : touch, &p, &r, e);
-        db_params_free(&p);
-    }
-    if (rc == STORE_OK)
-        rc = send_notice(s, r, e);
-    PQclear(r);
-    free(starts);
-    return rc;
-}
-
 enum store_result store_write(struct store *s, const struct store_flush *f, struct err *e)
 {
     assert(s->in_transaction);
@@ -683,17 +562,19 @@ enum store_result store_write(struct store *s, const struct store_flush *f, stru
     struct gaps gaps;
     enum store_result rc = begin_gaps(s, f, &gaps, e);
     if (rc == STORE_OK)
+        rc = await_turn(s, f, e);
+    if (rc == STORE_OK)
         rc = write_rows(s, f, e);
     for (size_t i = 0; rc == STORE_OK && i < f->partition_count; i++)
         rc = write_gaps(s, &f->partitions[i], &gaps, e);
     if (rc == STORE_OK)
-        rc = touch_windows(s, f, &gaps, e);
+        rc = windows_touch(s->db, f, &gaps, e);
     if (rc == STORE_OK)
         rc = write_positions(s, f, e);
     if (rc == STORE_FATAL && db_failed_with(s->db, "23514")) {
         // Retention has dropped a partition that was there before: made anew at the next attempt,
         // as are its windows.
-        s->days.n = s->windows.n = 0;
+        s->windows = (struct windows){0};
         rc = STORE_RETRY;
     }
     return rc == STORE_OK ? finish(s, rc) : give_up(s, rc);
@@ -705,10 +586,12 @@ enum store_result store_commit(struct store *s, struct err *e)
     db_begin_call(s->db);
     enum store_result rc = db_commit(s->db, e);
     s->in_transaction = false;
-    if (rc == STORE_OK)
+    if (rc == STORE_OK) {
         count_flush(s);
-    else if (rc != STORE_UNKNOWN)
+        s->flushes = s->flushes_with_mine;
+    } else if (rc != STORE_UNKNOWN) {
         db_rollback(s->db);
+    }
     return finish(s, rc);
 }
 

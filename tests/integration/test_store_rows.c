@@ -214,7 +214,7 @@ START_TEST(a_row_that_cannot_be_read_is_not_overwritten)
     const char *const table[] = {"llm_minute", "llm_hour"};
     sql_run("CREATE TABLE kept AS SELECT * FROM llm_minute");
     for (size_t i = 0; i < 2 * ARRAY_LEN(damage); i++) {
-        sql_run("UPDATE %s SET %s", table[i % 2], damage[i / 2]);
+        sql_run("UPDATE %s SET revision = revision + 1, %s", table[i % 2], damage[i / 2]);
         writer_add_simple(&w, "m", 1);
         ck_result(&w, writer_flush(&w), STORE_FATAL);
         ck_assert_ptr_nonnull(strstr(w.err.detail, "cannot be read"));
@@ -323,6 +323,54 @@ START_TEST(what_was_written_and_rolled_back_is_not_what_is_there)
     ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour"), 9);
     writer_close(&w);
     writer_close(&other);
+}
+END_TEST
+
+// As a correction of prices does it, which is no flush.
+START_TEST(a_kept_row_that_was_changed_since_is_read_again)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    for (int i = 0; i < 3; i++) {
+        writer_add_simple(&w, "k", 3);
+        writer_add_simple(&w, "m", 3);
+        ck_ok(&w, writer_flush(&w));
+        sql_run("UPDATE %s SET revision = revision + 1, errors = errors + 10 WHERE series_id ="
+                " (SELECT series_id FROM llm_series WHERE model = 'm')",
+                i == 0 ? "llm_minute" : "llm_hour");
+    }
+    ck_assert_int_eq(sql_i64("SELECT count(*) " ROW " AND (requests, errors, revision)"
+                             " = (9, 10, 4)"),
+                     1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_hour WHERE (requests, errors, revision)"
+                             " = (9, 20, 5)"),
+                     1);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE (requests, errors, revision) = (9, 0, 3)"),
+                     2);
+    writer_close(&w);
+}
+END_TEST
+
+START_TEST(a_kept_row_that_is_gone_is_made_anew)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    for (int i = 0; i < 2; i++) {
+        writer_add_simple(&w, "k", 3);
+        writer_add_simple(&w, "m", 3);
+        ck_ok(&w, writer_flush(&w));
+        if (i == 0)
+            sql_run("DELETE FROM llm_minute WHERE series_id ="
+                    " (SELECT series_id FROM llm_series WHERE model = 'm')");
+    }
+    ck_assert_int_eq(sql_i64("SELECT requests " ROW " AND revision = 1"), 3);
+    ck_assert_int_eq(sql_i64("SELECT sum(requests) FROM llm_minute"), 9);
+    ck_assert_int_eq(sql_i64("SELECT sum(requests) FROM llm_hour"), 12);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_publish"), 2);
+    writer_close(&w);
 }
 END_TEST
 
@@ -448,7 +496,7 @@ static void *write_in_thread(void *arg)
     return (void *)(intptr_t)writer_write(arg); // NOLINT
 }
 
-START_TEST(a_row_made_by_another_flush_in_between_is_read_again)
+START_TEST(flushes_of_the_same_rows_take_turns)
 {
     struct writer a, b;
     writer_open(&a, fixture_dsn(), TIMEOUT_MS);
@@ -462,7 +510,7 @@ START_TEST(a_row_made_by_another_flush_in_between_is_read_again)
     ck_ok(&a, writer_write(&a));
     pthread_t thread;
     ck_assert_int_eq(pthread_create(&thread, NULL, write_in_thread, &b), 0);
-    // b has read no row, and now waits for a's to be committed or not.
+    // b waits for its turn, until a's is committed or not.
     sql_await("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
               " AND wait_event_type = 'Lock'");
     ck_ok(&a, writer_commit(&a));
@@ -474,6 +522,68 @@ START_TEST(a_row_made_by_another_flush_in_between_is_read_again)
     ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour WHERE revision = 2"), 7);
     writer_close(&a);
     writer_close(&b);
+}
+END_TEST
+
+// Whoever takes no turn, such as a processor of an older version, makes the row after it was read
+// that it is not there.
+START_TEST(a_row_that_is_made_meanwhile_is_read_again)
+{
+    const char *table = _i == 0 ? "llm_minute" : "llm_hour";
+    struct writer a, b;
+    writer_open(&a, fixture_dsn(), TIMEOUT_MS);
+    writer_open(&b, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&a, 0);
+    writer_claim(&b, 1);
+    writer_add_simple(&a, "k", 3);
+    writer_add_simple(&a, "m", 3);
+    ck_ok(&a, writer_flush(&a));
+    sql_run("CREATE TABLE aside AS SELECT t.* FROM %s t JOIN llm_series USING (series_id)"
+            " WHERE model = 'm'; DELETE FROM %s WHERE series_id = (SELECT series_id FROM aside)",
+            table, table);
+    writer_add_simple(&b, "k", 4);
+    writer_add_simple(&b, "m", 4);
+    ck_ok(&b, writer_begin(&b));
+    sql_run("BEGIN; INSERT INTO %s SELECT * FROM aside", table);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_in_thread, &b), 0);
+    sql_await("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+              " AND wait_event = 'transactionid'");
+    sql_run("COMMIT");
+    void *rc;
+    pthread_join(thread, &rc);
+    ck_assert_msg((intptr_t)rc == STORE_OK, "%s", b.err.detail);
+    ck_ok(&b, writer_commit(&b));
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                             " WHERE (requests, revision) = (7, 2)"),
+                     4);
+    writer_close(&a);
+    writer_close(&b);
+}
+END_TEST
+
+// Some are there and some are not, of several partitions.
+START_TEST(a_flush_may_make_rows_of_several_days)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    for (int days = 1; days <= 5; days += 2) {
+        for (int day = 0; day < days; day++) {
+            writer_add(&w, "t", "r", "m", T0 + day * US_PER_DAY)->requests = 1;
+            writer_add(&w, "t", "r", "n", T0 + day * US_PER_DAY)->requests = 1;
+        }
+        ck_ok(&w, writer_flush(&w));
+    }
+    for (int day = 0; day < 5; day++)
+        ck_assert_int_eq(
+            sql_i64("SELECT count(*) FROM (TABLE llm_minute UNION ALL TABLE llm_hour) t"
+                    " WHERE (requests, revision) = (%d, %d) AND window_start::date ="
+                    " date '2026-11-21' + %d",
+                    3 - (day + 1) / 2, 3 - (day + 1) / 2, day),
+            4);
+    ck_assert_int_eq(sql_i64("SELECT count(*) FROM llm_publish"), 10);
+    writer_close(&w);
 }
 END_TEST
 
@@ -572,16 +682,20 @@ static Suite *rows_suite(void)
         what_the_flush_before_wrote_is_not_read_again,
         a_row_of_the_same_revision_that_another_wrote_is_read,
         what_was_written_and_rolled_back_is_not_what_is_there,
+        a_kept_row_that_was_changed_since_is_read_again,
+        a_kept_row_that_is_gone_is_made_anew,
         rows_beyond_what_is_kept_are_read,
         a_row_above_2_KiB_is_not_compressed_on_its_way,
         flushes_of_the_same_rows_at_once_add_up,
-        a_row_made_by_another_flush_in_between_is_read_again,
+        flushes_of_the_same_rows_take_turns,
+        a_flush_may_make_rows_of_several_days,
         two_flushes_may_need_the_same_new_day,
         a_day_dropped_by_retention_is_made_again,
         what_is_over_without_a_row_counts_with_its_request,
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++)
         tcase_add_test(c, tests[i]);
+    tcase_add_loop_test(c, a_row_that_is_made_meanwhile_is_read_again, 0, 2);
     suite_add_tcase(s, c);
     return s;
 }

@@ -15,7 +15,8 @@ class Mutant(NamedTuple):
 RUNNER, CLOSING = "processor/runner.c", "processor/closing.c"
 JOIN, TASK, FLUSH = "processor/join.c", "processor/task.c", "processor/flush.c"
 INSTANCE, WINDOW, SETTINGS = "processor/instance.c", "processor/window.c", "processor/settings.c"
-STORE, ROWS, SERIES = "processor/store_pg.c", "processor/rows_pg.c", "processor/series_pg.c"
+STORE, ROWS, ROW = "processor/store_pg.c", "processor/rows_pg.c", "processor/row_pg.c"
+SERIES, WINDOWS = "processor/series_pg.c", "processor/windows_pg.c"
 DB, CLOSING_PG, SETTINGS_PG = "processor/db_pg.c", "processor/closing_pg.c", "processor/settings_pg.c"
 PUBLISH, PUBLISH_PG = "processor/publish.c", "processor/publish_pg.c"
 PUBLISH_ROWS = "processor/publish_rows_pg.c"
@@ -332,7 +333,7 @@ MUTANTS = (
            "        rc = end_owner(s, partition, e);\n", "        rc = STORE_OK;\n",
            "a stopped owner's lock holds the next one up for ever", DATABASE + "store"),
     Mutant("hours_forgotten", ROWS,
-           "        rc = write_table(rows, &hour, deltas, changes, n, e);", "        ;",
+           "        rc = write_table(rows, &row_hour, deltas, changes, n, e);", "        ;",
            "hours are not the sums of their minutes", DATABASE + "store_rows"),
     Mutant("hours_without_classes", ROWS,
            "        cost_add(&row->cost, &changes[i].cost);",
@@ -352,18 +353,22 @@ MUTANTS = (
            "        case STANDS_IN:",
            "a flush that is in is begun anew", DATABASE + "store"),
     Mutant("rows_changed_not_counted", ROWS,
-           "        if (changed == b->rows)", "        if (true)",
-           "rows that another flush made in between are left out", DATABASE + "store_rows"),
-    Mutant("upsert_of_any_revision", ROWS,
+           "        *done = strtoull(PQgetvalue(r, 0, 0), NULL, 10) == wanted;", "        *done = true;",
+           "rows that another has changed in between are left out", DATABASE + "store_rows"),
+    Mutant("upsert_of_any_revision", ROW,
            "WIDE(SET_NAME) \" WHERE m.revision = excluded.revision - 1\"", "WIDE(SET_NAME) \" WHERE true\"",
-           "what another flush added in between is overwritten", DATABASE + "store_rows"),
+           "what another added in between is overwritten", DATABASE + "store_rows"),
+    Mutant("kept_row_made_again", ROW,
+           "\" SELECT count(*) FROM w WHERE was_there\"", "\" SELECT count(*) FROM w\"",
+           "a row that was deleted comes back as it was", DATABASE + "store_rows"),
+    Mutant("row_made_by_two_is_fatal", ROWS,
+           "    if (rc == STORE_FATAL && db_failed_with(rows->db, UNIQUE_VIOLATION)) {", "    if (false) {",
+           "of two that make a row at once one stops", DATABASE + "store_rows"),
     Mutant("upsert_not_sorted", ROWS,
            "    qsort(deltas, n, sizeof(*deltas), compare_deltas);", "    (void)compare_deltas;\n    (void)deltas;\n    (void)n;",
            "rows are locked in the order of counting", DATABASE + "store_rows"),
-    Mutant("kept_whoever_wrote_it", ROWS,
-           "            kept->v[k].xmin == (uint32_t)db_i64(locked, at, LOCKED_xmin) &&\n"
-           "            kept->v[k].revision == db_i64(locked, at, LOCKED_revision)) {",
-           "            true) {",
+    Mutant("kept_whoever_wrote_it", STORE,
+           "        if (flushes != s->flushes)", "        if (false)",
            "what another wrote since the flush before is overwritten", DATABASE + "store_rows"),
     Mutant("cap_of_series_ignored", SERIES,
            " + m.nth\"\n", " + m.nth * 0\"\n",
@@ -482,13 +487,13 @@ MUTANTS = (
            "    \"  THEN excluded.first_events ELSE p.first_events END\"",
            "    \"  THEN p.first_events ELSE p.first_events END\"",
            "late counts what was there at the first publication", DATABASE + "store_publish"),
-    Mutant("changes_not_raised", STORE,
+    Mutant("changes_not_raised", WINDOWS,
            "SET changes = t.changes + 1\" set", "SET changes = t.changes\" set",
            "what a flush adds to a published window is not looked for", DATABASE + "store_publish"),
     Mutant("new_row_not_announced", ROWS,
-           "    if (rc == STORE_OK && t == &minute && b->has_new)", "    if (!t)",
+           "    if (rc == STORE_OK && t == &row_minute && b->new_rows > 0)", "    if (!t)",
            "rows are never published", DATABASE + "store_publish"),
-    Mutant("lossy_not_sent_again", STORE,
+    Mutant("lossy_not_sent_again", WINDOWS,
            "          \", again_above = 0, again_to = $3\");", "          \", again_above = $3, again_to = $3\");",
            "rows of a window that a gap made lossy stay published as whole", DATABASE + "store_publish"),
     Mutant("publisher_of_a_parked_partition", INSTANCE,
@@ -539,8 +544,8 @@ MUTANTS = (
     Mutant("one_gap_too_many_lost", NOTICE,
            "for (size_t k = 0; bytes > bytes_max; k++)", "for (size_t k = 0; bytes >= bytes_max; k++)",
            "a text that just fits is shortened further", UNIT + "notice"),
-    Mutant("flush_not_told", STORE,
-           "        rc = send_notice(s, r, e);", "        rc = STORE_OK;",
+    Mutant("flush_not_told", WINDOWS,
+           "        rc = send_notice(db, r, e);", "        rc = STORE_OK;",
            "whoever listens hears of no flush", DATABASE + "store_notice"),
     Mutant("closing_not_told", CLOSING_PG,
            "        rc = send_notice(db, c, e);", "        rc = STORE_OK;",
