@@ -4,7 +4,8 @@
 //
 // One flush (rule 4):
 //
-//     store_begin   BEGIN; lock my position rows in partition order; compare the fence
+//     store_begin   BEGIN; await my turn; lock my position rows in partition order; compare the
+//                   fence
 //     store_write   add the deltas to minute and hour rows; positions, flush_seq + 1
 //     store_commit  COMMIT
 //

@@ -513,8 +513,7 @@ MUTANTS = (
            "any other owner passes for a process of our own id", DATABASE + "store"),
 
     Mutant("prices_of_before_the_wait", STORE,
-           "\"SELECT coalesce(max(version), 0) FROM llm_price_version\"",
-           "\"SELECT coalesce(min(version), 0) FROM llm_price_version\"",
+           "\"SELECT coalesce(max(version), 0),\"", "\"SELECT coalesce(min(version), 0),\"",
            "a flush that waited takes up the prices of before", DATABASE + "store_locks"),
 
     # --- how fast tokens come ---
