@@ -64,7 +64,7 @@ static const double quantiles[] = {0.50, 0.90, 0.95, 0.99};
 // One that has gone in between it would make anew; that is told by when it was made.
 #define TABLE(kind, length_us)                                                                     \
     {                                                                                              \
-        .window_us = length_us,                                                                    \
+        .window_us = (length_us),                                                                  \
         .read = "SELECT m.* FROM unnest($1::bigint[], $2::timestamptz[]) AS k(id, start),"         \
                 " LATERAL (SELECT " READ_COLUMNS " FROM llm_" kind                                 \
                 "  WHERE series_id = k.id AND window_start = k.start"                              \
