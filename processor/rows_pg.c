@@ -12,8 +12,8 @@
 // little is done twice.
 //
 // What the flush before wrote is kept, and not read again: rows_forget() is for whoever finds that
-// others have flushed since. Should a kept row have changed all the
-// same (an operator has corrected its price, the flush was not committed), its revision tells.
+// others have flushed since, or that what was written was not committed. Should a kept row have
+// changed all the same (an operator has corrected its price), its revision tells.
 //
 // What a row costs is computed from the whole of its usage each time, never added up, so that the
 // parts and the whole agree whichever flushes brought them. An hour has many minutes, each with its

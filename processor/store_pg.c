@@ -171,12 +171,21 @@ static enum store_result open_call(struct store *s, struct err *e)
     return rc;
 }
 
+// Ends the flush that is under way, if one is. What it wrote was kept, with its deltas; a
+// correction of prices may give the row that stands there the very revision.
+static void roll_back(struct store *s)
+{
+    if (!s->in_transaction)
+        return;
+    db_rollback(s->db);
+    rows_forget(&s->rows);
+    s->in_transaction = false;
+}
+
 // Ends what is open after a failure.
 static enum store_result give_up(struct store *s, enum store_result rc)
 {
-    if (s->in_transaction)
-        db_rollback(s->db);
-    s->in_transaction = false;
+    roll_back(s);
     if (db_failed_with(s->db, LOCK_NOT_AVAILABLE))
         db_end_silent(s->db);
     return finish(s, rc);
@@ -583,13 +592,13 @@ enum store_result store_commit(struct store *s, struct err *e)
     assert(s->in_transaction);
     db_begin_call(s->db);
     enum store_result rc = db_commit(s->db, e);
-    s->in_transaction = false;
     if (rc == STORE_OK) {
         count_flush(s);
         s->flushes = s->flushes_with_mine;
-    } else if (rc != STORE_UNKNOWN) {
-        db_rollback(s->db);
+    } else if (rc != STORE_UNKNOWN) { // then the connection is closed, and what is kept with it
+        roll_back(s);
     }
+    s->in_transaction = false;
     return finish(s, rc);
 }
 

@@ -326,6 +326,27 @@ START_TEST(what_was_written_and_rolled_back_is_not_what_is_there)
 }
 END_TEST
 
+// A correction of prices is no flush, and gives the row the revision that was rolled back.
+START_TEST(what_was_rolled_back_is_forgotten)
+{
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    writer_add_simple(&w, "m", 3);
+    ck_ok(&w, writer_flush(&w));
+    writer_add_simple(&w, "m", 100);
+    ck_ok(&w, writer_begin(&w));
+    ck_ok(&w, writer_write(&w));
+    store_abort(w.store);
+    sql_run("UPDATE llm_minute SET revision = revision + 1;"
+            " UPDATE llm_hour SET revision = revision + 1");
+    ck_ok(&w, writer_flush(&w)); // the same deltas again
+    ck_assert_int_eq(sql_i64("SELECT requests " ROW " AND revision = 3"), 103);
+    ck_assert_int_eq(sql_i64("SELECT requests FROM llm_hour WHERE revision = 3"), 103);
+    writer_close(&w);
+}
+END_TEST
+
 // As a correction of prices does it, which is no flush.
 START_TEST(a_kept_row_that_was_changed_since_is_read_again)
 {
@@ -683,6 +704,7 @@ static Suite *rows_suite(void)
         what_the_flush_before_wrote_is_not_read_again,
         a_row_of_the_same_revision_that_another_wrote_is_read,
         what_was_written_and_rolled_back_is_not_what_is_there,
+        what_was_rolled_back_is_forgotten,
         a_kept_row_that_was_changed_since_is_read_again,
         a_kept_row_that_is_gone_is_made_anew,
         rows_beyond_what_is_kept_are_read,
