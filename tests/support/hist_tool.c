@@ -10,12 +10,11 @@ static void print_counts(const struct hist *h)
 {
     const char *comma = "";
     printf("{\"total\": %lld, \"counts\": {", (long long)h->total);
-    for (int i = 0; i < HIST_COUNTS; i++) {
-        const uint64_t *chunk = h->chunk[i / HIST_CHUNK];
-        if (!chunk || chunk[i % HIST_CHUNK] == 0)
-            continue;
-        printf("%s\"%lld\": %llu", comma, (long long)hist_lowest(i),
-               (unsigned long long)chunk[i % HIST_CHUNK]);
+    struct hist_filled filled[HIST_COUNTS + 1];
+    int n = hist_filled(h, filled);
+    for (int i = 0; i < n; i++) {
+        printf("%s\"%lld\": %lld", comma, (long long)hist_lowest(filled[i].index),
+               (long long)filled[i].count);
         comma = ", ";
     }
     printf("}}\n");
@@ -44,10 +43,14 @@ static void record(struct hist *h, const char *word)
     char *end;
     long long value = strtoll(word, &end, 10);
     long long count = *end == '*' ? strtoll(end + 1, NULL, 10) : 1;
-    hist_record(h, value);
-    int index = hist_index(min_i64(value, HIST_MAX_US));
-    h->chunk[index / HIST_CHUNK][index % HIST_CHUNK] += (uint64_t)count - 1;
-    h->total += count - 1;
+    struct hist some = {0}; // as many as the bit of the count that is looked at
+    hist_record(&some, value);
+    for (; count > 0; count >>= 1) {
+        if (count & 1)
+            hist_add(h, &some);
+        hist_add(&some, &some);
+    }
+    hist_clear(&some);
 }
 
 static void make_one(char *words)
