@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One open-addressed table (linear probing) of identities, and a slab of
-// waiting records that are chained twice: by identity, and in order of time for expiry.
+// One open-addressed table (linear probing) of identities, and a slab of waiting records that are
+// chained twice: by identity, and in order of time for expiry.
 //
 // An identity whose last sighting is too old to be repeated is forgotten lazily: exactness comes
 // from comparing times at each look-up, so it does not matter when the memory goes. When the table

@@ -31,7 +31,8 @@ enum store_result rows_prepare(struct rows *rows, struct err *e) MUST_CHECK;
 // deltas are left as hours.
 enum store_result rows_write(struct rows *rows, struct row_delta *deltas, size_t n,
                              struct err *e) MUST_CHECK;
-// Forgets what was kept: where another has flushed since, and at the end.
+// Forgets what was kept: where another has flushed since, where what was written is rolled back,
+// and at the end.
 void rows_forget(struct rows *rows);
 void rows_sort(struct row_delta *deltas, size_t n);
 

@@ -32,7 +32,7 @@ struct series_table;
 struct series_table *series_table_new(const struct hash_key *key); // key is borrowed
 void series_table_free(struct series_table *t);
 // Names (without NUL, at most EVENT_NAME_MAX bytes each) and an epoch. Making it has the memory
-// fetched that taking their entry needs. The names are borrowed.
+// fetched that taking their entry needs. Not to be copied: the names point into it.
 struct series_names {
     struct str tenant, route, model;
     int64_t epoch;

@@ -8,8 +8,8 @@
 #ifndef STREAMLENS_TASK_H
 #define STREAMLENS_TASK_H
 
-#include "processor/join.h"
 #include "processor/dead_letters.h"
+#include "processor/join.h"
 #include "processor/position.h"
 #include "processor/processor_stats.h"
 #include "processor/window.h"

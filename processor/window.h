@@ -14,9 +14,9 @@
 
 struct window_table;
 struct window_cell {
-    struct series *series; // one reference held
-    const struct window_table *table;
-    int64_t window_start_us; // a whole minute
+    struct series *series;            // one reference held
+    const struct window_table *table; // the series knows one cell, of any table
+    int64_t window_start_us;          // a whole minute
     struct facts facts;
 };
 

@@ -55,7 +55,7 @@ def steady(a, rate, series):
         alone.append(loaded(s, a, rate, series))
     name = f"live.{rate}.s{series}"
     print(f"{rate} events/s, {series} series: {events:.0f} events; {cells / max(1, flushes):.0f} changed minutes of"
-          " partition and series a flush", flush=True)
+          " series a flush", flush=True)
     spent["broker"] -= events * statistics.mean(x["broker"] / n for x, n in alone)
     for who, value in (("", "processor"), ("_broker", "broker"), ("_postgres", "postgres"), ("_writers", "writers")):
         say(f"  CPU an event, {value}", f"{spent[value] / events * 1e6:.2f} us")

@@ -50,12 +50,12 @@ def joins(n, name, what, options, metric):
 
 
 def cells(series):
-    """Of changes since the last flush, which does not come: a partition's, a series' and a minute's each."""
+    """Of changes since the last flush, which does not come: one of a series and a minute each."""
     with Stack(partitions=PARTITIONS, env={"FLUSH_INTERVAL_MS": "3600000", "MAX_DELTA_CELLS": "100000000"}) as s:
         p = s.start("processor")
         fills = [(2 * series, 500, "--series", series), (4 * series, 500, "--series", 4 * series)]
         more = grown(s, p, fills, feed.COUNTED[1], (2 * series, 6 * series))
-        show("changed_series", "a changed minute of a series in a partition", more["resident"] - more["join_bytes"],
+        show("changed_series", "a changed minute of a series", more["resident"] - more["join_bytes"],
              more["delta_cells"])
 
 
