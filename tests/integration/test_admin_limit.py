@@ -76,8 +76,10 @@ class LimitTest(unittest.TestCase):
         self.ok("set", "acme", "events_per_second=20")
         self.stack.sql("UPDATE streamlens_limit SET changed_at = '2020-01-02T03:04:05Z'")
         self.assertEqual(json.loads(self.ok("list", "--json"))[0]["changed_at"], "2020-01-02T03:04:05Z")
+        before = self.stack.sql("SELECT now()")
         self.ok("set", "acme", "events_per_second=20")
-        self.assertNotIn("2020", self.ok("list", "--json"))
+        at = json.loads(self.ok("list", "--json"))[0]["changed_at"]
+        self.assertEqual(self.stack.sql(f"SELECT '{at}' BETWEEN timestamptz '{before}' AND now()"), "t")
 
     def test_a_table_for_people(self):
         self.ok("set", "acme", "events_per_second=20", "bytes_per_second=3", "bytes_burst=4")
