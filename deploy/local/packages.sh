@@ -5,7 +5,7 @@
 PACKAGES_RUN=(
     build-essential pkg-config meson ninja-build                      # building
     libevent-dev librdkafka-dev libpq-dev libjansson-dev libxxhash-dev zlib1g-dev node-llhttp check
-    libssl-dev libcjose-dev libre2-dev
+    libssl-dev libcjose-dev libre2-dev libmimalloc-dev
     tzdata                                                            # steps of days in a zone
     postgresql-15 maven kcat                                          # database, broker
     python3 curl procps util-linux iproute2                           # these scripts
