@@ -12,7 +12,7 @@
 //   - a request waits until the response time is past settings_answer_by(t), a response until the
 //     request time is past settings_request_by(s).
 //
-// An identity costs 56 bytes for both topics together, plus a waiting record while there is one.
+// An identity costs 64 bytes for both topics together, plus a waiting record while there is one.
 #ifndef STREAMLENS_JOIN_H
 #define STREAMLENS_JOIN_H
 
@@ -23,7 +23,10 @@
 
 // What of a request its answer is counted with.
 struct join_request {
-    struct series *series; // one reference, the caller's to take and drop
+    union {                    // the caller's, who knows which of them it is
+        struct series *series; // one reference
+        char *names;           // of series_names_keep()
+    };
     int64_t timestamp_us, prompt_tokens;
     bool excludes_cached; // usage_excludes_cached() of its provider
 };
@@ -61,6 +64,9 @@ struct join;
 struct join *join_new(const struct settings *settings, size_t max_waiting);
 // Waiting records still inside are handed to `drop` first (may be NULL), which frees what they own.
 void join_free(struct join *j, void (*drop)(struct join_waiting *w, void *arg), void *arg);
+// Each that waits, in order of time. What it owns may be changed, nothing else.
+void join_each(struct join *j, enum event_kind kind,
+               void (*each)(struct join_waiting *w, void *arg), void *arg);
 
 // Room for as many identities, in a table that has seen none: it need not be made anew while they
 // come. More of them are taken as well.

@@ -4,6 +4,7 @@
 #define STREAMLENS_RECORD_H
 
 #include "common/core/event.h"
+#include "common/core/hash.h"
 
 struct task_record {
     enum event_kind topic;
@@ -11,6 +12,8 @@ struct task_record {
     struct str key, value;
     struct str tenant; // header "tenant", absent where the sender was not authenticated
     bool tick;         // header "streamlens-tick": the record only moves the time
+    // Of tenant and key, where task_expect() has made it: 0 where not, or where a name is too long.
+    struct hash128 identity;
 };
 
 #endif

@@ -269,6 +269,7 @@ static void on_revoked(void *arg)
     struct runner *r = arg;
     flush_all(r);
     r->flush_trouble = false; // no flush is left that could be in it
+    r->replay_began_us = 0;
     instance_park(r->instance);
 }
 
@@ -373,7 +374,8 @@ struct heads {
 };
 
 // Looks again at what was taken, or not there the last time. -1 where one is broken.
-static int look(struct runner *r, int partition, struct heads *h, struct err *e)
+static int look(struct runner *r, int partition, const struct task *task, struct heads *h,
+                struct err *e)
 {
     for (int k = 0; k < 2; k++) {
         if (h->ready[k].has && !h->held[k])
@@ -385,6 +387,8 @@ static int look(struct runner *r, int partition, struct heads *h, struct err *e)
         if (found == SOURCE_AT_END && !h->held[k])
             instance_at_end(r->instance, partition, k, h->record[k].offset);
         bool has = found == SOURCE_RECORD;
+        if (has)
+            task_expect(task, &h->record[k]);
         h->ready[k] =
             (struct task_ready){has, found == SOURCE_AT_END, has ? h->record[k].time_ms : 0};
     }
@@ -405,14 +409,13 @@ static void say_full(struct runner *r, int partition, const struct task *task)
                   "join_bytes", log_num(bytes), "bytes_each", log_num(bytes / max_i64(waiting, 1)));
 }
 
-static void feed_partition(struct runner *r, int partition, bool *moved)
+static void feed_records(struct runner *r, int partition, struct task *task, bool *moved)
 {
     struct err why;
-    struct task *task = instance_task(r->instance, partition);
     struct heads heads = {0};
     int64_t now_ms = runner_wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
-        if (look(r, partition, &heads, &why) < 0) {
+        if (look(r, partition, task, &heads, &why) < 0) {
             runner_halt(r, partition, why.detail);
             runner_plan_rejudgement(r);
             return;
@@ -443,6 +446,40 @@ static void feed_partition(struct runner *r, int partition, bool *moved)
             heads.held[k] = true;
         }
     }
+}
+
+static bool replays(const struct runner *r, int partition)
+{
+    const struct task *t = instance_task(r->instance, partition);
+    return t && !task_is_live(t) && !instance_is_halted(r->instance, partition);
+}
+
+// How long it took to read again what was counted before, from the first record on: said with the
+// last partition's end.
+static void say_replayed(struct runner *r)
+{
+    for (int p = 0; p < (int)r->settings.partitions; p++)
+        if (replays(r, p))
+            return;
+    int64_t us = max_i64(runner_mono_us(r) - r->replay_began_us, 1);
+    int64_t records = r->stats->replayed_records - r->replay_began_records;
+    log_info("replayed", "records", log_num(records), "ms", log_num(us / US_PER_MS),
+             "records_per_second", log_num(records * US_PER_S / us));
+    r->replay_began_us = 0;
+}
+
+static void feed_partition(struct runner *r, int partition, bool *moved)
+{
+    struct task *task = instance_task(r->instance, partition);
+    bool replayed = !task_is_live(task);
+    int64_t began_us = replayed ? runner_mono_us(r) : 0, before = r->stats->replayed_records;
+    feed_records(r, partition, task, moved);
+    if (r->replay_began_us == 0 && r->stats->replayed_records > before) {
+        r->replay_began_us = began_us;
+        r->replay_began_records = before;
+    }
+    if (replayed && r->replay_began_us != 0 && !replays(r, partition))
+        say_replayed(r);
 }
 
 static void feed(struct runner *r, bool *moved)

@@ -25,6 +25,7 @@ struct runner {
     bool flush_trouble;
     bool reopen;       // the group is to be left and joined again
     bool dispossessed; // since the database says that others have our partitions
+    int64_t replay_began_us, replay_began_records; // 0: none is under way
     int64_t next_flush_us, flush_began_us, attempt_began_us, retry_us;
     int64_t next_closing_us, next_tick_us, next_judgement_us;
     int64_t reopen_us; // when to make the source anew; it is NULL until then

@@ -142,6 +142,23 @@ struct series *series_take(struct series_table *t, struct str tenant, struct str
     return series_take_names(t, &names);
 }
 
+char *series_names_keep(struct str tenant, struct str route, struct str model)
+{
+    char *kept = xmalloc(tenant.n + route.n + model.n + 3), *at = kept;
+    name_put(&at, tenant);
+    name_put(&at, route);
+    name_put(&at, model);
+    return kept;
+}
+
+struct series *series_take_kept(struct series_table *t, const char *kept, int64_t epoch)
+{
+    struct str tenant = str_of(kept);
+    struct str route = str_of(kept + tenant.n + 1);
+    struct str model = str_of(route.p + route.n + 1);
+    return series_take(t, tenant, route, model, epoch);
+}
+
 struct series *series_ref(struct series *s)
 {
     assert(s->references > 0);

@@ -46,6 +46,10 @@ void series_names_make(struct series_names *names, const struct series_table *t,
 struct series *series_take_names(struct series_table *t, const struct series_names *names);
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
+// The names alone, each with its NUL, for whoever finds out later whether their entry is wanted; to
+// be freed. And the entry of names that were kept so.
+char *series_names_keep(struct str tenant, struct str route, struct str model);
+struct series *series_take_kept(struct series_table *t, const char *kept, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference
 // Has the memory fetched that counting something of it needs.
 void series_prefetch(const struct series *s);

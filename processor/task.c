@@ -10,7 +10,7 @@
 #include "processor/replay_ring.h"
 
 #define KEY_IS_HASHED SIZE_MAX
-#define RESERVED_MAX ((size_t)1 << 20) // identities: 112 MiB; the table grows to what it takes
+#define RESERVED_MAX ((size_t)1 << 20) // identities: 128 MiB; the table grows to what it takes
 #define LETTER_BYTES_MAX (16u << 20) // a record may be as large as the broker takes, and so its key
 
 struct log_state {
@@ -114,11 +114,30 @@ void task_skip_to(struct task *t, enum event_kind topic, int64_t offset)
     go_live_if_arrived(t);
 }
 
+// A request that waits holds its series, and while the task replays its names: most answers are
+// read again as well, and then nobody asked for the series (measured: see PROFILES.md).
+static void drop_asked(struct task *t, const struct join_request *asked)
+{
+    if (t->live)
+        series_drop(t->env.series, asked->series);
+    else
+        free(asked->names);
+}
+
+static void names_to_series(struct join_waiting *w, void *arg)
+{
+    struct task *t = arg;
+    char *names = w->request.names;
+    int64_t epoch = settings_at(&t->settings, w->time_ms)->series_epoch;
+    w->request.series = series_take_kept(t->env.series, names, epoch);
+    free(names);
+}
+
 static void drop_waiting(struct join_waiting *w, void *arg)
 {
     struct task *t = arg;
     if (w->kind == EVENT_REQUEST)
-        series_drop(t->env.series, w->request.series);
+        drop_asked(t, &w->request);
     else
         free(w->response.bytes);
 }
@@ -231,7 +250,7 @@ static void expire_requests(struct task *t, int64_t response_ms)
             window_facts(t->env.deltas, w.request.series, w.request.timestamp_us)->unanswered++;
             COUNT(t, unanswered);
         }
-        series_drop(t->env.series, w.request.series);
+        drop_asked(t, &w.request);
     }
 }
 
@@ -341,6 +360,7 @@ static void go_live_if_arrived(struct task *t)
         t->log[k].at.last_key = t->log[k].stored.last_key;
         t->log[k].key_n = KEY_IS_HASHED;
     }
+    join_each(t->join, EVENT_REQUEST, names_to_series, t);
     t->live = true;
 }
 
@@ -358,23 +378,21 @@ static struct hash128 identity_of(const struct task *t, struct str tenant, struc
     return hash_keyed128(t->env.key, bytes, tenant.n + 1 + request_id.n);
 }
 
-// The key is the request_id, unless somebody wrote to the topic in a way of his own: while the
-// value is read, what is known of that identity is on its way from memory.
-static struct hash128 expect_identity(const struct task *t, const struct task_record *r)
+// The key is the request_id, unless somebody wrote to the topic in a way of his own.
+void task_expect(const struct task *t, struct task_record *r)
 {
-    struct hash128 identity = {0, 0};
-    if (r->key.n <= EVENT_NAME_MAX && r->tenant.n <= EVENT_NAME_MAX) {
-        identity = identity_of(t, r->tenant, r->key);
-        join_prefetch(t->join, identity);
-    }
-    return identity;
+    r->identity = (struct hash128){0, 0};
+    if (r->tick || r->key.n > EVENT_NAME_MAX || r->tenant.n > EVENT_NAME_MAX)
+        return;
+    r->identity = identity_of(t, r->tenant, r->key);
+    join_prefetch(t->join, r->identity);
 }
 
-// `expected` is that of the key.
 static struct hash128 identity_of_event(const struct task *t, const struct task_record *r,
-                                        const struct event *ev, struct hash128 expected)
+                                        const struct event *ev)
 {
-    return str_eq(ev->request_id, r->key) ? expected : identity_of(t, r->tenant, ev->request_id);
+    bool expected = (r->identity.hi | r->identity.lo) && str_eq(ev->request_id, r->key);
+    return expected ? r->identity : identity_of(t, r->tenant, ev->request_id);
 }
 
 static uint32_t content_of(const struct task *t, const struct task_record *r)
@@ -390,19 +408,23 @@ static enum join_seen see(struct task *t, const struct task_record *r, struct ha
                     tenant.n ? (uint32_t)hash_keyed64(t->env.key, tenant.p, tenant.n) : 0, now_ms);
 }
 
-static void request_is_new(struct task *t, const struct event *ev, const struct series_names *names,
-                           struct hash128 identity)
+// The names are made where the task is live.
+static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
+                           const struct series_names *names, struct hash128 identity)
 {
     int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
     struct join_request asked = {
-        .series = series_take_names(t->env.series, names),
         .timestamp_us = ev->timestamp_us,
         .prompt_tokens = ev->prompt_tokens,
         .excludes_cached = usage_excludes_cached(ev->provider),
     };
     COUNT(t, requests);
-    if (t->live)
+    if (t->live) {
+        asked.series = series_take_names(t->env.series, names);
         window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;
+    } else {
+        asked.names = series_names_keep(tenant, ev->route, ev->model);
+    }
     struct join_waiting w;
     if (!join_match(t->join, EVENT_REQUEST, identity, time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
@@ -422,7 +444,7 @@ static void request_is_new(struct task *t, const struct event *ev, const struct 
     (void)rc;
     count_answer(t, &asked, &answer);
     free_kept(t, &w.response);
-    series_drop(t->env.series, asked.series);
+    drop_asked(t, &asked);
 }
 
 // Whoever may write to the topic may write any header; a tenant that is no name could not be
@@ -442,7 +464,6 @@ static void take_request(struct task *t, const struct task_record *r)
 {
     struct event ev;
     struct err e;
-    struct hash128 expected = expect_identity(t, r);
     if (read_event(t, r, &ev) < 0)
         return;
     struct str tenant = r->tenant.n ? r->tenant : ev.tenant_id;
@@ -459,12 +480,13 @@ static void take_request(struct task *t, const struct task_record *r)
     }
     struct series_names names;
     int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
-    series_names_make(&names, t->env.series, tenant, ev.route, ev.model,
-                      settings_at(&t->settings, time_ms)->series_epoch);
-    struct hash128 identity = identity_of_event(t, r, &ev, expected);
+    if (t->live)
+        series_names_make(&names, t->env.series, tenant, ev.route, ev.model,
+                          settings_at(&t->settings, time_ms)->series_epoch);
+    struct hash128 identity = identity_of_event(t, r, &ev);
     switch (see(t, r, identity, content_of(t, r), tenant)) {
     case JOIN_NEW:
-        request_is_new(t, &ev, &names, identity);
+        request_is_new(t, &ev, tenant, &names, identity);
         break;
     case JOIN_DUPLICATE:
         COUNT(t, duplicate_requests);
@@ -488,7 +510,7 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
     struct join_waiting w;
     if (join_match(t->join, EVENT_RESPONSE, identity, time_ms, &w)) {
         count_answer(t, &w.request, ev);
-        series_drop(t->env.series, w.request.series);
+        drop_asked(t, &w.request);
         return;
     }
     join_wait(t->join, &(struct join_waiting){.identity = identity,
@@ -507,18 +529,21 @@ static uint32_t content_and_fetch(const struct task *t, const struct task_record
     const struct join_waiting *asked = join_first_waiting(t->join, identity);
     __builtin_prefetch(asked);
     uint32_t content = content_of(t, r);
-    if (asked && asked->kind == EVENT_REQUEST)
+    if (!asked || asked->kind != EVENT_REQUEST)
+        return content;
+    if (t->live)
         series_prefetch(asked->request.series);
+    else
+        __builtin_prefetch(asked->request.names, 1);
     return content;
 }
 
 static void take_response(struct task *t, const struct task_record *r)
 {
     struct event ev;
-    struct hash128 expected = expect_identity(t, r);
     if (read_event(t, r, &ev) < 0)
         return;
-    struct hash128 identity = identity_of_event(t, r, &ev, expected);
+    struct hash128 identity = identity_of_event(t, r, &ev);
     uint32_t content = content_and_fetch(t, r, identity);
     switch (see(t, r, identity, content, (struct str){0})) {
     case JOIN_NEW:

@@ -59,6 +59,9 @@ void task_free(struct task *t);
 // flight.
 void task_skip_to(struct task *t, enum event_kind topic, int64_t offset);
 
+// The record will be fed soon: what is known of its identity is on its way from memory meanwhile.
+// It may be left out.
+void task_expect(const struct task *t, struct task_record *r);
 enum task_feed task_feed(struct task *t, const struct task_record *r) MUST_CHECK;
 // The topic was read to its end, which lies at the offset. False where that is before the P that a
 // replay has to arrive at: the log may have been truncated.

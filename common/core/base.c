@@ -31,8 +31,12 @@ void *xcalloc(size_t count, size_t size)
 
 void *xcalloc_huge(size_t size)
 {
-    if (size < HUGE_MIN)
-        return xcalloc(1, size);
+    if (size < HUGE_MIN) {
+        void *small = aligned_alloc(CACHE_LINE, (size / CACHE_LINE + 1) * CACHE_LINE);
+        if (!small)
+            out_of_memory(size);
+        return memset(small, 0, size);
+    }
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         out_of_memory(size);

@@ -60,7 +60,8 @@ void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull, warn_unused_resu
 // Zeroed memory that is looked into at random: of large tables in pages of 2 MiB, where the kernel
 // gives any (transparent_hugepage not "never"), since small ones cost a walk through the page
 // tables at each look, and a fault each at first. A third of the time of a replay
-// (tests/bench/README.md).
+// (tests/bench/README.md). It begins with a line of the cache.
+#define CACHE_LINE 64
 void *xcalloc_huge(size_t size) __attribute__((returns_nonnull));
 void free_huge(void *p, size_t size); // the size that was asked for; NULL is fine
 void *xcalloc(size_t count, size_t size)

@@ -37,14 +37,33 @@ static struct task_record record_of(const struct bench_events *in, size_t i)
                                 .value = v->value};
 }
 
+// The next event of the kind from the i-th on, as one waits at the head of its topic.
+static size_t next_of(const struct bench_events *in, int kind, size_t i)
+{
+    while (i < in->count && (int)in->v[i].kind != kind)
+        i++;
+    return i;
+}
+
 static void feed(struct task *t, struct window_table *deltas, const struct bench_events *in,
                  const char *what, const char *style)
 {
-    size_t taken = 0;
+    size_t taken = 0, at[2];
+    struct task_record head[2];
     int64_t flush_ns = 0, begin_ns = bench_cpu_ns();
+    for (int k = 0; k < 2; k++) {
+        at[k] = next_of(in, k, 0);
+        head[k] = record_of(in, at[k]);
+        task_expect(t, &head[k]);
+    }
     for (size_t i = 0; i < in->count; i++) {
-        struct task_record r = record_of(in, i);
-        taken += task_feed(t, &r) == FEED_TAKEN;
+        int k = at[1] == i;
+        taken += task_feed(t, &head[k]) == FEED_TAKEN;
+        at[k] = next_of(in, k, i + 1);
+        if (at[k] < in->count) {
+            head[k] = record_of(in, at[k]);
+            task_expect(t, &head[k]);
+        }
         if (task_is_live(t) && i % FLUSH_EVERY == FLUSH_EVERY - 1) {
             int64_t flush_begin_ns = bench_cpu_ns();
             drop_deltas(t, deltas);

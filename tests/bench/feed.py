@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What measures of the processor share: filling the log (fill_kafka.c), and what is spent between two moments by the
 processor, and by broker and database for it."""
+import json
 import os
 import re
 import subprocess
 import time
+
+from stack import wait_for
 
 LIVE = 'streamlens_processor_partitions{state="live"}'
 DUPLICATES = [f'streamlens_processor_duplicates_total{{topic="{t}",content="{c}"}}'
@@ -90,3 +93,17 @@ class Meter:
         for (kind, pid), now in self.others().items():
             spent[kind] += now - self.before.get((kind, pid), 0.0)
         return spent
+
+
+def replayed(p, meter):
+    """Waits until a processor that was just started says that it has read all again: what was spent from its start on,
+    but for the time, which is from the first record on, and how many records that were. It says so itself: to ask
+    for its metrics all the while would be to measure that."""
+    def said():
+        for text in p.log().splitlines():
+            entry = json.loads(text)
+            if entry["event"] == "replayed":
+                return entry
+        return None
+    entry = wait_for(said, "all records read again", 600, 0.01)
+    return {**meter.read(), "time": int(entry["ms"]) / 1000}, int(entry["records"])

@@ -15,13 +15,14 @@ import time
 import unittest
 import unittest.mock
 
-import bench_lines
-import feed
-import machine
-import measures
-import summary
-from bench_lines import Value
-from measures import Measure, Target
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import bench_lines  # noqa: E402
+import feed  # noqa: E402
+import machine  # noqa: E402
+import measures  # noqa: E402
+import summary  # noqa: E402
+from bench_lines import Value  # noqa: E402
+from measures import Measure, Target  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 loader = importlib.machinery.SourceFileLoader("bench_run", os.path.join(HERE, "run"))

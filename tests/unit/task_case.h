@@ -101,13 +101,15 @@ static inline const struct logged *append(enum event_kind kind, int64_t at_ms, c
 
 static inline enum task_feed feed_to(struct task *t, enum event_kind kind, const struct logged *r)
 {
-    return task_feed(t, &(struct task_record){.topic = kind,
-                                              .offset = r->offset,
-                                              .time_ms = r->time_ms,
-                                              .key = str_of(r->key),
-                                              .value = str_of(r->value),
-                                              .tenant = str_of(r->tenant),
-                                              .tick = r->tick});
+    struct task_record record = {.topic = kind,
+                                 .offset = r->offset,
+                                 .time_ms = r->time_ms,
+                                 .key = str_of(r->key),
+                                 .value = str_of(r->value),
+                                 .tenant = str_of(r->tenant),
+                                 .tick = r->tick};
+    task_expect(t, &record); // as the loop does
+    return task_feed(t, &record);
 }
 
 static inline const struct logged *append_event(enum event_kind kind, int64_t at_ms, const char *id,
