@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processor is stopped and killed in the middle of a window, with joins open; nothing is lost or
 counted twice."""
+import json
 import time
 import unittest
 
@@ -34,6 +35,11 @@ class ProcessorRestart(unittest.TestCase):
                 self.pairs(s, name, n, "requests")  # a client that retries after the crash
                 s.start("processor")
                 s.wait_totals(requests=total, responses=total, in_flight=0)
+                # It says how long it took to read again what was counted before.
+                processor = s.services["processor"]
+                said = [e for e in map(json.loads, processor.log().splitlines()) if e["event"] == "replayed"]
+                self.assertEqual([int(e["records"]) for e in said],
+                                 [processor.metric("streamlens_processor_replayed_records_total")])
             totals = s.totals()
             self.assertEqual(totals["prompt_tokens"], 3 * total)
             self.assertEqual(totals["completion_tokens"], 2 * total)
