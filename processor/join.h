@@ -23,11 +23,13 @@
 
 // What of a request its answer is counted with.
 struct join_request {
-    union {                    // the caller's, who knows which of them it is
+    // The caller's to take and drop.
+    union {
         struct series *series; // one reference
-        char *names;           // of series_names_keep()
+        char *names;           // where names_n > 0: of series_names_keep()
     };
     int64_t timestamp_us, prompt_tokens;
+    uint16_t names_n;
     bool excludes_cached; // usage_excludes_cached() of its provider
 };
 

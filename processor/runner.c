@@ -409,9 +409,10 @@ static void say_full(struct runner *r, int partition, const struct task *task)
                   "join_bytes", log_num(bytes), "bytes_each", log_num(bytes / max_i64(waiting, 1)));
 }
 
-static void feed_records(struct runner *r, int partition, struct task *task, bool *moved)
+static void feed_partition(struct runner *r, int partition, bool *moved)
 {
     struct err why;
+    struct task *task = instance_task(r->instance, partition);
     struct heads heads = {0};
     int64_t now_ms = runner_wall_ms(r);
     for (int n = 0; n < FEED_ROUND; n++) {
@@ -454,8 +455,8 @@ static bool replays(const struct runner *r, int partition)
     return t && !task_is_live(t) && !instance_is_halted(r->instance, partition);
 }
 
-// How long it took to read again what was counted before, from the first record on: said with the
-// last partition's end.
+// How long it took to read again what was counted before: from the first record of this assignment
+// on until no partition replays any more. One that was halted meanwhile is not waited for.
 static void say_replayed(struct runner *r)
 {
     for (int p = 0; p < (int)r->settings.partitions; p++)
@@ -468,25 +469,18 @@ static void say_replayed(struct runner *r)
     r->replay_began_us = 0;
 }
 
-static void feed_partition(struct runner *r, int partition, bool *moved)
+static void feed(struct runner *r, bool *moved)
 {
-    struct task *task = instance_task(r->instance, partition);
-    bool replayed = !task_is_live(task);
-    int64_t began_us = replayed ? runner_mono_us(r) : 0, before = r->stats->replayed_records;
-    feed_records(r, partition, task, moved);
+    int64_t began_us = runner_mono_us(r), before = r->stats->replayed_records;
+    for (int p = 0; p < (int)r->settings.partitions && !instance_is_flushing(r->instance); p++)
+        if (instance_task(r->instance, p) && !instance_is_halted(r->instance, p))
+            feed_partition(r, p, moved);
     if (r->replay_began_us == 0 && r->stats->replayed_records > before) {
         r->replay_began_us = began_us;
         r->replay_began_records = before;
     }
-    if (replayed && r->replay_began_us != 0 && !replays(r, partition))
+    if (r->replay_began_us != 0)
         say_replayed(r);
-}
-
-static void feed(struct runner *r, bool *moved)
-{
-    for (int p = 0; p < (int)r->settings.partitions && !instance_is_flushing(r->instance); p++)
-        if (instance_task(r->instance, p) && !instance_is_halted(r->instance, p))
-            feed_partition(r, p, moved);
 }
 
 // ---- the loop ----

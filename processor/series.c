@@ -142,9 +142,12 @@ struct series *series_take(struct series_table *t, struct str tenant, struct str
     return series_take_names(t, &names);
 }
 
-char *series_names_keep(struct str tenant, struct str route, struct str model)
+static_assert(3 * (EVENT_NAME_MAX + 1) <= UINT16_MAX, "what names_n of a request can say");
+
+char *series_names_keep(struct str tenant, struct str route, struct str model, uint16_t *n)
 {
-    char *kept = xmalloc(tenant.n + route.n + model.n + 3), *at = kept;
+    *n = (uint16_t)(tenant.n + route.n + model.n + 3);
+    char *kept = xmalloc(*n), *at = kept;
     name_put(&at, tenant);
     name_put(&at, route);
     name_put(&at, model);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dictionary of (tenant, route, model, series epoch): one entry for each that an open request
-// or an unflushed delta refers to, by counted references. Entries that nobody refers to are kept
-// for a while, since most names come again at once: at most SERIES_UNUSED more than are in use.
+// (of a replay: only some, see task.c) or an unflushed delta refers to, by counted references.
+// Entries that nobody refers to are kept for a while, since most names come again at once: at most
+// SERIES_UNUSED more than are in use.
 //
 // Which row a series belongs to is decided within an epoch of the cap (DESIGN 4, rule 9), so names
 // that were asked for in two of them are two entries here, whether or not both mean one row.
@@ -46,9 +47,9 @@ void series_names_make(struct series_names *names, const struct series_table *t,
 struct series *series_take_names(struct series_table *t, const struct series_names *names);
 struct series *series_take(struct series_table *t, struct str tenant, struct str route,
                            struct str model, int64_t epoch);
-// The names alone, each with its NUL, for whoever finds out later whether their entry is wanted; to
-// be freed. And the entry of names that were kept so.
-char *series_names_keep(struct str tenant, struct str route, struct str model);
+// The names alone, *n bytes with a NUL behind each, for whoever finds out later whether their entry
+// is wanted; to be freed. And the entry of names that were kept so.
+char *series_names_keep(struct str tenant, struct str route, struct str model, uint16_t *n);
 struct series *series_take_kept(struct series_table *t, const char *kept, int64_t epoch);
 struct series *series_ref(struct series *s); // one more reference
 // Has the memory fetched that counting something of it needs.

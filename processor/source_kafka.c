@@ -246,6 +246,7 @@ enum source_head source_peek(struct source *s, int partition, enum event_kind to
     }
     out->topic = topic;
     out->offset = m->offset;
+    out->identity = (struct hash128){0, 0};
     out->key = (struct str){m->key, m->key_len};
     out->value = (struct str){m->payload, m->len};
     read_headers(m, out);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading order: time, then what a request and a response do, then
-// feed.
+// Reading order: time, then what a request and a response do, then feed.
 #include "processor/task.h"
 
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #define KEY_IS_HASHED SIZE_MAX
 #define RESERVED_MAX ((size_t)1 << 20) // identities: 128 MiB; the table grows to what it takes
+#define NAMES_BYTES_MAX (1u << 20)   // of a replay: requests beyond it ask for their series at once
 #define LETTER_BYTES_MAX (16u << 20) // a record may be as large as the broker takes, and so its key
 
 struct log_state {
@@ -34,7 +34,8 @@ struct task {
     struct log_state log[2];
     struct join *join;
     struct dead_letters letters;
-    size_t kept_bytes; // of answers that wait
+    size_t kept_bytes;  // of answers that wait, and
+    size_t names_bytes; // of the names of requests that do
     char error[256];
 };
 
@@ -114,23 +115,27 @@ void task_skip_to(struct task *t, enum event_kind topic, int64_t offset)
     go_live_if_arrived(t);
 }
 
-// A request that waits holds its series, and while the task replays its names: most answers are
-// read again as well, and then nobody asked for the series (measured: see PROFILES.md).
 static void drop_asked(struct task *t, const struct join_request *asked)
 {
-    if (t->live)
+    if (asked->names_n == 0) {
         series_drop(t->env.series, asked->series);
-    else
-        free(asked->names);
+        return;
+    }
+    t->kept_bytes -= asked->names_n;
+    t->names_bytes -= asked->names_n;
+    free(asked->names);
 }
 
 static void names_to_series(struct join_waiting *w, void *arg)
 {
     struct task *t = arg;
-    char *names = w->request.names;
+    struct join_request asked = w->request;
+    if (asked.names_n == 0)
+        return;
     int64_t epoch = settings_at(&t->settings, w->time_ms)->series_epoch;
-    w->request.series = series_take_kept(t->env.series, names, epoch);
-    free(names);
+    w->request.series = series_take_kept(t->env.series, asked.names, epoch);
+    w->request.names_n = 0;
+    drop_asked(t, &asked);
 }
 
 static void drop_waiting(struct join_waiting *w, void *arg)
@@ -374,7 +379,8 @@ static struct hash128 identity_of(const struct task *t, struct str tenant, struc
     if (tenant.n)
         memcpy(bytes, tenant.p, tenant.n);
     bytes[tenant.n] = '\0';
-    memcpy(bytes + tenant.n + 1, request_id.p, request_id.n);
+    if (request_id.n)
+        memcpy(bytes + tenant.n + 1, request_id.p, request_id.n);
     return hash_keyed128(t->env.key, bytes, tenant.n + 1 + request_id.n);
 }
 
@@ -408,7 +414,15 @@ static enum join_seen see(struct task *t, const struct task_record *r, struct ha
                     tenant.n ? (uint32_t)hash_keyed64(t->env.key, tenant.p, tenant.n) : 0, now_ms);
 }
 
-// The names are made where the task is live.
+// Most of what a replay reads has been answered: nobody asks for its series, so a request that
+// waits keeps its names until the task goes live (a fifth of bench_core's replay). They take more
+// memory than a reference does, hence their share.
+static bool keeps_names(const struct task *t)
+{
+    return !t->live && t->names_bytes < NAMES_BYTES_MAX;
+}
+
+// names: NULL where the task keeps_names().
 static void request_is_new(struct task *t, const struct event *ev, struct str tenant,
                            const struct series_names *names, struct hash128 identity)
 {
@@ -419,12 +433,15 @@ static void request_is_new(struct task *t, const struct event *ev, struct str te
         .excludes_cached = usage_excludes_cached(ev->provider),
     };
     COUNT(t, requests);
-    if (t->live) {
-        asked.series = series_take_names(t->env.series, names);
-        window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;
+    if (!names) {
+        asked.names = series_names_keep(tenant, ev->route, ev->model, &asked.names_n);
+        t->kept_bytes += asked.names_n;
+        t->names_bytes += asked.names_n;
     } else {
-        asked.names = series_names_keep(tenant, ev->route, ev->model);
+        asked.series = series_take_names(t->env.series, names);
     }
+    if (t->live)
+        window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;
     struct join_waiting w;
     if (!join_match(t->join, EVENT_REQUEST, identity, time_ms, &w)) {
         join_wait(t->join, &(struct join_waiting){.identity = identity,
@@ -480,13 +497,14 @@ static void take_request(struct task *t, const struct task_record *r)
     }
     struct series_names names;
     int64_t time_ms = t->log[EVENT_REQUEST].at.time_ms;
-    if (t->live)
+    bool keep = keeps_names(t);
+    if (!keep)
         series_names_make(&names, t->env.series, tenant, ev.route, ev.model,
                           settings_at(&t->settings, time_ms)->series_epoch);
     struct hash128 identity = identity_of_event(t, r, &ev);
     switch (see(t, r, identity, content_of(t, r), tenant)) {
     case JOIN_NEW:
-        request_is_new(t, &ev, tenant, &names, identity);
+        request_is_new(t, &ev, tenant, keep ? NULL : &names, identity);
         break;
     case JOIN_DUPLICATE:
         COUNT(t, duplicate_requests);
@@ -521,19 +539,17 @@ static void response_is_new(struct task *t, const struct task_record *r, const s
     expire_responses(t, t->log[EVENT_REQUEST].at.time_ms);
 }
 
-// Of the answer. While it is computed, the request that waits for it is fetched, and then its
-// series: of a backlog a tenth (paired runs of tests/bench/replay).
+// Of the answer. Meanwhile the request that waits for it is fetched, and then its series: a tenth
+// of a backlog (paired runs of tests/bench/replay).
 static uint32_t content_and_fetch(const struct task *t, const struct task_record *r,
                                   struct hash128 identity)
 {
     const struct join_waiting *asked = join_first_waiting(t->join, identity);
     __builtin_prefetch(asked);
     uint32_t content = content_of(t, r);
-    if (!asked || asked->kind != EVENT_REQUEST)
-        return content;
-    if (t->live)
+    if (asked && asked->kind == EVENT_REQUEST && asked->request.names_n == 0)
         series_prefetch(asked->request.series);
-    else
+    else if (asked && asked->kind == EVENT_REQUEST)
         __builtin_prefetch(asked->request.names, 1);
     return content;
 }

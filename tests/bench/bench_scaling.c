@@ -133,6 +133,7 @@ static int64_t feed_piece(struct task *t, const struct piece *p, int64_t *offset
                                 .time_ms = p->v[i].time_ms,
                                 .key = {at, p->v[i].key_n},
                                 .value = {at + p->v[i].key_n, p->v[i].value_n}};
+        task_expect(t, &r);
         taken += task_feed(t, &r) == FEED_TAKEN;
         at += p->v[i].key_n + p->v[i].value_n;
     }

@@ -96,14 +96,12 @@ class Meter:
 
 
 def replayed(p, meter):
-    """Waits until a processor that was just started says that it has read all again: what was spent from its start on,
-    but for the time, which is from the first record on, and how many records that were. It says so itself: to ask
-    for its metrics all the while would be to measure that."""
+    """Waits until a processor that was started after the meter was made says that it has read all again: what was
+    spent from its start on, but for the time, which is from the first record on, and how many records that were. It
+    says so itself: to ask for its metrics all the while would be to measure that."""
     def said():
-        for text in p.log().splitlines():
-            entry = json.loads(text)
-            if entry["event"] == "replayed":
-                return entry
-        return None
-    entry = wait_for(said, "all records read again", 600, 0.01)
+        if p.process.poll() is not None:
+            raise AssertionError(f"{p.name} ended with {p.process.returncode}:\n{p.log()}")
+        return next((line for line in p.log().splitlines() if '"event":"replayed"' in line), None)
+    entry = json.loads(wait_for(said, "all records read again", 600, 0.01))
     return {**meter.read(), "time": int(entry["ms"]) / 1000}, int(entry["records"])

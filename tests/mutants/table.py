@@ -52,11 +52,14 @@ MUTANTS = (
            "if (!t->live && r->offset >= l->barrier) {", "if (!t->live && r->offset > l->barrier) {",
            "the first record beyond P is muted", UNIT + "task_replay"),
     Mutant("requests_counted_in_replay", TASK,
-           "        asked.names = series_names_keep(tenant, ev->route, ev->model);",
-           "        asked.names = series_names_keep(tenant, ev->route, ev->model);\n"
+           "        asked.names = series_names_keep(tenant, ev->route, ev->model, &asked.names_n);",
+           "        asked.names = series_names_keep(tenant, ev->route, ev->model, &asked.names_n);\n"
            "        struct series *s = series_take_kept(t->env.series, asked.names, 0);\n"
            "        window_facts(t->env.deltas, s, asked.timestamp_us)->requests++;",
            "requests of the replay count again", "sim"),
+    Mutant("names_without_a_bound", TASK,
+           "    return !t->live && t->names_bytes < NAMES_BYTES_MAX;", "    return !t->live;",
+           "every request of a replay that waits keeps its names", UNIT + "task_replay"),
     Mutant("names_of_the_newest_epoch", TASK,
            "    int64_t epoch = settings_at(&t->settings, w->time_ms)->series_epoch;",
            "    int64_t epoch = settings_newest(&t->settings)->series_epoch;",
@@ -163,9 +166,9 @@ MUTANTS = (
            "        expire_requests(t, t->log[EVENT_RESPONSE].at.time_ms);\n        return;\n", "        return;\n",
            "a request that is read after its TTL waits for the next time", "sim"),
     Mutant("late_event_dropped", TASK,
-           "        window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;",
-           "        if (asked.timestamp_us / US_PER_MS + 60000 > t->log[EVENT_REQUEST].at.time_ms)\n"
-           "            window_facts(t->env.deltas, asked.series, asked.timestamp_us)->requests++;",
+           "    if (t->live)\n        window_facts(t->env.deltas, asked.series",
+           "    if (t->live && asked.timestamp_us / US_PER_MS + 60000 > t->log[EVENT_REQUEST].at.time_ms)\n"
+           "        window_facts(t->env.deltas, asked.series",
            "a request of a minute that is over counts nowhere", "sim"),
     Mutant("minute_of_the_answer", TASK,
            "window_facts(t->env.deltas, asked->series, asked->timestamp_us);",

@@ -279,6 +279,48 @@ START_TEST(a_replay_reserves_no_more_than_its_share)
 }
 END_TEST
 
+static size_t names_bytes(void)
+{
+    return task_join_bytes(task) - join_bytes(task_join(task));
+}
+
+// Until the task is live a request that waits keeps its names: no more of them than a share.
+START_TEST(names_that_a_replay_keeps_are_counted_and_bounded)
+{
+    enum { N = 3000, LONGEST = 3 * (EVENT_NAME_MAX + 1) };
+    char name[EVENT_NAME_MAX + 1], id[16], value[1024];
+    memset(name, 'n', EVENT_NAME_MAX);
+    name[EVENT_NAME_MAX] = '\0';
+    struct position p = position_now();
+    int64_t first = p.log[EVENT_REQUEST].next;
+    p.log[EVENT_REQUEST].next += N;
+    take_over(&p);
+    for (int i = 0; i < N; i++) {
+        snprintf(id, sizeof(id), "i%d", i);
+        snprintf(value, sizeof(value),
+                 "{\"request_id\":\"%s\",\"timestamp\":%lld,\"tenant_id\":\"%s\","
+                 "\"route\":\"%s\",\"model\":\"%s\"}",
+                 id, (long long)T0, name, name, name);
+        ck_assert(!task_is_live(task));
+        bool full = names_bytes() >= 1 << 20;
+        struct task_record r = {.topic = EVENT_REQUEST,
+                                .offset = first + i,
+                                .time_ms = T0,
+                                .key = str_of(id),
+                                .value = str_of(value)};
+        ck_assert_int_eq(task_feed(task, &r), FEED_TAKEN);
+        ck_assert_uint_le(names_bytes(), (1u << 20) + LONGEST);
+        if (task_is_live(task))
+            continue; // with the last one
+        ck_assert_uint_ge(names_bytes(), min_i64((i + 1) * LONGEST, 1 << 20));
+        ck_assert_uint_eq(series_count(env.series), full);
+    }
+    ck_assert(task_is_live(task));
+    ck_assert_uint_eq(join_waiting_count(task_join(task), EVENT_REQUEST), N);
+    ck_assert_uint_eq(names_bytes(), 0);
+}
+END_TEST
+
 // ---- replay from any position, against the task that never stopped ----
 
 static void expect_same_deltas(struct window_table *a, struct window_table *b)
@@ -563,6 +605,7 @@ static void add_the_rest(TCase *tc)
                         2);
     tcase_add_loop_test(tc, a_window_to_be_closed_wants_ticks_until_the_time_has_reached_it, 0, 2);
     tcase_add_test(tc, a_task_that_replays_wants_no_ticks);
+    tcase_add_test(tc, names_that_a_replay_keeps_are_counted_and_bounded);
 }
 
 int main(void)
