@@ -24,6 +24,7 @@ START_TEST(huge_memory_is_zeroed_and_all_of_it_is_ours)
     size_t n = sizes[_i];
     for (int again = 0; again < 2; again++) { // the second may be what the first gave back
         unsigned char *p = xcalloc_huge(n);
+        ck_assert_uint_eq((uintptr_t)p % CACHE_LINE, 0);
         ck_assert(n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0));
         memset(p, 0xa5, n);
         free_huge(p, n);
