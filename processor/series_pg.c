@@ -40,18 +40,19 @@ static const char lookup[] =
     "SELECT n.i, CASE WHEN v.id IS NOT NULL THEN v.id WHEN " IS_FULL " THEN " OTHER_ID " END,"
     " (v.id IS NULL)::int::bigint FROM " NAMES ", LATERAL (SELECT " ID " AS id OFFSET 0) v";
 
-// Tenants are inserted and locked in one order, so that two of these never wait for each other.
+// Of tenants, $1. They are inserted and locked in one order, so that two of these never wait for
+// each other.
 static const char add_tenants[] =
-    "INSERT INTO llm_tenant (tenant_id) SELECT DISTINCT n.tenant_id COLLATE \"C\" AS t FROM " NAMES
+    "INSERT INTO llm_tenant (tenant_id) SELECT t COLLATE \"C\" AS t FROM unnest($1::text[]) t"
     " ORDER BY t ON CONFLICT DO NOTHING";
 static const char lock_tenants[] =
-    "SELECT FROM llm_tenant WHERE tenant_id IN (SELECT n.tenant_id FROM " NAMES ")"
-    " ORDER BY tenant_id FOR UPDATE";
+    "SELECT FROM llm_tenant WHERE tenant_id = ANY ($1::text[]) ORDER BY tenant_id FOR UPDATE";
 // Under the lock: as many as still fit in the epoch, which is the tenant's from now on. A name that
-// a later epoch has made a row of is not made again: the tenant is in that epoch.
+// a later epoch has made a row of is not made again: the tenant is in that epoch. Tells the ids of
+// those that it made, in the order of the names.
 static const char add_series[] =
     "WITH missing AS ("
-    "  SELECT n.tenant_id, n.route, n.model,"
+    "  SELECT n.i, n.tenant_id, n.route, n.model,"
     "         row_number() OVER (PARTITION BY n.tenant_id ORDER BY n.i) AS nth"
     "  FROM " NAMES " WHERE NOT (" IS_OTHER ") AND " ID " IS NULL"
     "   AND (SELECT t.epoch FROM llm_tenant t WHERE t.tenant_id = n.tenant_id) <= $4),"
@@ -60,12 +61,14 @@ static const char add_series[] =
     "  SELECT m.tenant_id, m.route, m.model, $4 FROM missing m"
     "  WHERE (SELECT t.series_count FROM llm_tenant t WHERE t.tenant_id = m.tenant_id) + m.nth"
     "     <= (SELECT max_series_per_tenant FROM streamlens_settings WHERE epoch = $4)"
-    "  ORDER BY m.tenant_id, m.nth RETURNING tenant_id)"
-    " UPDATE llm_tenant t SET epoch = $4, series_count = t.series_count + u.made"
-    " FROM (SELECT tenant_id, sum(made)::bigint AS made"
-    "  FROM (SELECT tenant_id, 0 AS made FROM missing UNION ALL SELECT tenant_id, 1 FROM added) v"
-    "  GROUP BY tenant_id) u"
-    " WHERE t.tenant_id = u.tenant_id";
+    "  ORDER BY m.i RETURNING series_id, tenant_id, route, model),"
+    " counted AS ("
+    "  UPDATE llm_tenant t SET epoch = $4, series_count = t.series_count + u.made"
+    "  FROM (SELECT tenant_id, sum(made)::bigint AS made"
+    "   FROM (SELECT tenant_id, 0 AS made FROM missing UNION ALL SELECT tenant_id, 1 FROM added) v"
+    "   GROUP BY tenant_id) u"
+    "  WHERE t.tenant_id = u.tenant_id)"
+    " SELECT series_id, tenant_id, route, model FROM added";
 static const char add_other[] = "INSERT INTO llm_series (tenant_id, route, model)"
                                 " SELECT DISTINCT n.tenant_id, '" SERIES_OTHER "', '" SERIES_OTHER
                                 "' FROM " NAMES " WHERE " ID " IS NULL ON CONFLICT DO NOTHING";
@@ -106,14 +109,19 @@ static enum store_result run(struct db *db, const char *sql, const struct wanted
     return rc;
 }
 
+static void give_id(const struct db *db, struct series *s, int64_t id)
+{
+    s->store_id = id;
+    s->store_connection = db_connections(db);
+}
+
+// Of a lookup; r may be NULL.
 static void take_ids(const struct db *db, const PGresult *r, struct wanted *w, int64_t *over_cap)
 {
     for (int row = 0; row < PQntuples(r); row++) {
         if (PQgetisnull(r, row, 1))
             continue;
-        struct series *s = w[db_i64(r, row, 0) - 1].series;
-        s->store_id = db_i64(r, row, 1);
-        s->store_connection = db_connections(db);
+        give_id(db, w[db_i64(r, row, 0) - 1].series, db_i64(r, row, 1));
         *over_cap += db_i64(r, row, 2);
     }
 }
@@ -137,11 +145,49 @@ static bool all_found(const PGresult *r)
     return true;
 }
 
-// Looks up what was made. Only where a name is left over, __other__ is made: to look for that took
-// a sixth of making 10,000 series.
-static enum store_result look_up_made(struct db *db, struct wanted *w, size_t n, PGresult **ids,
+// All tenants of the names are there, and locked. The names are sorted.
+static enum store_result hold_tenants(struct db *db, const struct wanted *w, size_t n,
                                       struct err *e)
 {
+    struct str *tenants = xcalloc(n, sizeof(*tenants));
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (count == 0 || !str_eq(tenants[count - 1], w[i].tenant))
+            tenants[count++] = w[i].tenant;
+    struct db_params p = {0};
+    db_param_texts(&p, tenants, count, sizeof(*tenants));
+    enum store_result rc = db_query(db, add_tenants, &p, NULL, e);
+    if (rc == STORE_OK)
+        rc = db_query(db, lock_tenants, &p, NULL, e);
+    db_params_free(&p);
+    free(tenants);
+    return rc;
+}
+
+// Brings to the front the names that a row of add_series was made of, in the order of the rows, and
+// tells how many. Should the rows come in another order, the rest are looked up.
+static size_t made_first(const PGresult *made, struct wanted *w, size_t n)
+{
+    size_t row = 0;
+    for (size_t i = 0; i < n && row < (size_t)PQntuples(made); i++) {
+        struct wanted its = w[i];
+        if (str_eq(its.tenant, db_bytes(made, (int)row, 1)) &&
+            str_eq(its.route, db_bytes(made, (int)row, 2)) &&
+            str_eq(its.model, db_bytes(made, (int)row, 3))) {
+            w[i] = w[row];
+            w[row++] = its;
+        }
+    }
+    return row;
+}
+
+// Looks up what was not made: others have it, or there is no room. Only where a name is left over,
+// __other__ is made.
+static enum store_result look_up_others(struct db *db, struct wanted *w, size_t n, PGresult **ids,
+                                        struct err *e)
+{
+    if (n == 0)
+        return STORE_OK;
     enum store_result rc = run(db, lookup, w, n, ids, e);
     if (rc != STORE_OK || all_found(*ids))
         return rc;
@@ -154,21 +200,28 @@ static enum store_result look_up_made(struct db *db, struct wanted *w, size_t n,
 static enum store_result make(struct db *db, struct wanted *w, size_t n, int64_t *over_cap,
                               struct err *e)
 {
-    static const char *const steps[] = {add_tenants, lock_tenants, add_series};
+    PGresult *made = NULL, *others = NULL;
+    size_t made_n = 0;
     enum store_result rc = db_exec(db, "BEGIN", NULL, e);
-    for (size_t i = 0; rc == STORE_OK && i < ARRAY_LEN(steps); i++)
-        rc = run(db, steps[i], w, n, NULL, e);
-    PGresult *ids = NULL;
     if (rc == STORE_OK)
-        rc = look_up_made(db, w, n, &ids, e);
+        rc = hold_tenants(db, w, n, e);
+    if (rc == STORE_OK)
+        rc = run(db, add_series, w, n, &made, e);
+    if (rc == STORE_OK) {
+        made_n = made_first(made, w, n);
+        rc = look_up_others(db, w + made_n, n - made_n, &others, e);
+    }
     if (rc == STORE_OK)
         rc = db_commit(db, e);
     else
         db_rollback(db);
     // Only now: an id that was rolled back would be a row's key that nobody can read.
+    for (size_t i = 0; rc == STORE_OK && i < made_n; i++)
+        give_id(db, w[i].series, db_i64(made, (int)i, 0));
     if (rc == STORE_OK)
-        take_ids(db, ids, w, over_cap);
-    PQclear(ids);
+        take_ids(db, others, w + made_n, over_cap);
+    PQclear(made);
+    PQclear(others);
     // Whether it was committed or not, asking again finds out.
     return rc == STORE_UNKNOWN ? STORE_RETRY : rc;
 }

@@ -135,6 +135,31 @@ START_TEST(epochs_in_one_flush_are_resolved_from_the_oldest_on)
 }
 END_TEST
 
+// All asked for at once: ids are told of those that were made, and looked up of the others.
+START_TEST(where_there_is_no_room_for_all_each_name_has_its_own_row)
+{
+    static const char *const tenants[] = {"t", "u"}, *const models[] = {"a", "b", "c", "d"};
+    struct writer w;
+    writer_open(&w, fixture_dsn(), TIMEOUT_MS);
+    writer_claim(&w, 0);
+    ck_belongs(&w, "b", 1, "b"); // one of t's two is there already
+    for (int i = 0; i < 8; i++)
+        writer_add(&w, tenants[i / 4], "r", models[i % 4], T0)->requests = 1 << i;
+    ck_ok(&w, writer_flush(&w));
+    static const struct {
+        const char *tenant, *model;
+        int64_t requests;
+    } rows[] = {{"t", "a", 1},  {"t", "b", 2},  {"t", SERIES_OTHER, 4 + 8},
+                {"u", "a", 16}, {"u", "b", 32}, {"u", SERIES_OTHER, 64 + 128}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        ck_assert_int_eq(sql_i64("SELECT sum(requests)::bigint FROM llm_metrics"
+                                 " WHERE tenant_id = '%s' AND model = '%s'",
+                                 rows[i].tenant, rows[i].model),
+                         rows[i].requests);
+    writer_close(&w);
+}
+END_TEST
+
 START_TEST(other_is_one_row_in_all_epochs)
 {
     struct writer w;
@@ -295,6 +320,7 @@ int main(void)
     tcase_add_loop_test(tc, a_lowered_cap_takes_no_row_away_and_gives_none, 0, 2);
     tcase_add_test(tc, an_older_epoch_makes_rows_until_a_newer_one_does);
     tcase_add_test(tc, epochs_in_one_flush_are_resolved_from_the_oldest_on);
+    tcase_add_test(tc, where_there_is_no_room_for_all_each_name_has_its_own_row);
     tcase_add_test(tc, other_is_one_row_in_all_epochs);
     tcase_add_test(tc, ids_do_not_outlive_a_database_that_was_set_back);
     tcase_add_test(tc, ids_do_not_outlive_series_that_were_deleted);
