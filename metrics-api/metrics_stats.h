@@ -32,6 +32,11 @@
           "Queries of /api/v1 that read the database.")                                            \
     GAUGE(loads_waiting, "streamlens_metrics_loads_waiting", "",                                   \
           "Queries of /api/v1 that wait until others have read.")                                  \
+    COUNTER(loads_begun_anew, "streamlens_metrics_loads_begun_anew_total", "",                     \
+            "Times that a query of /api/v1 was read again, since rows changed while it read.")     \
+    COUNTER(loads_unsure, "streamlens_metrics_loads_unsure_total", "",                             \
+            "Queries of /api/v1 whose rows may be of several states: they changed each time that"  \
+            " they were read, or no notifications were heard.")                                    \
     GAUGE(stream_clients, "streamlens_stream_clients", "", "Clients of /v1/stream.")               \
     COUNTER(stream_rows, "streamlens_stream_rows_total", "",                                       \
             "Rows sent to clients of /v1/stream.")                                                 \

@@ -534,16 +534,21 @@ static bool must_plan(const struct prom_load *l)
     return l->planned == 0 || (other && l->planned < PLANS_MAX);
 }
 
-// Of what is shown; what it was brought in one go cannot have changed meanwhile.
+// Of what is shown; what it was brought in one go cannot have changed meanwhile. Where nothing is
+// heard any more, nobody can tell.
 static bool has_changed(const struct prom_load *l)
 {
-    return l->has_read && freshness_changed(l->loader->freshness, l->begun_at, load_through(l));
+    const struct freshness *f = l->loader->freshness;
+    bool unheard = l->heard && !f->listening;
+    return l->has_read && (unheard || freshness_changed(f, l->begun_at, load_through(l)));
 }
 
 static void go_on(struct prom_load *l)
 {
-    if (!l->names)
+    if (!l->names) {
         l->begun_at = l->loader->freshness->now;
+        l->heard = l->loader->freshness->listening;
+    }
     if (!have_names(l))
         return;
     if (!l->handles)
@@ -562,9 +567,11 @@ static void go_on(struct prom_load *l)
         if (turn_ask(l))
             ask_facts(l);
     } else if (has_changed(l) && ++l->passes < PASSES_MAX) {
+        l->loader->stats->loads_begun_anew++;
         begin_anew(l);
         go_on_soon(l);
     } else {
+        l->loader->stats->loads_unsure += l->has_read && (!l->heard || has_changed(l));
         end_fine(l);
     }
 }

@@ -80,10 +80,11 @@ struct prom_load {
     struct repo_request *pending;
     bool waits, goes_on, has_turn;
     // Rows that change while it reads: what of it was read before they did, and what after, do not
-    // belong together, and then it begins anew. begun_at: freshness when it did.
+    // belong together, and then it begins anew. begun_at: freshness when it did; heard: whether it
+    // was listening.
     uint64_t begun_at;
     unsigned passes;
-    bool has_read;
+    bool has_read, heard;
     int64_t work_until_us; // of the turn it has on the event loop
 
     struct names *names; // in use; NULL: not there yet

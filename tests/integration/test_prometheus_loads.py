@@ -15,6 +15,8 @@ WAITING = "streamlens_metrics_loads_waiting"
 # Facts are read with what is lost, names without.
 FACTS_WAIT = "LOCK TABLE streamlens_gap"
 HEARD = "streamlens_pg_listen_notifications_total"
+LISTENS = "streamlens_pg_listen_connected"
+ANEW, UNSURE = "streamlens_metrics_loads_begun_anew_total", "streamlens_metrics_loads_unsure_total"
 STEP_S = 20 if "ASAN_OPTIONS" in os.environ else 5  # each has 2 s
 
 
@@ -22,7 +24,8 @@ class Between(WithApi):
     """A series begins, and its first window closes, after names were read and before facts are."""
 
     def ask(self, query, meanwhile, heard=1, **params):
-        """What is answered if `meanwhile` is run, and its notifications are heard, before facts are read."""
+        """What is answered if `meanwhile` is run, and its notifications are heard, before facts are read. `heard`
+        None: the listener is lost first, and finds no way back."""
         found = []
         with Session(self.stack.dsn) as sql, Session(self.stack.dsn) as locks:
             locks("BEGIN; " + FACTS_WAIT)
@@ -31,12 +34,28 @@ class Between(WithApi):
             wait_for(lambda: sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'streamlens_gap'::regclass"),
                      "facts to be asked for")
             before = self.api.service.metric(HEARD)
+            if heard is None:
+                self.lose_listener(sql)
             sql(meanwhile)
             # A busy machine may be late with them; the rows are there at once.
-            wait_for(lambda: self.api.service.metric(HEARD) == before + heard, "notifications")
+            wait_for(lambda: heard is None or self.api.service.metric(HEARD) == before + heard, "notifications")
             locks("COMMIT")
             asking.join(30)
         return found[0]
+
+    def connections(self, allowed):
+        self.stack.sql(f"ALTER DATABASE {self.stack.id} ALLOW_CONNECTIONS {allowed}", self.stack.admin_dsn)
+
+    def listens_again(self):
+        self.connections("true")
+        wait_for(lambda: self.api.service.metric(LISTENS) == 1, "the listener to be back")
+
+    def lose_listener(self, sql):
+        self.addCleanup(self.listens_again)
+        self.connections("false")
+        sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'streamlens-metrics-api listener'")
+        wait_for(lambda: self.api.service.metric(LISTENS) == 0, "the listener to be lost")
 
     def sum_when(self, series, at, row_at, told, heard):
         self.db.series(series, series, tenant=f"t{series}")
@@ -60,6 +79,12 @@ class Between(WithApi):
         late = self.db.now - MINUTE
         told = f"NOTIFY streamlens_flush, '{late // MINUTE}-{late // MINUTE}'"
         self.assertEqual(self.sum_when(200, self.db.now, late, told, 1), 47)
+
+    def test_what_could_not_be_heard_is_read_again(self):
+        before = [self.api.service.metric(name) for name in (ANEW, UNSURE)]
+        self.assertEqual(self.sum_when(300, self.db.now, self.db.now - MINUTE, "SELECT 1", None), 47)
+        # Once more, and now from its beginning nothing was heard.
+        self.assertEqual([self.api.service.metric(name) for name in (ANEW, UNSURE)], [n + 1 for n in before])
 
     def test_blocks_from_memory_are_as_new_as_those_that_are_read(self):
         """Half an hour is kept, and then requests are moved from there to what is yet to be read."""
