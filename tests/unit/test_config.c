@@ -477,7 +477,7 @@ START_TEST(a_kafka_property_is_given_once)
     refuse(PROGRAM_INGEST, ENV("KAFKA_CONF_LINGER_MS=1", "KAFKA_CONF_linger_ms=2"), ARGS(),
            "KAFKA_CONF_linger_ms", "twice");
     refuse(PROGRAM_INGEST, ENV("KAFKA_CONF_=1"), ARGS(), "KAFKA_CONF_", "name");
-    refuse(PROGRAM_INGEST, ENV("KAFKA_CONF_SSL_KEY_PEM_FILE=/nonexistent"), ARGS(),
+    refuse(PROGRAM_INGEST, ENV("KAFKA_CONF_SSL_KEY_PEM_FILE=/nonexistent/key.pem"), ARGS(),
            "KAFKA_CONF_SSL_KEY_PEM_FILE", "No such file");
 }
 END_TEST
