@@ -48,7 +48,7 @@ PARSE = Target(100, "ns", "one pass over the bytes: see scanner")
 BROKER_CPU = design("processor against a real broker", 0.65, "us", "librdkafka's fetching, 0.25 us of it")
 BATCHES = "librdkafka: a fetch brings few records, each with a header and wake-ups of its own"
 TAIL = design("the same at the tail, 20 k events/s", 2.2, "us", BATCHES)
-OTHERS = {"broker": "fetches: each a wake-up, 20 ms apart at most",
+OTHERS = {"broker": "fetches: each a wake-up, 50 ms apart at most",
           "postgres": "rows of a flush: as many as series changed"}
 FLUSH = design("flush of 10,000 changed series", 300, "ms", POSTGRES)
 TOGETHER = design("flush beside two other processors on the same rows", 900, "ms",
